@@ -1,0 +1,73 @@
+#include "base/settings.h"
+
+#include "base/error.h"
+
+#include <array>
+#include <charconv>
+#include <cstdlib>
+
+namespace cria {
+namespace {
+
+constexpr std::array kRows = {
+    SettingRow{"OLLAMA_HOST", "127.0.0.1:11434", "address of the server, to bind or to call"},
+    SettingRow{"OLLAMA_MODELS", "", "folder of the model store (default ~/.ollama/models)"},
+    SettingRow{"OLLAMA_DEBUG", "0", "1: debug lines in the log, 2: trace lines too"},
+    SettingRow{"OLLAMA_KEEP_ALIVE", "5m", "how long an idle model stays loaded"},
+    SettingRow{"OLLAMA_LOAD_TIMEOUT", "5m", "how long a load may go without progress"},
+    SettingRow{"OLLAMA_NUM_PARALLEL", "1", "requests that one model serves at a time"},
+    SettingRow{"OLLAMA_MAX_LOADED_MODELS", "0", "models loaded at once, 0: as memory allows"},
+    SettingRow{"OLLAMA_MAX_QUEUE", "512", "requests that may wait before 503"},
+    SettingRow{"OLLAMA_CONTEXT_LENGTH", "0", "default num_ctx, 0: 4096 or what the model has"},
+    SettingRow{"OLLAMA_KV_CACHE_TYPE", "f16", "type of the KV cache"},
+    SettingRow{"OLLAMA_ORIGINS", "", "more origins that browsers may call from, comma-separated"},
+    SettingRow{"OLLAMA_NOHISTORY", "", "1: the prompt keeps no history file"},
+    SettingRow{"OLLAMA_NOPRUNE", "", "1: unused blobs are not removed at start"},
+    SettingRow{"OLLAMA_NUM_THREADS", "0", "engine threads, 0: the cores this process may use"},
+    SettingRow{"CRIA_CPU", "", "force a kernel set: scalar, avx2, avx512"},
+    SettingRow{"CRIA_TRACE", "", "\"layers\": log the first values of every layer's output"},
+    SettingRow{"CRIA_PROFILE", "", "1: log the time of every op at exit"},
+    SettingRow{"CRIA_NO_HUGE_PAGES", "", "1: weights and caches on ordinary pages"},
+    SettingRow{"HOME", "/", "the user's folder"},
+    SettingRow{"XDG_CONFIG_HOME", "", "the user's configuration folder"},
+    SettingRow{"EDITOR", "", "the user's editor"},
+    SettingRow{"TERM", "", "the terminal's type"},
+};
+
+std::string_view trimmed(std::string_view text) {
+  constexpr std::string_view kDrop = " \t\r\n\"'";
+  const size_t first = text.find_first_not_of(kDrop);
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(kDrop) - first + 1);
+}
+
+}  // namespace
+
+std::span<const SettingRow> setting_rows() { return kRows; }
+
+std::string setting(std::string_view name) {
+  for (const SettingRow& row : kRows) {
+    if (row.name != name) continue;
+    const char* value = std::getenv(std::string(name).c_str());
+    const std::string_view text = value == nullptr ? std::string_view{} : trimmed(value);
+    return std::string(text.empty() ? row.fallback : text);
+  }
+  check_failed("setting", std::string(name).c_str(), __FILE__, __LINE__);
+}
+
+bool setting_flag(std::string_view name) {
+  const std::string value = setting(name);
+  return !(value.empty() || value == "0" || value == "f" || value == "F" || value == "false" ||
+           value == "False" || value == "FALSE");
+}
+
+long long setting_integer(std::string_view name) {
+  const std::string value = setting(name);
+  long long number = 0;
+  const auto [end, code] = std::from_chars(value.data(), value.data() + value.size(), number);
+  if (code != std::errc() || end != value.data() + value.size())
+    fail(ErrorKind::kInvalidInput, "{}={}: not an integer", name, value);
+  return number;
+}
+
+}  // namespace cria

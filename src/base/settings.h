@@ -1,0 +1,28 @@
+// settings.h - every environment variable, one row each. Nothing else calls getenv.
+//
+// OLLAMA_* variables have Ollama's meaning; what is Cria's alone is CRIA_*. Values are trimmed of
+// spaces and quotes; an empty value counts as absent.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace cria {
+
+struct SettingRow {
+  std::string_view name;
+  std::string_view fallback;  // the default, as text
+  std::string_view help;
+};
+
+std::span<const SettingRow> setting_rows();
+
+// `name` must be a row of the table.
+std::string setting(std::string_view name);
+// A boolean that does not parse counts as true, as existing scripts expect.
+bool setting_flag(std::string_view name);
+// Throws Error{kInvalidInput} naming the variable when it is not an integer.
+long long setting_integer(std::string_view name);
+
+}  // namespace cria

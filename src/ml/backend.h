@@ -1,0 +1,89 @@
+// backend.h - what runs graphs: compile once, run many times.
+#pragma once
+
+#include "ml/graph.h"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+namespace cria::ml {
+
+// Positions of the KV cache are kept in pages of this many tokens; a sequence's position p lies in its
+// page p / kPageTokens. Pages may be shared by sequences with a common prefix.
+inline constexpr int64_t kPageTokens = 32;
+
+struct KvLayerLayout {
+  int64_t kv_heads = 0, key_dim = 0, value_dim = 0;
+  int64_t window = 0;  // 0: causal over everything
+  RopeSpec rope;       // how keys were rotated, for shifting
+  const WeightSource* rope_factors = nullptr;
+};
+
+struct KvLayout {
+  std::vector<KvLayerLayout> layers;
+  DType dtype = DType::kF16;  // kF16 or kF32
+};
+
+// The memory of a KV cache: `pages` pages for every layer. Which sequence owns which page is the
+// engine's business. Contents are undefined until written by a run.
+class KvStore {
+ public:
+  virtual ~KvStore() = default;
+  virtual int64_t pages() const = 0;
+  virtual int64_t bytes() const = 0;
+  // All layers of one page. Used when a shared page is about to be written.
+  virtual void copy_page(int32_t from, int32_t to) = 0;
+  // Moves `count` positions of a sequence from `from` to `to` < `from` in every layer, re-rotating
+  // keys by (to - from); `pages` is the sequence's page table.
+  virtual void shift(std::span<const int32_t> pages, int64_t from, int64_t to, int64_t count) = 0;
+};
+
+// Consecutive rows of a step that belong to one sequence, at consecutive positions.
+struct SequenceRows {
+  int64_t first_row = 0, rows = 0;
+  int64_t first_position = 0;
+  std::span<const int32_t> pages;  // covers every position up to the last row's
+};
+
+struct StepInput {
+  std::span<const int32_t> tokens;     // {n}, each in [0, vocabulary)
+  std::span<const int32_t> positions;  // {n}
+  std::span<const int32_t> outputs;    // {m} ascending row numbers
+  std::span<const SequenceRows> sequences;  // cover all rows in order
+};
+
+// A compiled graph with its weights in memory. One thread at a time.
+class Plan {
+ public:
+  virtual ~Plan() = default;
+  // Writes {vocab, m} logits, row after row. n <= capacity. Results of a row do not depend on which
+  // other rows are in the step.
+  virtual void run(const StepInput& step, KvStore& kv, std::span<float> logits) noexcept = 0;
+  virtual int64_t weight_bytes() const = 0;
+  virtual int64_t scratch_bytes() const = 0;
+};
+
+struct CompileOptions {
+  int threads = 1;
+  bool float_weights = false;  // dequantise all weights to float: slow, exact; the "float path"
+  std::function<void(double)> progress;  // fraction of the weights loaded, 0..1; called by the caller's thread
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  virtual std::string_view name() const = 0;
+  virtual bool supports(const Node& node) const = 0;
+  // Loads the weights that the graph names. Throws Error on I/O, memory, or an unsupported node.
+  virtual std::unique_ptr<Plan> compile(const Graph& graph, const CompileOptions& options) = 0;
+  virtual std::unique_ptr<KvStore> allocate_kv(const KvLayout& layout, int64_t pages) = 0;
+};
+
+// "reference" (plain loops in float, the oracle), "cpu". Throws Error{kUnsupported} with the list.
+std::unique_ptr<Backend> make_backend(std::string_view name);
+
+}  // namespace cria::ml

@@ -1,0 +1,65 @@
+// model.h - what an architecture is to the rest of the program.
+#pragma once
+
+#include "formats/model_file.h"
+#include "ml/backend.h"
+#include "nn/nn.h"
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace cria::models {
+
+// GGUF key/values with the "<arch>." prefix applied. Absent keys without fallback throw
+// Error{kInvalidInput} naming the key. Counts and sizes are checked against [1, 2^31).
+class Metadata {
+ public:
+  explicit Metadata(const formats::ModelFile& file);
+  const std::string& architecture() const { return architecture_; }
+  int64_t size(std::string_view key) const;
+  int64_t size(std::string_view key, int64_t fallback) const;
+  float number(std::string_view key) const;  // finite
+  float number(std::string_view key, float fallback) const;
+  std::string text(std::string_view key, std::string_view fallback) const;
+  bool flag(std::string_view key, bool fallback) const;
+  // A value that is one number for all layers, or an array with one per layer.
+  int64_t size_of_layer(std::string_view key, int64_t layer, int64_t fallback) const;
+  const formats::ModelFile& file() const { return file_; }
+
+ private:
+  const formats::ModelFile& file_;  // outlives the constructor calls of a model
+  std::string architecture_;
+};
+
+// One forward pass: some tokens of some sequences.
+struct Step {
+  ml::Tensor tokens;     // {n} token ids
+  ml::Tensor positions;  // {n}
+  ml::Tensor outputs;    // {m} rows whose logits are wanted
+  nn::KvCache& cache;
+};
+
+class Model {
+ public:
+  virtual ~Model() = default;
+  virtual ml::Tensor forward(const Step& step) const = 0;  // {vocab, m} logits
+};
+
+using MakeModel = std::unique_ptr<Model> (*)(const Metadata&, const nn::Weights&);
+
+// A model ready to be compiled by any backend.
+struct LoadedModel {
+  std::shared_ptr<const formats::ModelFile> file;
+  std::unique_ptr<Model> model;
+  std::unique_ptr<ml::Graph> graph;
+  ml::KvLayout kv;
+  std::string architecture;
+  int64_t context_length = 0, embedding_length = 0, layers = 0, vocabulary = 0;
+};
+
+// Builds the graph for steps of at most `capacity` tokens. Throws Error{kUnsupported} for an unknown
+// architecture (named, with the known ones), kInvalidInput for missing tensors or wrong shapes (named).
+LoadedModel load_model(std::shared_ptr<const formats::ModelFile> file, int64_t capacity);
+
+}  // namespace cria::models

@@ -1,0 +1,121 @@
+// protocol.h - what server and child processes say to each other.
+//
+// Over a socket pair made by the server: frames of a 4-byte little-endian length and that many bytes
+// of JSON, one message each. Version kProtocolVersion travels in the first message both ways; a
+// mismatch ends the child with a clear error. No frame is longer than kMaxFrame.
+#pragma once
+
+#include "base/error.h"
+#include "base/json.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace cria::protocol {
+
+inline constexpr int kProtocolVersion = 1;
+inline constexpr uint32_t kMaxFrame = 256u << 20;
+
+// ---- server to runner ------------------------------------------------------------------------
+
+// First message to a runner. The runner opens its files, drops its rights, then parses them.
+struct Load {
+  std::string model_path;
+  std::vector<std::string> adapter_paths;
+  std::string template_text;   // Go template of the model's layers; empty: from the file, else raw
+  std::string system;          // the model's SYSTEM
+  Json messages = Json::array();  // the model's MESSAGE history
+  int64_t num_ctx = 0;         // 0: default
+  int64_t num_batch = 512;
+  int64_t threads = 0;         // 0: what the process may use
+  int64_t parallel = 1;        // sequences at a time
+  std::string kv_type = "f16";
+};
+
+// Sampling and length options, already merged by the server from Modelfile and request; absent
+// fields take the defaults of spec engine.md 3.1. Kept as JSON: the runner owns their meaning.
+struct Generate {
+  uint64_t id = 0;
+  bool chat = false;
+  Json messages = Json::array();  // chat: [{role, content, images?, tool_calls?, ...}]
+  Json tools = Json::array();
+  std::string prompt, suffix, system, template_text;  // generate
+  bool has_system = false, has_template = false;
+  bool raw = false;
+  std::vector<int32_t> context;   // generate: ids of the conversation so far
+  std::vector<std::string> images;  // base64-decoded bytes
+  Json think;                     // null, bool, or "low" | "medium" | "high"
+  Json format;                    // null, "json", or a schema
+  Json options = Json::object();
+  bool truncate = true, shift = true;
+  bool logprobs = false;
+  int64_t top_logprobs = 0;
+  bool debug_render_only = false;
+};
+
+struct Cancel {
+  uint64_t id = 0;
+};
+
+using Request = std::variant<Load, Generate, Cancel>;
+
+// ---- runner to server ------------------------------------------------------------------------
+
+struct Progress {  // while loading
+  double fraction = 0;
+};
+
+struct Loaded {
+  int64_t context_length = 0;  // in force
+  int64_t weight_bytes = 0, kv_bytes = 0, scratch_bytes = 0;
+  std::string backend;  // "cpu (avx512)"
+  int64_t threads = 0;
+  bool sandboxed = false;
+};
+
+struct Text {  // at least one of the strings is not empty
+  uint64_t id = 0;
+  std::string content, thinking;
+  Json tool_calls = Json::array();
+  Json logprobs = Json::array();
+};
+
+struct Done {
+  uint64_t id = 0;
+  std::string reason;  // "stop", "length", "load"
+  int64_t prompt_tokens = 0;      // whole prompt, cached part included
+  int64_t cached_tokens = 0;      // of them, found in the prefix cache
+  int64_t generated_tokens = 0;
+  int64_t prompt_ns = 0, generate_ns = 0;
+  int64_t truncated_messages = 0;
+  std::vector<int32_t> context;   // generate, not raw: ids to send with the next request
+  std::string rendered;           // debug_render_only
+};
+
+struct Failure {
+  uint64_t id = 0;  // 0: the runner as a whole, which then exits
+  ErrorKind kind = ErrorKind::kInternal;
+  std::string message;
+};
+
+using Event = std::variant<Progress, Loaded, Text, Done, Failure>;
+
+// ---- worker: one job per process -------------------------------------------------------------
+
+struct Job {
+  std::string kind;           // "inspect", ...: the table in create/jobs.cpp
+  Json arguments = Json::object();
+};
+// A worker answers Progress events, then {"result": ...} as Json, or a Failure.
+
+Json to_json(const Request& request);
+Json to_json(const Event& event);
+// Throw Error{kInvalidInput} naming the field.
+Request request_from_json(const Json& json);
+Event event_from_json(const Json& json);
+
+}  // namespace cria::protocol
