@@ -84,8 +84,9 @@ struct Kernels {
   void (*attention_f16)(const AttentionArgs&) noexcept;
   void (*attention_f32)(const AttentionArgs&) noexcept;
   // Merges the parts (maximum, total, weighted sum) of one query into `out`, in order, and divides.
-  void (*merge_attention)(float* out, int64_t n, const float* const* sums, const float* maxima,
-                          const float* totals, int64_t parts) noexcept;
+  // sums: {n rounded up to 16, parts}, parts `stride` floats apart.
+  void (*merge_attention)(float* out, int64_t n, const float* sums, int64_t stride,
+                          const float* maxima, const float* totals, int64_t parts) noexcept;
   void (*to_half)(uint16_t* y, const float* x, int64_t n) noexcept;
 };
 

@@ -144,7 +144,7 @@ CRIA_INLINE void attend(const AttentionArgs& a) {
 void attention_f16(const AttentionArgs& args) noexcept { attend<uint16_t>(args); }
 void attention_f32(const AttentionArgs& args) noexcept { attend<float>(args); }
 
-void merge_attention(float* out, int64_t n, const float* const* sums, const float* maxima,
+void merge_attention(float* out, int64_t n, const float* sums, int64_t stride, const float* maxima,
                      const float* totals, int64_t parts) noexcept {
   float maximum = kNothing;
   for (int64_t i = 0; i < parts; ++i) maximum = maxima[i] > maximum ? maxima[i] : maximum;
@@ -158,7 +158,7 @@ void merge_attention(float* out, int64_t n, const float* const* sums, const floa
     total = total + lanes[0] * totals[part];
     for (int64_t i = 0; i < n; i += kLanes) {
       const Floats before = load_first(out + i, n - i, 0);
-      store_first(out + i, fma(load_first(sums[part] + i, n - i, 0), weight, before), n - i);
+      store_first(out + i, fma(load_first(sums + part * stride + i, n - i, 0), weight, before), n - i);
     }
   }
   if (total > 0) scale(out, out, 1.0f / total, n);

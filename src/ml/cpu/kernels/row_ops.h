@@ -17,7 +17,7 @@ void rope(float* y, const float* x, const RopeArgs& args) noexcept;
 void to_half(uint16_t* y, const float* x, int64_t n) noexcept;
 void attention_f16(const AttentionArgs& args) noexcept;
 void attention_f32(const AttentionArgs& args) noexcept;
-void merge_attention(float* out, int64_t n, const float* const* sums, const float* maxima,
+void merge_attention(float* out, int64_t n, const float* sums, int64_t stride, const float* maxima,
                      const float* totals, int64_t parts) noexcept;
 // Fills the rows of table.matmul that the file defines.
 void set_float_matmuls(Kernels& table) noexcept;
