@@ -16,7 +16,17 @@ using TokenId = int32_t;
 
 enum class TokenType : int8_t { kNormal = 1, kUnknown, kControl, kUserDefined, kUnused, kByte };
 
-// The tokenizer.ggml.* metadata as plain values; -1 for an id that the file does not name.
+// The tokenizer.ggml.* metadata as plain values; -1 for an id that the file does not name. Who reads a
+// GGUF file fills it like this (keys without their prefix "tokenizer.ggml."):
+//   model, pre, tokens, scores, merges, precompiled_charsmap  the same names; types = token_type
+//   bos, eos, eot, eom, unk, sep, pad, cls, mask              bos_token_id, ..., unknown_token_id,
+//                                       seperator_token_id (so spelt), padding_token_id, ...
+//   more_eos                            eos_token_ids
+//   add_bos, add_eos, add_sep           add_bos_token, add_eos_token, add_sep_token
+//   add_space_prefix, remove_extra_whitespaces                the same names
+//   lowercase, strip_accents            normalizer.lowercase, normalizer.strip_accents
+// An id that does not fit in TokenId is "none": pass -1. Ids out of range are ignored, arrays of a wrong
+// length are refused.
 struct VocabularySpec {
   std::string model;          // "gpt2", "llama", "bert", "t5"
   std::string pre;            // pre-tokenizer name; empty: default

@@ -1,0 +1,127 @@
+// Token ids of the public references: every vocabulary, every text, exactly.
+#include "../../../tests/vocabulary_file.h"
+#include "base/json.h"
+#include "text/tokenizer/tokenizer.h"
+
+#include <doctest/doctest.h>
+
+#include <filesystem>
+#include <sstream>
+
+namespace cria::text {
+namespace {
+
+namespace fs = std::filesystem;
+const fs::path kData = fs::path(CRIA_SHARED_DIR) / "data" / "tokenizers";
+
+std::string slurp(const fs::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::stringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+fs::path model_folder() {
+  // Tests only: the program reads its settings through base/settings.h.
+  if (const char* folder = std::getenv("CRIA_TEST_MODELS")) return folder;
+  const char* home = std::getenv("HOME");
+  return fs::path(home != nullptr ? home : ".") / ".cache" / "cria-test-models";
+}
+
+// Null, with a message, when the file is not there.
+std::unique_ptr<const Tokenizer> open(const fs::path& path) {
+  if (!fs::exists(path)) {
+    MESSAGE("SKIPPED, file missing: " << path.string());
+    return nullptr;
+  }
+  return make_tokenizer(test::VocabularyFile::read(path.string()));
+}
+
+std::string show(const std::vector<TokenId>& ids) {
+  std::string out;
+  for (const TokenId id : ids) out += std::to_string(id) + " ";
+  return out;
+}
+
+void check_base(const Tokenizer& tokenizer, const std::string& name) {
+  const std::string input = slurp(kData / "base" / (name + ".gguf.inp"));
+  std::istringstream output(slurp(kData / "base" / (name + ".gguf.out")));
+  const std::string separator = "\n__ggml_vocab_test__\n";
+  int cases = 0;
+  for (size_t at = 0; at < input.size(); ++cases) {
+    const size_t end = std::min(input.find(separator, at), input.size());
+    const std::string text = input.substr(at, end - at);
+    at = end + separator.size();
+    std::string line;
+    if (!std::getline(output, line)) break;
+    std::vector<TokenId> want;
+    std::istringstream numbers(line);
+    for (TokenId id; numbers >> id;) want.push_back(id);
+    INFO(name << ": \"" << text << "\"");
+    CHECK(show(tokenizer.encode(text, {.add_special = false, .parse_special = false})) ==
+          show(want));
+  }
+  CHECK(cases > 40);
+}
+
+void check_extended(const Tokenizer& tokenizer, const std::string& name) {
+  std::istringstream lines(slurp(kData / "extended" / (name + ".jsonl")));
+  int cases = 0;
+  for (std::string line; std::getline(lines, line); ++cases) {
+    const Json object = parse_json(line);
+    const auto text = object["text"].get<std::string>();
+    const bool special = object.contains("has_special") && object["has_special"].get<bool>();
+    INFO(name << ": \"" << text << "\"");
+    CHECK(show(tokenizer.encode(text, {.add_special = false, .parse_special = special})) ==
+          show(object["ids"].get<std::vector<TokenId>>()));
+  }
+  CHECK(cases > 300);
+}
+
+struct Golden {
+  std::string vocabulary;
+  const char* base;      // null: none
+  const char* extended;  // null: none
+};
+
+bool have_data() {
+  if (fs::exists(kData)) return true;
+  MESSAGE("SKIPPED, golden data missing: " << kData.string());
+  return false;
+}
+
+}  // namespace
+
+TEST_CASE("every vocabulary file gives the reference's ids") {
+  if (!have_data()) return;
+  for (const Golden& g : {
+           Golden{"ggml-vocab-gpt-2", "ggml-vocab-gpt-2", "gpt-2"},
+           Golden{"ggml-vocab-qwen2", "ggml-vocab-qwen2", nullptr},
+           Golden{"ggml-vocab-llama-bpe", "ggml-vocab-llama-bpe", "llama-bpe"},
+           Golden{"ggml-vocab-starcoder", "ggml-vocab-starcoder", "starcoder"},
+           Golden{"ggml-vocab-refact", "ggml-vocab-refact", "refact"},
+           Golden{"ggml-vocab-deepseek-llm", "ggml-vocab-deepseek-llm", nullptr},
+           Golden{"vocab-gptoss", nullptr, "gptoss"},
+           Golden{"vocab-deepseek_v3", nullptr, "deepseek_v3"},
+           Golden{"ggml-vocab-llama-spm", "ggml-vocab-llama-spm", "llama-spm"},
+           Golden{"ggml-vocab-phi-3", "ggml-vocab-phi-3", nullptr},
+       }) {
+    CAPTURE(g.vocabulary);
+    const auto tokenizer = open(kData / "vocab" / (g.vocabulary + ".gguf"));
+    REQUIRE(tokenizer != nullptr);
+    if (g.base != nullptr) check_base(*tokenizer, g.base);
+    if (g.extended != nullptr) check_extended(*tokenizer, g.extended);
+  }
+}
+
+TEST_CASE("the vocabularies inside real models give the reference's ids") {
+  if (!have_data()) return;
+  if (const auto smollm = open(model_folder() / "SmolLM2-135M-Instruct.Q4_1.gguf"))
+    check_extended(*smollm, "smollm2");
+  if (const auto gemma = open(model_folder() / "gemma-3-270m-q4_k_m.gguf")) {
+    check_base(*gemma, "ggml-vocab-gemma-4");
+    check_extended(*gemma, "gemma3");
+  }
+}
+
+}  // namespace cria::text

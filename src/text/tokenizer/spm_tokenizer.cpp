@@ -1,0 +1,179 @@
+// spm_tokenizer.cpp - SentencePiece BPE with scores and byte fallback ("llama").
+#include "text/tokenizer/merge.h"
+#include "text/tokenizer/token_index.h"
+#include "text/tokenizer/unicode.h"
+#include "text/tokenizer/vocabulary.h"
+
+#include <atomic>
+#include <bit>
+
+namespace cria::text {
+namespace {
+
+constexpr std::string_view kBlock = "\xE2\x96\x81";  // U+2581 stands for a space
+
+// Ranks order as scores do, the best score lowest; never kNoRank.
+uint32_t rank_of(float score) {
+  const auto bits = std::bit_cast<uint32_t>(score + 0.0f);  // -0 ranks like 0
+  const uint32_t ascending = bits >> 31 != 0 ? ~bits : bits | 0x80000000u;
+  return std::min(~ascending, kNoRank - 1);
+}
+
+class SpmTokenizer final : public CommonTokenizer {
+ public:
+  explicit SpmTokenizer(VocabularySpec spec)
+      : CommonTokenizer(std::move(spec),
+                        {.bos = 1, .eos = 2, .unk = 0, .add_bos = true, .add_space_prefix = true}),
+        index_(vocabulary().spec.tokens.size()),
+        byte_ids_(vocabulary().byte_tokens()),
+        whole_(std::make_unique<std::atomic<uint8_t>[]>(vocabulary().spec.tokens.size())) {
+    for (TokenId id = 0; id < vocabulary().size(); ++id) {
+      if (!vocabulary().is_ordinary(id)) continue;
+      const std::string& text = vocabulary().text(id);
+      index_.add(text, id);
+      crosses_words_ = crosses_words_ || has_inner_block(text);
+    }
+    for (size_t byte = 0; byte < 256; ++byte)
+      if (byte_ids_[byte] >= 0) bytes_of_.emplace_back(byte_ids_[byte], static_cast<char>(byte));
+    std::sort(bytes_of_.begin(), bytes_of_.end());
+  }
+
+  std::string piece(TokenId id, bool special) const override {
+    if (is_hidden(id, special)) return {};
+    const TokenType type = vocabulary().type(id);
+    const std::string& text = vocabulary().text(id);
+    if (type == TokenType::kByte) {
+      const auto found = std::lower_bound(bytes_of_.begin(), bytes_of_.end(), std::pair{id, '\0'},
+                                          [](auto a, auto b) { return a.first < b.first; });
+      if (found != bytes_of_.end() && found->first == id) return {found->second};
+    }
+    if (type == TokenType::kControl || type == TokenType::kUnknown) return text;
+    std::string out;
+    for (size_t at = 0; at < text.size();) {
+      const bool block = text.compare(at, kBlock.size(), kBlock) == 0;
+      out.push_back(block ? ' ' : text[at]);
+      at += block ? kBlock.size() : 1;
+    }
+    return out;
+  }
+
+  // The space that encode put before the text is taken away again.
+  std::string decode(std::span<const TokenId> ids, bool special) const override {
+    std::string out = CommonTokenizer::decode(ids, special);
+    if (!vocabulary().add_space_prefix) return out;
+    for (const TokenId id : ids) {
+      if (is_hidden(id, false)) continue;
+      const std::string first = piece(id, special);
+      const size_t at = special ? out.find(first) : 0;
+      if (!first.empty() && first[0] == ' ' && at < out.size()) out.erase(at, 1);
+      break;
+    }
+    return out;
+  }
+
+ protected:
+  void encode_raw(std::string_view raw, bool after_special,
+                  std::vector<TokenId>& out) const override {
+    std::string text;
+    text.reserve(raw.size() + raw.size() / 2 + kBlock.size());
+    if (vocabulary().add_space_prefix && after_special) text += kBlock;
+    for (const char c : raw) {
+      if (c == ' ')
+        text += kBlock;
+      else
+        text.push_back(c);
+    }
+    MergeScratch scratch;
+    for (size_t begin = 0; begin < text.size();) {
+      const size_t end = crosses_words_ ? text.size() : word_end(text, begin);
+      encode_part(std::string_view(text).substr(begin, end - begin), scratch, out);
+      begin = end;
+    }
+  }
+
+ private:
+  enum Whole : uint8_t { kUnknown, kYes, kNo };
+
+  static bool is_block(std::string_view text, size_t at) {
+    return text.compare(at, kBlock.size(), kBlock) == 0;
+  }
+  // A word is a run of U+2581 and what follows up to the next one.
+  static size_t word_end(std::string_view text, size_t begin) {
+    size_t at = begin;
+    while (is_block(text, at)) at += kBlock.size();
+    return std::min(text.find(kBlock, at), text.size());
+  }
+  // A token like that could join two words, so the words would not be independent.
+  static bool has_inner_block(std::string_view text) { return word_end(text, 0) < text.size(); }
+
+  void encode_part(std::string_view part, MergeScratch& scratch, std::vector<TokenId>& out) const {
+    const TokenId id = part.size() <= index_.longest() ? index_.find(part) : -1;
+    if (id >= 0 && stays_whole(id, part, scratch)) {
+      out.push_back(id);
+      return;
+    }
+    merge(part, scratch);
+    for (size_t i = 0; i < scratch.symbols.size(); ++i) {
+      const Symbol& symbol = scratch.symbols[i];
+      const size_t end =
+          i + 1 < scratch.symbols.size() ? scratch.symbols[i + 1].start : part.size();
+      if (symbol.id >= 0)
+        out.push_back(symbol.id);
+      else
+        append_bytes(part.substr(symbol.start, end - symbol.start), out);
+    }
+  }
+
+  void append_bytes(std::string_view bytes, std::vector<TokenId>& out) const {
+    const auto id_of = [&](char c) { return byte_ids_[static_cast<uint8_t>(c)]; };
+    if (std::all_of(bytes.begin(), bytes.end(), [&](char c) { return id_of(c) >= 0; })) {
+      for (const char c : bytes) out.push_back(id_of(c));
+    } else if (vocabulary().spec.unk >= 0) {
+      out.push_back(vocabulary().spec.unk);
+    }
+  }
+
+  bool stays_whole(TokenId id, std::string_view text, MergeScratch& scratch) const {
+    std::atomic<uint8_t>& known = whole_[static_cast<size_t>(id)];
+    uint8_t answer = known.load(std::memory_order_relaxed);
+    if (answer == kUnknown) {
+      merge(text, scratch);
+      answer = scratch.symbols.size() == 1 ? kYes : kNo;
+      known.store(answer, std::memory_order_relaxed);
+    }
+    return answer == kYes;
+  }
+
+  void merge(std::string_view part, MergeScratch& scratch) const {
+    scratch.symbols.clear();
+    for (size_t at = 0; at < part.size();) {
+      const size_t length = decode_utf8(part, at).length;
+      const TokenId id = index_.find(part.substr(at, length));
+      scratch.symbols.push_back({static_cast<uint32_t>(at), id, {}});
+      at += length;
+    }
+    const auto rule = [&](const Symbol& left, const Symbol&, uint32_t end) -> MergeResult {
+      if (end - left.start > index_.longest()) return {};
+      const TokenId id = index_.find(part.substr(left.start, end - left.start));
+      if (id < 0) return {};
+      return {rank_of(vocabulary().score(id)), id};
+    };
+    Merger(rule, scratch, static_cast<uint32_t>(part.size())).run();
+  }
+
+  TokenIndex index_;
+  std::vector<TokenId> byte_ids_;
+  std::vector<std::pair<TokenId, char>> bytes_of_;  // sorted by id
+  bool crosses_words_ = false;
+  // Whether merging the text of a token ends at it, found out when first asked. Relaxed: every thread
+  // computes the same answer.
+  std::unique_ptr<std::atomic<uint8_t>[]> whole_;
+};
+
+}  // namespace
+
+std::unique_ptr<const Tokenizer> make_spm_tokenizer(VocabularySpec spec) {
+  return std::make_unique<SpmTokenizer>(std::move(spec));
+}
+
+}  // namespace cria::text
