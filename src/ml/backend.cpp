@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/settings.h"
+#include "ml/cpu/backend.h"
 #include "ml/reference/reference.h"
 
 #include <algorithm>
@@ -19,6 +20,7 @@ struct Row {
 
 constexpr std::array kRows = {
     Row{"reference", reference::make_reference},
+    Row{"cpu", cpu::make_cpu_backend},
 };
 
 }  // namespace
