@@ -163,17 +163,19 @@ const Row kRows[] = {
      {.ignore_merges = true, .add_bos = true}},
     {"dbrx smaug-bpe", [] { return Stages{words(kL3)}; }},
     {"glm4 chatglm-bpe", [] { return Stages{words(kL3)}; }, {.clear_bos = true}},
-    {"qwen2 deepseek-r1-qwen kormo f2llmv2 hunyuan megrez stablelm2 solar-open grok-2 bailingmoe "
-     "bailingmoe2 llada-moe",
+    {"qwen2 deepseek-r1-qwen", [] { return Stages{words(kQ2)}; }, {.nfc = true}},
+    {"kormo f2llmv2 hunyuan megrez stablelm2 solar-open grok-2 bailingmoe bailingmoe2 llada-moe",
      [] { return Stages{words(kQ2)}; }},
-    {"qwen35", [] { return Stages{words({.digits = 1, .marks_are_letters = true})}; }},
+    {"qwen35", [] { return Stages{words({.digits = 1, .marks_are_letters = true})}; }, {.nfc = true}},
     {"seed-coder", [] { return Stages{words({.digits = 1, .newlines_after_punctuation = false})}; }},
-    {"gpt-2 phi-2 jina-es jina-de jina-v2-es jina-v2-de gigachat a.x-4.0 mellum modern-bert mpt olmo "
-     "jais trillion granite-docling exaone4",
+    {"gpt-2 phi-2 jina-es jina-de jina-v2-es jina-v2-de gigachat a.x-4.0 mellum jais "
+     "trillion granite-docling exaone4",
      [] { return Stages{gpt2()}; }},
+    {"modern-bert mpt olmo", [] { return Stages{gpt2()}; }, {.nfc = true}},
     {"jina-v1-en jina-v2-code roberta-bpe", [] { return Stages{gpt2()}; }, {.add_sep = true}},
-    {"starcoder refact command-r smollm codeshell exaone minerva-7b mellum2",
+    {"starcoder refact smollm codeshell exaone minerva-7b mellum2",
      [] { return Stages{numbers(1), gpt2()}; }},
+    {"command-r", [] { return Stages{numbers(1), gpt2()}; }, {.nfc = true}},
     {"falcon",
      [] {
        return Stages{by_regex(R"([\p{P}\$\+<=>\^~\|`]+)"), gpt2(), by_regex("[0-9][0-9][0-9]")};

@@ -1,4 +1,5 @@
 // spm_tokenizer.cpp - SentencePiece BPE with scores and byte fallback ("llama").
+#include "text/tokenizer/blocks.h"
 #include "text/tokenizer/merge.h"
 #include "text/tokenizer/token_index.h"
 #include "text/tokenizer/unicode.h"
@@ -9,8 +10,6 @@
 
 namespace cria::text {
 namespace {
-
-constexpr std::string_view kBlock = "\xE2\x96\x81";  // U+2581 stands for a space
 
 // Ranks order as scores do, the best score lowest; never kNoRank.
 uint32_t rank_of(float score) {
@@ -48,13 +47,7 @@ class SpmTokenizer final : public CommonTokenizer {
       if (found != bytes_of_.end() && found->first == id) return {found->second};
     }
     if (type == TokenType::kControl || type == TokenType::kUnknown) return text;
-    std::string out;
-    for (size_t at = 0; at < text.size();) {
-      const bool block = text.compare(at, kBlock.size(), kBlock) == 0;
-      out.push_back(block ? ' ' : text[at]);
-      at += block ? kBlock.size() : 1;
-    }
-    return out;
+    return blocks_to_spaces(text);
   }
 
   // The space that encode put before the text is taken away again.
@@ -74,15 +67,8 @@ class SpmTokenizer final : public CommonTokenizer {
  protected:
   void encode_raw(std::string_view raw, bool after_special,
                   std::vector<TokenId>& out) const override {
-    std::string text;
-    text.reserve(raw.size() + raw.size() / 2 + kBlock.size());
-    if (vocabulary().add_space_prefix && after_special) text += kBlock;
-    for (const char c : raw) {
-      if (c == ' ')
-        text += kBlock;
-      else
-        text.push_back(c);
-    }
+    std::string text = replace_all(raw, " ", kBlock);
+    if (vocabulary().add_space_prefix && after_special) text.insert(0, kBlock);
     MergeScratch scratch;
     for (size_t begin = 0; begin < text.size();) {
       const size_t end = crosses_words_ ? text.size() : word_end(text, begin);
@@ -94,13 +80,10 @@ class SpmTokenizer final : public CommonTokenizer {
  private:
   enum Whole : uint8_t { kUnknown, kYes, kNo };
 
-  static bool is_block(std::string_view text, size_t at) {
-    return text.compare(at, kBlock.size(), kBlock) == 0;
-  }
   // A word is a run of U+2581 and what follows up to the next one.
   static size_t word_end(std::string_view text, size_t begin) {
     size_t at = begin;
-    while (is_block(text, at)) at += kBlock.size();
+    while (starts_with_block(text, at)) at += kBlock.size();
     return std::min(text.find(kBlock, at), text.size());
   }
   // A token like that could join two words, so the words would not be independent.
