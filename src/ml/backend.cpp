@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/settings.h"
+#include "ml/cpu/backend.h"
 #include "ml/reference/reference.h"
 
 #include <algorithm>
@@ -18,6 +19,7 @@ struct Row {
 };
 
 constexpr std::array kRows = {
+    Row{"cpu", cpu::make_cpu_backend},
     Row{"reference", reference::make_reference},
 };
 

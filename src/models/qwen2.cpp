@@ -16,8 +16,9 @@ using nn::Weights;
 struct Options : DecoderSizes {
   nn::Rope rope;
 
-  explicit Options(const Metadata& m)
-      : DecoderSizes(m), rope{rope_spec(m, head_dim, ml::RopeLayout::kHalves), {}} {}
+  Options(const Metadata& m, const Weights& w)
+      : DecoderSizes(m),
+        rope{rope_spec(m, head_dim, ml::RopeLayout::kHalves), (w / "rope_freqs").find("weight")} {}
 };
 
 struct Attention {
@@ -62,7 +63,7 @@ struct Block {
 class Qwen2 final : public Model {
  public:
   Qwen2(const Metadata& m, const Weights& w)
-      : options_(m),
+      : options_(m, w),
         embedding_(w / "token_embd", options_.width),
         blocks_(nn::repeat<Block>(options_.layers, w / "blk", options_)),
         norm_(w / "output_norm", options_.width, options_.eps),

@@ -11,9 +11,9 @@ namespace cria::quant {
 namespace {
 
 constexpr std::array kTable = {
-    DTypeInfo{DType::kF32, "F32", 1, 4, dequantize_f32, nullptr},
-    DTypeInfo{DType::kF16, "F16", 1, 2, dequantize_f16, nullptr},
-    DTypeInfo{DType::kBF16, "BF16", 1, 2, dequantize_bf16, nullptr},
+    DTypeInfo{DType::kF32, "F32", 1, 4, dequantize_f32, quantize_f32},
+    DTypeInfo{DType::kF16, "F16", 1, 2, dequantize_f16, quantize_f16},
+    DTypeInfo{DType::kBF16, "BF16", 1, 2, dequantize_bf16, quantize_bf16},
     DTypeInfo{DType::kQ4_0, "Q4_0", 32, 18, dequantize_q4_0, nullptr},
     DTypeInfo{DType::kQ4_1, "Q4_1", 32, 20, dequantize_q4_1, nullptr},
     DTypeInfo{DType::kQ5_0, "Q5_0", 32, 22, dequantize_q5_0, nullptr},

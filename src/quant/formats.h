@@ -21,4 +21,10 @@ CRIA_DEQUANTIZE(q5_k);
 CRIA_DEQUANTIZE(q6_k);
 #undef CRIA_DEQUANTIZE
 
+#define CRIA_QUANTIZE(name) void quantize_##name(const float*, std::byte*, int64_t) noexcept
+CRIA_QUANTIZE(f32);
+CRIA_QUANTIZE(f16);
+CRIA_QUANTIZE(bf16);
+#undef CRIA_QUANTIZE
+
 }  // namespace cria::quant

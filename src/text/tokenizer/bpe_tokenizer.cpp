@@ -2,7 +2,9 @@
 //
 // Byte-level vocabularies spell each byte as one printable character; tokens are kept as the bytes they
 // stand for, so a text is looked up as it is.
+#include "text/tokenizer/blocks.h"
 #include "text/tokenizer/merge_table.h"
+#include "text/tokenizer/normalize.h"
 #include "text/tokenizer/pretokenizer.h"
 #include "text/tokenizer/token_index.h"
 #include "text/tokenizer/unicode.h"
@@ -12,8 +14,6 @@
 
 namespace cria::text {
 namespace {
-
-constexpr std::string_view kBlock = "\xE2\x96\x81";  // U+2581 stands for a space
 
 // GPT-2's alphabet: printable bytes are themselves, the others follow from U+0100 in order.
 class ByteAlphabet {
@@ -45,18 +45,6 @@ class ByteAlphabet {
   }
   std::array<int16_t, 324> bytes_ = none();
 };
-
-std::string replace_all(std::string_view text, std::string_view from, std::string_view to) {
-  std::string out;
-  out.reserve(text.size() + text.size() / 4);
-  while (true) {
-    const size_t at = text.find(from);
-    out += text.substr(0, at);
-    if (at == std::string_view::npos) return out;
-    out += to;
-    text.remove_prefix(at + from.size());
-  }
-}
 
 VocabularyDefaults defaults_for(const VocabularySpec& spec, const PreTokenizerFlags& flags) {
   VocabularyDefaults defaults;
@@ -99,8 +87,9 @@ class BpeTokenizer final : public CommonTokenizer {
 
  protected:
   void encode_raw(std::string_view text, bool, std::vector<TokenId>& out) const override {
-    std::string escaped;
-    if (raw_) text = escaped = replace_all(text, " ", kBlock);
+    std::string changed;
+    if (raw_) text = changed = replace_all(text, " ", kBlock);
+    if (pre_.flags().nfc) text = changed = to_nfc(text);
     Ends ends, spare;
     pre_.split(text, ends, spare);
     MergeScratch scratch;
@@ -128,7 +117,7 @@ class BpeTokenizer final : public CommonTokenizer {
         const auto byte = std::find(bytes.begin(), bytes.end(), id);
         if (byte != bytes.end()) pieces_.push_back(static_cast<char>(byte - bytes.begin()));
       } else {
-        pieces_ += raw_ && v.is_ordinary(id) ? replace_all(key, kBlock, " ") : key;
+        pieces_ += raw_ && v.is_ordinary(id) ? blocks_to_spaces(key) : key;
       }
     }
     starts_.push_back(pieces_.size());

@@ -81,18 +81,18 @@ void split_right_aligned(std::string_view text, Range range, Ends& ends) {
 void split_right_aligned_alone(std::string_view text, Range range, Ends& ends) {
   const Scanner s(text, range);
   const auto digit = [](const Char& c) { return c.value >= '0' && c.value <= '9'; };
-  uint32_t begin = range.begin;
-  while (begin < range.end) {
-    const uint32_t first = s.run_while(begin, [&](const Char& c) { return !digit(c); });
-    if (first > begin) ends.push_back(first);
-    const uint32_t last = s.run_while(first, digit);
-    const Char after = s.at(last);
-    if (!after.is(kLetter | kNumber | kMark) && after.value != '_' && last > first)
-      split_right_aligned(text, {first, last}, ends);
-    else if (last > first)
-      ends.push_back(last);
-    begin = last;
-  }
+  uint32_t run_end = range.begin;
+  bool alone = false;
+  split_with(s, range, ends, [&](uint32_t at) {
+    if (at >= run_end) {
+      run_end = s.run_while(at, digit);
+      const Char after = s.at(run_end);
+      alone = !after.is(kLetter | kNumber | kMark) && after.value != '_';
+    }
+    const uint32_t left = run_end - at;
+    if (left == 0 || !alone) return at;
+    return at + (left % 3 == 0 ? 3 : left % 3);
+  });
 }
 
 // \s+$ where no line break is left: the white space that ends a part. By hand, because trying it at
@@ -163,17 +163,19 @@ const Row kRows[] = {
      {.ignore_merges = true, .add_bos = true}},
     {"dbrx smaug-bpe", [] { return Stages{words(kL3)}; }},
     {"glm4 chatglm-bpe", [] { return Stages{words(kL3)}; }, {.clear_bos = true}},
-    {"qwen2 deepseek-r1-qwen kormo f2llmv2 hunyuan megrez stablelm2 solar-open grok-2 bailingmoe "
-     "bailingmoe2 llada-moe",
+    {"qwen2 deepseek-r1-qwen", [] { return Stages{words(kQ2)}; }, {.nfc = true}},
+    {"kormo f2llmv2 hunyuan megrez stablelm2 solar-open grok-2 bailingmoe bailingmoe2 llada-moe",
      [] { return Stages{words(kQ2)}; }},
-    {"qwen35", [] { return Stages{words({.digits = 1, .marks_are_letters = true})}; }},
+    {"qwen35", [] { return Stages{words({.digits = 1, .marks_are_letters = true})}; }, {.nfc = true}},
     {"seed-coder", [] { return Stages{words({.digits = 1, .newlines_after_punctuation = false})}; }},
-    {"gpt-2 phi-2 jina-es jina-de jina-v2-es jina-v2-de gigachat a.x-4.0 mellum modern-bert mpt olmo "
-     "jais trillion granite-docling exaone4",
+    {"gpt-2 phi-2 jina-es jina-de jina-v2-es jina-v2-de gigachat a.x-4.0 mellum jais "
+     "trillion granite-docling exaone4",
      [] { return Stages{gpt2()}; }},
+    {"modern-bert mpt olmo", [] { return Stages{gpt2()}; }, {.nfc = true}},
     {"jina-v1-en jina-v2-code roberta-bpe", [] { return Stages{gpt2()}; }, {.add_sep = true}},
-    {"starcoder refact command-r smollm codeshell exaone minerva-7b mellum2",
+    {"starcoder refact smollm codeshell exaone minerva-7b mellum2",
      [] { return Stages{numbers(1), gpt2()}; }},
+    {"command-r", [] { return Stages{numbers(1), gpt2()}; }, {.nfc = true}},
     {"falcon",
      [] {
        return Stages{by_regex(R"([\p{P}\$\+<=>\^~\|`]+)"), gpt2(), by_regex("[0-9][0-9][0-9]")};

@@ -13,6 +13,7 @@ struct PreTokenizerFlags {
   bool add_bos = false;
   bool add_sep = false;
   bool clear_bos = false;
+  bool nfc = false;  // the text is brought into NFC first
   bool raw = false;  // UTF-8 with U+2581 for spaces in place of the byte alphabet
 };
 

@@ -1,16 +1,16 @@
 // spm_tokenizer.cpp - SentencePiece BPE with scores and byte fallback ("llama").
+#include "text/tokenizer/blocks.h"
 #include "text/tokenizer/merge.h"
 #include "text/tokenizer/token_index.h"
 #include "text/tokenizer/unicode.h"
 #include "text/tokenizer/vocabulary.h"
 
+#include <array>
 #include <atomic>
 #include <bit>
 
 namespace cria::text {
 namespace {
-
-constexpr std::string_view kBlock = "\xE2\x96\x81";  // U+2581 stands for a space
 
 // Ranks order as scores do, the best score lowest; never kNoRank.
 uint32_t rank_of(float score) {
@@ -31,7 +31,8 @@ class SpmTokenizer final : public CommonTokenizer {
       if (!vocabulary().is_ordinary(id)) continue;
       const std::string& text = vocabulary().text(id);
       index_.add(text, id);
-      crosses_words_ = crosses_words_ || has_inner_block(text);
+      for (size_t at = word_end(text, 0); at < text.size(); at = word_end(text, at))
+        joins_[static_cast<uint8_t>(text[at - 1])] = true;
     }
     for (size_t byte = 0; byte < 256; ++byte)
       if (byte_ids_[byte] >= 0) bytes_of_.emplace_back(byte_ids_[byte], static_cast<char>(byte));
@@ -48,13 +49,7 @@ class SpmTokenizer final : public CommonTokenizer {
       if (found != bytes_of_.end() && found->first == id) return {found->second};
     }
     if (type == TokenType::kControl || type == TokenType::kUnknown) return text;
-    std::string out;
-    for (size_t at = 0; at < text.size();) {
-      const bool block = text.compare(at, kBlock.size(), kBlock) == 0;
-      out.push_back(block ? ' ' : text[at]);
-      at += block ? kBlock.size() : 1;
-    }
-    return out;
+    return blocks_to_spaces(text);
   }
 
   // The space that encode put before the text is taken away again.
@@ -74,18 +69,13 @@ class SpmTokenizer final : public CommonTokenizer {
  protected:
   void encode_raw(std::string_view raw, bool after_special,
                   std::vector<TokenId>& out) const override {
-    std::string text;
-    text.reserve(raw.size() + raw.size() / 2 + kBlock.size());
-    if (vocabulary().add_space_prefix && after_special) text += kBlock;
-    for (const char c : raw) {
-      if (c == ' ')
-        text += kBlock;
-      else
-        text.push_back(c);
-    }
+    std::string text = replace_all(raw, " ", kBlock);
+    if (vocabulary().add_space_prefix && after_special) text.insert(0, kBlock);
     MergeScratch scratch;
     for (size_t begin = 0; begin < text.size();) {
-      const size_t end = crosses_words_ ? text.size() : word_end(text, begin);
+      size_t end = word_end(text, begin);
+      while (end < text.size() && joins_[static_cast<uint8_t>(text[end - 1])])
+        end = word_end(text, end);
       encode_part(std::string_view(text).substr(begin, end - begin), scratch, out);
       begin = end;
     }
@@ -94,17 +84,12 @@ class SpmTokenizer final : public CommonTokenizer {
  private:
   enum Whole : uint8_t { kUnknown, kYes, kNo };
 
-  static bool is_block(std::string_view text, size_t at) {
-    return text.compare(at, kBlock.size(), kBlock) == 0;
-  }
   // A word is a run of U+2581 and what follows up to the next one.
   static size_t word_end(std::string_view text, size_t begin) {
     size_t at = begin;
-    while (is_block(text, at)) at += kBlock.size();
+    while (starts_with_block(text, at)) at += kBlock.size();
     return std::min(text.find(kBlock, at), text.size());
   }
-  // A token like that could join two words, so the words would not be independent.
-  static bool has_inner_block(std::string_view text) { return word_end(text, 0) < text.size(); }
 
   void encode_part(std::string_view part, MergeScratch& scratch, std::vector<TokenId>& out) const {
     const TokenId id = part.size() <= index_.longest() ? index_.find(part) : -1;
@@ -164,7 +149,9 @@ class SpmTokenizer final : public CommonTokenizer {
   TokenIndex index_;
   std::vector<TokenId> byte_ids_;
   std::vector<std::pair<TokenId, char>> bytes_of_;  // sorted by id
-  bool crosses_words_ = false;
+  // Bytes that stand before a U+2581 inside some token. After any other byte no token crosses from one
+  // word into the next, so words are independent: Gemma has one such token, Llama none.
+  std::array<bool, 256> joins_{};
   // Whether merging the text of a token ends at it, found out when first asked. Relaxed: every thread
   // computes the same answer.
   std::unique_ptr<std::atomic<uint8_t>[]> whole_;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "text/tokenizer/tokenizer.h"
+#include "text/tokenizer/trie.h"
 
 namespace cria::text {
 
@@ -56,32 +57,13 @@ struct Fragment {
 // longest of those that begin at the same place.
 class SpecialTokens {
  public:
-  explicit SpecialTokens(const Vocabulary& vocabulary);
+  explicit SpecialTokens(const Vocabulary& vocabulary);  // which must outlive it
   // Control and unknown tokens count only when `parse_special`; user-defined ones always do.
   std::vector<Fragment> partition(std::string_view text, bool parse_special) const;
 
  private:
-  // Spellings beyond this many bytes are not looked for: it bounds the work per byte of text.
-  static constexpr size_t kMaxSpelling = 512;
-  struct Match {
-    size_t length = 0;
-    TokenId token = -1;
-  };
-  struct Node {
-    TokenId token = -1;
-    bool always = false;          // user-defined
-    uint32_t first_edge = 0;      // into edges_, sorted by byte
-    uint32_t edge_count = 0;
-  };
-  struct Edge {
-    uint8_t byte;
-    uint32_t target;
-  };
-  Match longest_at(std::string_view text, size_t at, bool parse_special) const;
-
-  uint32_t roots_[256] = {};  // node after the first byte; 0 when no spelling begins with it
-  std::vector<Node> nodes_;
-  std::vector<Edge> edges_;
+  const Vocabulary& vocabulary_;
+  Trie spellings_;
 };
 
 // The fixed part of every tokenizer: partition, the special tokens around the text, simple getters.
@@ -107,6 +89,8 @@ class CommonTokenizer : public Tokenizer {
   bool is_hidden(TokenId id, bool special) const;
 
  private:
+  bool trims_after(TokenId id) const;
+
   Vocabulary vocabulary_;
   SpecialTokens specials_;
 };
