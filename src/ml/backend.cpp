@@ -21,7 +21,6 @@ struct Row {
 constexpr std::array kRows = {
     Row{"cpu", cpu::make_cpu_backend},
     Row{"reference", reference::make_reference},
-    Row{"cpu", cpu::make_cpu_backend},
 };
 
 }  // namespace
