@@ -81,18 +81,18 @@ void split_right_aligned(std::string_view text, Range range, Ends& ends) {
 void split_right_aligned_alone(std::string_view text, Range range, Ends& ends) {
   const Scanner s(text, range);
   const auto digit = [](const Char& c) { return c.value >= '0' && c.value <= '9'; };
-  uint32_t begin = range.begin;
-  while (begin < range.end) {
-    const uint32_t first = s.run_while(begin, [&](const Char& c) { return !digit(c); });
-    if (first > begin) ends.push_back(first);
-    const uint32_t last = s.run_while(first, digit);
-    const Char after = s.at(last);
-    if (!after.is(kLetter | kNumber | kMark) && after.value != '_' && last > first)
-      split_right_aligned(text, {first, last}, ends);
-    else if (last > first)
-      ends.push_back(last);
-    begin = last;
-  }
+  uint32_t run_end = range.begin;
+  bool alone = false;
+  split_with(s, range, ends, [&](uint32_t at) {
+    if (at >= run_end) {
+      run_end = s.run_while(at, digit);
+      const Char after = s.at(run_end);
+      alone = !after.is(kLetter | kNumber | kMark) && after.value != '_';
+    }
+    const uint32_t left = run_end - at;
+    if (left == 0 || !alone) return at;
+    return at + (left % 3 == 0 ? 3 : left % 3);
+  });
 }
 
 // \s+$ where no line break is left: the white space that ends a part. By hand, because trying it at

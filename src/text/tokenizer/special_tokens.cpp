@@ -14,6 +14,12 @@ std::vector<Trie::Entry> spellings(const Vocabulary& vocabulary) {
   return list;
 }
 
+// Gemma's files call "</s>" user-defined. Text that is not to spell control tokens must not spell this
+// one either; in the model's output it stays visible, since there it closes an HTML element.
+bool spelt_always(const Vocabulary& vocabulary, TokenId id) {
+  return vocabulary.type(id) == TokenType::kUserDefined && vocabulary.text(id) != "</s>";
+}
+
 }  // namespace
 
 SpecialTokens::SpecialTokens(const Vocabulary& vocabulary)
@@ -26,7 +32,7 @@ std::vector<Fragment> SpecialTokens::partition(std::string_view text, bool parse
     size_t length = 0;
     TokenId token = -1;
     spellings_.for_each_prefix(text, at, [&](size_t size, TokenId id) {
-      if (!parse_special && vocabulary_.type(id) != TokenType::kUserDefined) return;
+      if (!parse_special && !spelt_always(vocabulary_, id)) return;
       length = size;
       token = id;
     });

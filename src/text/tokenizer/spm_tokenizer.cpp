@@ -5,6 +5,7 @@
 #include "text/tokenizer/unicode.h"
 #include "text/tokenizer/vocabulary.h"
 
+#include <array>
 #include <atomic>
 #include <bit>
 
@@ -30,7 +31,8 @@ class SpmTokenizer final : public CommonTokenizer {
       if (!vocabulary().is_ordinary(id)) continue;
       const std::string& text = vocabulary().text(id);
       index_.add(text, id);
-      crosses_words_ = crosses_words_ || has_inner_block(text);
+      for (size_t at = word_end(text, 0); at < text.size(); at = word_end(text, at))
+        joins_[static_cast<uint8_t>(text[at - 1])] = true;
     }
     for (size_t byte = 0; byte < 256; ++byte)
       if (byte_ids_[byte] >= 0) bytes_of_.emplace_back(byte_ids_[byte], static_cast<char>(byte));
@@ -71,7 +73,9 @@ class SpmTokenizer final : public CommonTokenizer {
     if (vocabulary().add_space_prefix && after_special) text.insert(0, kBlock);
     MergeScratch scratch;
     for (size_t begin = 0; begin < text.size();) {
-      const size_t end = crosses_words_ ? text.size() : word_end(text, begin);
+      size_t end = word_end(text, begin);
+      while (end < text.size() && joins_[static_cast<uint8_t>(text[end - 1])])
+        end = word_end(text, end);
       encode_part(std::string_view(text).substr(begin, end - begin), scratch, out);
       begin = end;
     }
@@ -86,8 +90,6 @@ class SpmTokenizer final : public CommonTokenizer {
     while (starts_with_block(text, at)) at += kBlock.size();
     return std::min(text.find(kBlock, at), text.size());
   }
-  // A token like that could join two words, so the words would not be independent.
-  static bool has_inner_block(std::string_view text) { return word_end(text, 0) < text.size(); }
 
   void encode_part(std::string_view part, MergeScratch& scratch, std::vector<TokenId>& out) const {
     const TokenId id = part.size() <= index_.longest() ? index_.find(part) : -1;
@@ -147,7 +149,9 @@ class SpmTokenizer final : public CommonTokenizer {
   TokenIndex index_;
   std::vector<TokenId> byte_ids_;
   std::vector<std::pair<TokenId, char>> bytes_of_;  // sorted by id
-  bool crosses_words_ = false;
+  // Bytes that stand before a U+2581 inside some token. After any other byte no token crosses from one
+  // word into the next, so words are independent: Gemma has one such token, Llama none.
+  std::array<bool, 256> joins_{};
   // Whether merging the text of a token ends at it, found out when first asked. Relaxed: every thread
   // computes the same answer.
   std::unique_ptr<std::atomic<uint8_t>[]> whole_;

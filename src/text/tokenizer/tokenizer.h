@@ -25,6 +25,8 @@ enum class TokenType : int8_t { kNormal = 1, kUnknown, kControl, kUserDefined, k
 //   add_bos, add_eos, add_sep           add_bos_token, add_eos_token, add_sep_token
 //   add_space_prefix, remove_extra_whitespaces                the same names
 //   lowercase, strip_accents            normalizer.lowercase, normalizer.strip_accents
+//   trim_after_special                  no key: 1 when general.architecture is "phi3" and model "llama"
+//                                       (their control tokens swallow the white space after them)
 // An id that does not fit in TokenId is "none": pass -1. Ids out of range are ignored, arrays of a wrong
 // length are refused.
 struct VocabularySpec {
@@ -41,6 +43,7 @@ struct VocabularySpec {
   int remove_extra_whitespaces = -1;
   std::string precompiled_charsmap;
   int lowercase = -1, strip_accents = -1;
+  int trim_after_special = -1;
 };
 
 struct EncodeOptions {

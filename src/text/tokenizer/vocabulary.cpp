@@ -130,10 +130,13 @@ std::vector<TokenId> CommonTokenizer::encode(std::string_view text, EncodeOption
   std::vector<TokenId> out;
   const auto& spec = vocabulary_.spec;
   bool after_special = true;
-  for (const Fragment& fragment : specials_.partition(text, options.parse_special)) {
+  for (Fragment& fragment : specials_.partition(text, options.parse_special)) {
+    if (fragment.token < 0 && !out.empty() && after_special && trims_after(out.back()))
+      fragment.raw.remove_prefix(
+          std::min(fragment.raw.find_first_not_of(" \t\r\n"), fragment.raw.size()));
     if (fragment.token >= 0)
       out.push_back(fragment.token);
-    else
+    else if (!fragment.raw.empty())
       encode_raw(fragment.raw, after_special, out);
     after_special = fragment.token >= 0;
   }
@@ -145,6 +148,12 @@ std::vector<TokenId> CommonTokenizer::encode(std::string_view text, EncodeOption
   if (vocabulary_.add_eos && spec.eos >= 0) last = spec.eos;
   if (last >= 0 && (out.empty() || out.back() != last)) out.push_back(last);
   return out;
+}
+
+bool CommonTokenizer::trims_after(TokenId id) const {
+  const auto& spec = vocabulary_.spec;
+  return spec.trim_after_special == 1 && id != spec.bos && id != spec.unk &&
+         vocabulary_.text(id) != "<|endoftext|>";
 }
 
 std::string CommonTokenizer::decode(std::span<const TokenId> ids, bool special) const {

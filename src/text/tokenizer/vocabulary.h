@@ -89,6 +89,8 @@ class CommonTokenizer : public Tokenizer {
   bool is_hidden(TokenId id, bool special) const;
 
  private:
+  bool trims_after(TokenId id) const;
+
   Vocabulary vocabulary_;
   SpecialTokens specials_;
 };
