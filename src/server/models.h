@@ -6,6 +6,7 @@
 #include "api/ollama.h"
 #include "base/json.h"
 #include "protocol/child.h"
+#include "protocol/protocol.h"
 #include "store/store.h"
 
 #include <filesystem>
@@ -27,7 +28,7 @@ struct Model {
   std::string digest;      // of the manifest, without "sha256:"
   int64_t size = 0;
   api::WallTime modified_at;
-  std::string model_path, model_digest;
+  std::string model_path;
   std::vector<std::string> adapter_paths, projector_paths;
   std::string template_text, system;
   std::vector<std::string> licenses;
@@ -36,18 +37,24 @@ struct Model {
   Json config = Json::object();
 
   Json details() const;  // of the config: format, family, families, parameter_size, ...
+  std::string parent;    // the model that it was created from
 };
 
-// What a model file says about itself; the result of the worker's job "inspect".
+// What a model file says about itself: the result of the worker's job "inspect".
 struct Facts {
-  std::vector<std::string> capabilities;
-  Json model_info = Json::object();
-  Json tensors = Json::array();
-  std::string chat_template;  // Jinja
+  std::string family, parameter_size, quantization_level, kind;  // kind: "model", "adapter", ...
   int64_t context_length = 0, embedding_length = 0;
+  std::vector<std::string> capabilities;
+  Json metadata = Json::object();
+  Json tensors = Json::array();
+  std::string chat_template;  // Jinja, of the file
+  std::string template_text, template_name;  // the Go template that fits it, when one is known
+  Json parameters = Json::object();          // that belong to that template
 
   bool can(std::string_view capability) const;
 };
+// Throws Error{kInvalidInput}: a worker may have been taken over by the file that it read.
+Facts facts_from_json(const Json& json);
 
 // Runs one job in a process of its own. Throws what the worker reported; {kCancelled} with `stop`.
 Json run_job(protocol::Spawner& spawner, const protocol::Job& job, const std::stop_token& stop,
@@ -62,14 +69,16 @@ class Models {
   // Throws Error{kInvalidInput} "invalid model name", {kNotFound} "model 'NAME' not found".
   Model find(const std::string& name) const;
   std::vector<Model> list() const;  // newest first; unreadable ones are left out
-  // Of the model's weights together with its template; read once per blob.
+  // Of a file of the store; read once per blob. `verbose`: with long arrays, read each time.
+  Facts inspect(const std::string& path, bool verbose, const std::stop_token& stop);
+  // What the model can do, its template and projectors included.
   Facts facts(const Model& model, const std::stop_token& stop);
 
  private:
   store::Store& store_;
   protocol::Spawner& spawner_;
   std::mutex mutex_;
-  std::map<std::string, Facts> facts_;  // by digest of the weights
+  std::map<std::string, Facts> facts_;  // by path: a blob never changes
 };
 
 }  // namespace cria::server
