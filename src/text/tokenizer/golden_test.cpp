@@ -172,6 +172,14 @@ TEST_CASE("every vocabulary file gives the reference's ids") {
   }
 }
 
+// Written by tools/golden/make_mistral_vocabularies.py.
+TEST_CASE("the vocabularies inside mistral-common give the reference's ids") {
+  if (!have_data()) return;
+  for (const char* name : {"mistral-spm-v3", "mistral-tekken-240911"})
+    if (const auto tokenizer = open(model_folder() / (std::string(name) + ".gguf")))
+      check_extended(*tokenizer, name);
+}
+
 TEST_CASE("the vocabularies inside real models give the reference's ids") {
   if (!have_data()) return;
   if (const auto smollm = open(model_folder() / "SmolLM2-135M-Instruct.Q4_1.gguf")) {
