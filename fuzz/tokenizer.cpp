@@ -1,8 +1,9 @@
-// tokenizer.cpp - hostile vocabularies meet hostile texts. The input is text: lines of the vocabulary up
-// to a line "--", then the text to encode.
-//   m MODEL | p PRE | t TYPE TOKEN | s SCORE (a float's bits, hex) | g MERGE | i FIELD VALUE | c CHARSMAP
-#include "base/error.h"
+// tokenizer.cpp - hostile vocabularies meet hostile texts. The input is text: lines of the
+// vocabulary up to a line "--", then the text to encode.
+//   m MODEL | p PRE | t TYPE TOKEN | s SCORE (a float's bits, hex) | g MERGE | i FIELD VALUE | c
+//   CHARSMAP
 #include "text/tokenizer/tokenizer.h"
+#include "base/error.h"
 
 #include <bit>
 #include <cstdlib>
@@ -26,12 +27,22 @@ std::string unescape(std::string_view s) {
 }
 
 void set_field(VocabularySpec& spec, size_t field, int value) {
-  int* const fields[] = {&spec.bos,     &spec.eos,     &spec.eot,
-                         &spec.eom,     &spec.unk,     &spec.sep,
-                         &spec.pad,     &spec.cls,     &spec.mask,
-                         &spec.add_bos, &spec.add_eos, &spec.add_sep,
-                         &spec.add_space_prefix,       &spec.remove_extra_whitespaces,
-                         &spec.lowercase,              &spec.strip_accents,
+  int* const fields[] = {&spec.bos,
+                         &spec.eos,
+                         &spec.eot,
+                         &spec.eom,
+                         &spec.unk,
+                         &spec.sep,
+                         &spec.pad,
+                         &spec.cls,
+                         &spec.mask,
+                         &spec.add_bos,
+                         &spec.add_eos,
+                         &spec.add_sep,
+                         &spec.add_space_prefix,
+                         &spec.remove_extra_whitespaces,
+                         &spec.lowercase,
+                         &spec.strip_accents,
                          &spec.trim_after_special};
   if (field < std::size(fields))
     *fields[field] = value;
@@ -44,8 +55,12 @@ void read_line(VocabularySpec& spec, std::string_view line) {
   const std::string rest = unescape(line.substr(2));
   char* end = nullptr;
   switch (line[0]) {
-    case 'm': spec.model = rest; break;
-    case 'p': spec.pre = rest; break;
+    case 'm':
+      spec.model = rest;
+      break;
+    case 'p':
+      spec.pre = rest;
+      break;
     case 't':
       if (rest.empty()) break;
       spec.types.push_back(rest[0] - '0');
@@ -55,14 +70,19 @@ void read_line(VocabularySpec& spec, std::string_view line) {
       spec.scores.push_back(
           std::bit_cast<float>(static_cast<uint32_t>(std::strtoul(rest.c_str(), nullptr, 16))));
       break;
-    case 'g': spec.merges.push_back(rest); break;
-    case 'c': spec.precompiled_charsmap += rest; break;
+    case 'g':
+      spec.merges.push_back(rest);
+      break;
+    case 'c':
+      spec.precompiled_charsmap += rest;
+      break;
     case 'i': {
       const auto field = std::strtoul(rest.c_str(), &end, 10);
       set_field(spec, field, static_cast<int>(std::strtol(end, nullptr, 10)));
       break;
     }
-    default: break;
+    default:
+      break;
   }
 }
 

@@ -74,9 +74,9 @@ bool spells(const Tokenizer& tokenizer, const std::vector<TokenId>& ids, const s
   });
 }
 
-// Where the reference of nomic-bert-moe, a reimplementation, leaves SentencePiece: it replaces whole
-// grapheme clusters by what their first character becomes (and so loses marks), and it takes control
-// tokens from plain text. The text that must not be in a case:
+// Where the reference of nomic-bert-moe, a reimplementation, leaves SentencePiece: it replaces
+// whole grapheme clusters by what their first character becomes (and so loses marks), and it takes
+// control tokens from plain text. The text that must not be in a case:
 bool reference_is_off(const std::string& name, const std::string& text) {
   if (name != "nomic-bert-moe") return false;
   return text.starts_with("e\u0301\u0302") || text.find("\u03F9\u094D") != std::string::npos ||

@@ -32,10 +32,10 @@ void reorder_marks(std::vector<uint32_t>& points) {
 
 void append_composed(std::vector<uint32_t>& points, std::string& out) {
   reorder_marks(points);
-  const utf8proc_ssize_t count = utf8proc_normalize_utf32(
-      reinterpret_cast<utf8proc_int32_t*>(points.data()),
-      static_cast<utf8proc_ssize_t>(points.size()),
-      static_cast<utf8proc_option_t>(UTF8PROC_COMPOSE | UTF8PROC_STABLE));
+  const utf8proc_ssize_t count =
+      utf8proc_normalize_utf32(reinterpret_cast<utf8proc_int32_t*>(points.data()),
+                               static_cast<utf8proc_ssize_t>(points.size()),
+                               static_cast<utf8proc_option_t>(UTF8PROC_COMPOSE | UTF8PROC_STABLE));
   points.resize(static_cast<size_t>(std::max<utf8proc_ssize_t>(count, 0)));
   for (const uint32_t c : points) append_utf8(out, c);
   points.clear();
