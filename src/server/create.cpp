@@ -4,6 +4,7 @@
 #include "server/service.h"
 
 #include <algorithm>
+#include <set>
 
 namespace cria::server {
 namespace {
@@ -19,13 +20,16 @@ struct Draft {
   std::vector<store::Layer> layers;
   Json config = Json::object();
   Json parameters = Json::object();
+  std::set<std::string> created;  // digests of the layers that are new on this disk
 
   store::Store& store() const { return service.models.store(); }
   void drop(std::string_view kind) {
     std::erase_if(layers, [&](const store::Layer& layer) { return layer.kind() == kind; });
   }
   void put(std::string_view content, std::string_view kind) {
-    layers.push_back(store().write_blob(content, kind));
+    bool is_new = false;
+    layers.push_back(store().write_blob(content, kind, &is_new));
+    if (is_new) created.insert(layers.back().digest.text());
   }
 };
 
@@ -184,7 +188,10 @@ void create(Draft& draft, const store::ModelName& name) {
                                                                  "config")};
   manifest.layers = draft.layers;
   for (const store::Layer& layer : manifest.layers)
-    draft.status(fmt::format("using existing layer {}", layer.digest.text()));
+    draft.status(fmt::format("{} layer {}",
+                             draft.created.contains(layer.digest.text()) ? "creating new"
+                                                                         : "using existing",
+                             layer.digest.text()));
   draft.status("writing manifest");
   const auto old = draft.store().find(name);
   draft.store().write_manifest(name, manifest);

@@ -82,7 +82,7 @@ Json shown(const Model& model, const Facts& facts, const api::ShowRequest& reque
   put("system", request.system.empty() ? model.system : request.system);
   json["details"] = model.details();
   if (!model.messages.empty()) json["messages"] = model.messages;
-  json["model_info"] = facts.metadata;
+  json["model_info"] = facts.model_info;
   json["tensors"] = facts.tensors;
   json["capabilities"] = facts.capabilities;
   json["modified_at"] = api::format_local(model.modified_at);
@@ -140,10 +140,7 @@ void post_show(Service& service, http::Exchange& exchange, const std::string&) {
   const Model model = service.models.find(request.model);
   Facts facts = service.models.facts(model, exchange.gone());
   if (request.verbose)
-    facts.metadata =
-        service.models.inspect(model.model_path, true, exchange.gone()).metadata;
-  facts.metadata.erase("general.name");
-  facts.metadata.erase("tokenizer.chat_template");
+    facts.model_info = service.models.inspect(model.model_path, true, exchange.gone()).model_info;
   answer_json(exchange, shown(model, facts, request));
 }
 

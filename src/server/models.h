@@ -45,7 +45,7 @@ struct Facts {
   std::string family, parameter_size, quantization_level, kind;  // kind: "model", "adapter", ...
   int64_t context_length = 0, embedding_length = 0;
   std::vector<std::string> capabilities;
-  Json metadata = Json::object();
+  Json model_info = Json::object();  // metadata as /api/show gives it
   Json tensors = Json::array();
   std::string chat_template;  // Jinja, of the file
   std::string template_text, template_name;  // the Go template that fits it, when one is known
