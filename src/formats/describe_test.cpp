@@ -20,6 +20,7 @@ ModelFile sample() {
                .gguf_element_type = 5});
   add("flags", {.data = std::vector<bool>{true, false}, .gguf_type = 9, .gguf_element_type = 7});
   add("nan", {.data = std::nan(""), .gguf_type = 6});
+  add("eps", {.data = double{1e-5f}, .gguf_type = 6});
   add("evil", {.data = std::string("\x1b[2J\x7f\xc2\x9b\xff"), .gguf_type = 8});
   add("long", {.data = std::string(159, 'x') + "\xc3\xa9 and more", .gguf_type = 8});
   model.tensors.push_back({.name = "w",
@@ -40,6 +41,8 @@ TEST_CASE(
   CHECK(has("string   general.architecture = \"llama\""));
   CHECK(has("i32      n = -7"));
   CHECK(has("i32[]    list = [1, 2, 3, 4, 5, 6, ... 8 in all]"));
+  CHECK(has("f32      eps = 1e-05"));
+  CHECK(has("f32      nan = nan"));
   CHECK(has("flags = [true, false]"));
   CHECK(has("\\u001b[2J\\u007f\\u009b\xef\xbf\xbd"));
   CHECK(has(std::string(159, 'x') + "\"... (170 bytes)"));
