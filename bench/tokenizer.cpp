@@ -1,7 +1,8 @@
 // tokenizer.cpp - megabytes per second of encoding on one core, for one vocabulary and one text.
 //
 //   bench_tokenizer VOCABULARY.gguf [TEXT [SECONDS]]
-// Without a text it makes English-like prose. The ids' count is printed so that runs can be compared.
+// Without a text it makes English-like prose. The ids' count is printed so that runs can be
+// compared.
 #include "../tests/vocabulary_file.h"
 
 #include <chrono>
@@ -16,9 +17,9 @@ double seconds_since(Clock::time_point start) {
 }
 
 std::string prose() {
-  constexpr const char* kWords[] = {"the",     "language", "model",  "of",      "small",   "systems",
-                                    "reads",   "every",    "letter", "and",     "answers", "quickly",
-                                    "because", "it's",     "been",   "trained", "on",      "text"};
+  constexpr const char* kWords[] = {
+      "the", "language", "model",   "of",      "small", "systems", "reads",   "every", "letter",
+      "and", "answers",  "quickly", "because", "it's",  "been",    "trained", "on",    "text"};
   std::string out;
   uint32_t state = 1;
   for (int word = 0; out.size() < size_t{1} << 20; ++word) {

@@ -46,18 +46,30 @@ class VocabularyFile {
   // A scalar of any numeric type.
   double scalar(uint32_t type) {
     switch (type) {
-      case 0: return number<uint8_t>();
-      case 1: return number<int8_t>();
-      case 2: return number<uint16_t>();
-      case 3: return number<int16_t>();
-      case 4: return number<uint32_t>();
-      case 5: return number<int32_t>();
-      case 6: return static_cast<double>(number<float>());
-      case 7: return number<uint8_t>();
-      case 10: return static_cast<double>(number<uint64_t>());
-      case 11: return static_cast<double>(number<int64_t>());
-      case 12: return number<double>();
-      default: throw std::runtime_error("unknown GGUF type");
+      case 0:
+        return number<uint8_t>();
+      case 1:
+        return number<int8_t>();
+      case 2:
+        return number<uint16_t>();
+      case 3:
+        return number<int16_t>();
+      case 4:
+        return number<uint32_t>();
+      case 5:
+        return number<int32_t>();
+      case 6:
+        return static_cast<double>(number<float>());
+      case 7:
+        return number<uint8_t>();
+      case 10:
+        return static_cast<double>(number<uint64_t>());
+      case 11:
+        return static_cast<double>(number<int64_t>());
+      case 12:
+        return number<double>();
+      default:
+        throw std::runtime_error("unknown GGUF type");
     }
   }
   void value(const std::string& key, uint32_t type) {
@@ -77,8 +89,10 @@ class VocabularyFile {
     for (uint64_t i = 0; i < count; ++i) {
       if (type == 8) {
         std::string s = string();
-        if (key == "tokens") spec_.tokens.push_back(std::move(s));
-        else if (key == "merges") spec_.merges.push_back(std::move(s));
+        if (key == "tokens")
+          spec_.tokens.push_back(std::move(s));
+        else if (key == "merges")
+          spec_.merges.push_back(std::move(s));
         continue;
       }
       const double x = scalar(type);
@@ -91,12 +105,18 @@ class VocabularyFile {
   }
   void integer(const std::string& key, double x) {
     const std::map<std::string, int32_t*> fields{
-        {"bos_token_id", &spec_.bos},        {"eos_token_id", &spec_.eos},
-        {"eot_token_id", &spec_.eot},        {"eom_token_id", &spec_.eom},
-        {"unknown_token_id", &spec_.unk},    {"seperator_token_id", &spec_.sep},
-        {"padding_token_id", &spec_.pad},    {"cls_token_id", &spec_.cls},
-        {"mask_token_id", &spec_.mask},      {"add_bos_token", &spec_.add_bos},
-        {"add_eos_token", &spec_.add_eos},   {"add_sep_token", &spec_.add_sep},
+        {"bos_token_id", &spec_.bos},
+        {"eos_token_id", &spec_.eos},
+        {"eot_token_id", &spec_.eot},
+        {"eom_token_id", &spec_.eom},
+        {"unknown_token_id", &spec_.unk},
+        {"seperator_token_id", &spec_.sep},
+        {"padding_token_id", &spec_.pad},
+        {"cls_token_id", &spec_.cls},
+        {"mask_token_id", &spec_.mask},
+        {"add_bos_token", &spec_.add_bos},
+        {"add_eos_token", &spec_.add_eos},
+        {"add_sep_token", &spec_.add_sep},
         {"add_space_prefix", &spec_.add_space_prefix},
         {"remove_extra_whitespaces", &spec_.remove_extra_whitespaces},
         {"normalizer.lowercase", &spec_.lowercase},

@@ -7,7 +7,9 @@ namespace cria::quant {
 namespace {
 
 // Fifth bit of element j, worth 16.
-int fifth_bit(uint32_t bits, int64_t j) noexcept { return static_cast<int>(bits >> j & 1u) << 4; }
+int fifth_bit(uint32_t bits, int64_t j) noexcept {
+  return static_cast<int>(bits >> j & 1u) << 4;
+}
 
 }  // namespace
 
@@ -62,6 +64,14 @@ void dequantize_q8_0(const std::byte* in, float* out, int64_t count) noexcept {
     const float d = read_half(p);
     for (int64_t j = 0; j < 32; ++j)
       y[j] = static_cast<float>(static_cast<int8_t>(byte_at(p, 2 + j))) * d;
+  });
+}
+
+void dequantize_q8_1(const std::byte* in, float* out, int64_t count) noexcept {
+  for_blocks<32, 36>(in, out, count, [](const std::byte* p, float* y) {
+    const float d = read_half(p);
+    for (int64_t j = 0; j < 32; ++j)
+      y[j] = static_cast<float>(static_cast<int8_t>(byte_at(p, 4 + j))) * d;
   });
 }
 

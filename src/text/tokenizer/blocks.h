@@ -23,6 +23,8 @@ inline std::string replace_all(std::string_view text, std::string_view from, std
     text.remove_prefix(at + from.size());
   }
 }
-inline std::string blocks_to_spaces(std::string_view text) { return replace_all(text, kBlock, " "); }
+inline std::string blocks_to_spaces(std::string_view text) {
+  return replace_all(text, kBlock, " ");
+}
 
 }  // namespace cria::text

@@ -1,7 +1,7 @@
 // bpe_tokenizer.cpp - byte-level BPE ("gpt2") and BPE on raw UTF-8 ("gemma4").
 //
-// Byte-level vocabularies spell each byte as one printable character; tokens are kept as the bytes they
-// stand for, so a text is looked up as it is.
+// Byte-level vocabularies spell each byte as one printable character; tokens are kept as the bytes
+// they stand for, so a text is looked up as it is.
 #include "text/tokenizer/blocks.h"
 #include "text/tokenizer/merge_table.h"
 #include "text/tokenizer/normalize.h"
@@ -25,16 +25,18 @@ class ByteAlphabet {
       bytes_[printable ? byte : next++] = static_cast<int16_t>(byte);
     }
   }
-  // The bytes that `text` spells; the text itself when a character is not of the alphabet.
-  std::string decode(std::string_view text) const {
-    std::string out;
+  // Appends the bytes that `text` spells; the text itself when a character is not of the alphabet.
+  void decode(std::string_view text, std::string& out) const {
+    const size_t before = out.size();
     for (size_t i = 0; i < text.size();) {
       const CodePoint c = decode_utf8(text, i);
-      if (c.value >= bytes_.size() || bytes_[c.value] < 0) return std::string(text);
+      if (c.value >= bytes_.size() || bytes_[c.value] < 0) {
+        out.replace(before, std::string::npos, text);
+        return;
+      }
       out.push_back(static_cast<char>(bytes_[c.value]));
       i += c.length;
     }
-    return out;
   }
 
  private:
@@ -51,25 +53,20 @@ VocabularyDefaults defaults_for(const VocabularySpec& spec, const PreTokenizerFl
   defaults.add_bos = flags.add_bos || spec.model == "gemma4";
   defaults.add_sep = flags.add_sep;
   // Falcon's files name no ids; elsewhere token 11 is an ordinary word.
-  if (spec.tokens.size() > 11 && spec.tokens[11] == "<|endoftext|>") defaults.bos = defaults.eos = 11;
+  if (spec.tokens.size() > 11 && spec.tokens[11] == "<|endoftext|>")
+    defaults.bos = defaults.eos = 11;
   return defaults;
-}
-
-VocabularySpec adjusted(VocabularySpec spec, const PreTokenizerFlags& flags) {
-  if (flags.clear_bos) spec.bos = -1;
-  if (spec.model == "gemma4") spec.add_bos = 1;
-  return spec;
 }
 
 class BpeTokenizer final : public CommonTokenizer {
  public:
-  BpeTokenizer(VocabularySpec spec, PreTokenizer pre)
-      : CommonTokenizer(adjusted(spec, pre.flags()), defaults_for(spec, pre.flags())),
+  BpeTokenizer(VocabularySpec spec, const VocabularyDefaults& defaults, PreTokenizer pre)
+      : CommonTokenizer(std::move(spec), defaults),
         pre_(std::move(pre)),
         raw_(pre_.flags().raw),
-        index_(spec.tokens.size()),
-        merges_(spec.merges.size()),
-        whole_(std::make_unique<std::atomic<uint8_t>[]>(spec.tokens.size())) {
+        index_(vocabulary().spec.tokens.size()),
+        merges_(vocabulary().spec.merges.size()),
+        whole_(std::make_unique<std::atomic<uint8_t>[]>(vocabulary().spec.tokens.size())) {
     store_pieces();
     store_merges();
     for (uint32_t byte = 0; byte < 256; ++byte) {
@@ -106,38 +103,52 @@ class BpeTokenizer final : public CommonTokenizer {
   void store_pieces() {
     const ByteAlphabet alphabet;
     const Vocabulary& v = vocabulary();
-    const std::vector<TokenId> bytes = raw_ ? v.byte_tokens() : std::vector<TokenId>(256, -1);
+    std::string key;
     for (TokenId id = 0; id < v.size(); ++id) {
       starts_.push_back(pieces_.size());
-      const bool normal = v.type(id) == TokenType::kNormal;
-      const std::string key = raw_ || !normal ? v.text(id) : alphabet.decode(v.text(id));
-      const bool is_byte = v.type(id) == TokenType::kByte;
+      key.clear();
+      if (raw_ || v.type(id) != TokenType::kNormal)
+        key = v.text(id);
+      else
+        alphabet.decode(v.text(id), key);
       if (v.is_ordinary(id)) index_.add(key, id);
-      if (is_byte && raw_) {
-        const auto byte = std::find(bytes.begin(), bytes.end(), id);
-        if (byte != bytes.end()) pieces_.push_back(static_cast<char>(byte - bytes.begin()));
-      } else {
-        pieces_ += raw_ && v.is_ordinary(id) ? blocks_to_spaces(key) : key;
-      }
+      pieces_ += raw_ ? raw_piece(id) : key;
     }
     starts_.push_back(pieces_.size());
+  }
+
+  std::string raw_piece(TokenId id) const {
+    const std::string& text = vocabulary().text(id);
+    if (vocabulary().type(id) != TokenType::kByte)
+      return vocabulary().is_ordinary(id) ? blocks_to_spaces(text) : text;
+    const int byte = byte_of(text);
+    return byte < 0 ? std::string() : std::string(1, static_cast<char>(byte));
   }
 
   // A merge that names no token, or makes none, can never be applied.
   void store_merges() {
     const ByteAlphabet alphabet;
     const auto& merges = vocabulary().spec.merges;
+    std::string both;
+    const auto append = [&](std::string_view side) {
+      if (raw_)
+        both += side;
+      else
+        alphabet.decode(side, both);
+    };
     for (size_t rank = 0; rank < merges.size(); ++rank) {
       const std::string_view merge = merges[rank];
       const size_t space = merge.find(' ', 1);
       if (space == std::string_view::npos) continue;
-      const auto side = [&](std::string_view text) {
-        return raw_ ? std::string(text) : alphabet.decode(text);
-      };
-      const std::string left = side(merge.substr(0, space)), right = side(merge.substr(space + 1));
-      const TokenId a = index_.find(left), b = index_.find(right), whole = index_.find(left + right);
-      if (a >= 0 && b >= 0 && whole >= 0)
-        merges_.add(a, b, {static_cast<uint32_t>(rank), whole});
+      both.clear();
+      append(merge.substr(0, space));
+      const size_t middle = both.size();
+      append(merge.substr(space + 1));
+      const std::string_view text = both;
+      const TokenId left = index_.find(text.substr(0, middle));
+      const TokenId right = index_.find(text.substr(middle)), whole = index_.find(text);
+      if (left >= 0 && right >= 0 && whole >= 0)
+        merges_.add(left, right, {static_cast<uint32_t>(rank), whole});
     }
   }
 
@@ -162,13 +173,14 @@ class BpeTokenizer final : public CommonTokenizer {
           i + 1 < scratch.symbols.size() ? scratch.symbols[i + 1].start : part.size();
       for (size_t at = symbol.start; at < end; ++at) {
         const TokenId id = fallback_ids_[static_cast<uint8_t>(part[at])];
-        if (id >= 0 || vocabulary().spec.unk >= 0) out.push_back(id >= 0 ? id : vocabulary().spec.unk);
+        if (id >= 0 || vocabulary().spec.unk >= 0)
+          out.push_back(id >= 0 ? id : vocabulary().spec.unk);
       }
     }
   }
 
-  // Whether merging the text of token `id` ends at that token. Found out when first asked: most words
-  // of a text are tokens, and then one look-up is all they cost.
+  // Whether merging the text of token `id` ends at that token. Found out when first asked: most
+  // words of a text are tokens, and then one look-up is all they cost.
   bool stays_whole(TokenId id, std::string_view text, MergeScratch& scratch) const {
     if (pre_.flags().ignore_merges) return true;
     std::atomic<uint8_t>& known = whole_[static_cast<size_t>(id)];
@@ -185,8 +197,8 @@ class BpeTokenizer final : public CommonTokenizer {
     scratch.symbols.clear();
     for (size_t at = 0; at < part.size();) {
       const size_t length = raw_ ? decode_utf8(part, at).length : 1;
-      const TokenId id = raw_ ? index_.find(part.substr(at, length))
-                              : byte_ids_[static_cast<uint8_t>(part[at])];
+      const TokenId id =
+          raw_ ? index_.find(part.substr(at, length)) : byte_ids_[static_cast<uint8_t>(part[at])];
       scratch.symbols.push_back({static_cast<uint32_t>(at), id, {}});
       at += length;
     }
@@ -200,8 +212,8 @@ class BpeTokenizer final : public CommonTokenizer {
   bool raw_;
   TokenIndex index_;
   MergeTable merges_;
-  std::string pieces_;           // what each token adds to the output, one after the other
-  std::vector<size_t> starts_;   // into pieces_, one more than there are tokens
+  std::string pieces_;          // what each token adds to the output, one after the other
+  std::vector<size_t> starts_;  // into pieces_, one more than there are tokens
   std::array<TokenId, 256> byte_ids_;
   std::vector<TokenId> fallback_ids_;
   // Relaxed: every thread computes the same answer.
@@ -211,9 +223,11 @@ class BpeTokenizer final : public CommonTokenizer {
 }  // namespace
 
 std::unique_ptr<const Tokenizer> make_bpe_tokenizer(VocabularySpec spec) {
-  const bool raw_by_model = spec.model == "gemma4";
-  PreTokenizer pre(raw_by_model ? "gemma4" : spec.pre);
-  return std::make_unique<BpeTokenizer>(std::move(spec), std::move(pre));
+  PreTokenizer pre(spec.model == "gemma4" ? "gemma4" : spec.pre);
+  if (pre.flags().clear_bos) spec.bos = -1;
+  if (spec.model == "gemma4") spec.add_bos = 1;
+  const VocabularyDefaults defaults = defaults_for(spec, pre.flags());
+  return std::make_unique<BpeTokenizer>(std::move(spec), defaults, std::move(pre));
 }
 
 }  // namespace cria::text

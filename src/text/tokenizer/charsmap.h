@@ -14,8 +14,9 @@ namespace cria::text {
 
 class Charsmap {
  public:
-  // Layout: u32 size of the array in bytes (little-endian), the array of u32, then the replacements, each
-  // ended by a zero byte. Throws Error{kInvalidInput} when the size does not fit. Empty: replaces nothing.
+  // Layout: u32 size of the array in bytes (little-endian), the array of u32, then the
+  // replacements, each ended by a zero byte. Throws Error{kInvalidInput} when the size does not
+  // fit. Empty: replaces nothing.
   explicit Charsmap(std::string_view blob);
 
   struct Match {

@@ -74,9 +74,9 @@ bool spells(const Tokenizer& tokenizer, const std::vector<TokenId>& ids, const s
   });
 }
 
-// Where the reference of nomic-bert-moe, a reimplementation, leaves SentencePiece: it replaces whole
-// grapheme clusters by what their first character becomes (and so loses marks), and it takes control
-// tokens from plain text. The text that must not be in a case:
+// Where the reference of nomic-bert-moe, a reimplementation, leaves SentencePiece: it replaces
+// whole grapheme clusters by what their first character becomes (and so loses marks), and it takes
+// control tokens from plain text. The text that must not be in a case:
 bool reference_is_off(const std::string& name, const std::string& text) {
   if (name != "nomic-bert-moe") return false;
   return text.starts_with("e\u0301\u0302") || text.find("\u03F9\u094D") != std::string::npos ||
@@ -170,6 +170,14 @@ TEST_CASE("every vocabulary file gives the reference's ids") {
     if (g.base != nullptr) check_base(*tokenizer, g.base);
     if (g.extended != nullptr) check_extended(*tokenizer, g.extended);
   }
+}
+
+// Written by tools/golden/make_mistral_vocabularies.py.
+TEST_CASE("the vocabularies inside mistral-common give the reference's ids") {
+  if (!have_data()) return;
+  for (const char* name : {"mistral-spm-v3", "mistral-tekken-240911"})
+    if (const auto tokenizer = open(model_folder() / (std::string(name) + ".gguf")))
+      check_extended(*tokenizer, name);
 }
 
 TEST_CASE("the vocabularies inside real models give the reference's ids") {

@@ -5,6 +5,7 @@
 #include <utf8proc.h>
 
 #include <algorithm>
+#include <array>
 
 namespace cria::text {
 namespace {
@@ -15,23 +16,26 @@ int combining_class(uint32_t c) {
 
 // Canonical ordering: each run of marks sorted by class, equal classes in their order.
 void reorder_marks(std::vector<uint32_t>& points) {
-  for (auto at = points.begin(); at != points.end();) {
-    if (combining_class(*at) == 0) {
-      ++at;
-      continue;
+  std::vector<std::array<uint32_t, 3>> run;  // class, place, code point
+  for (size_t at = 0; at < points.size();) {
+    run.clear();
+    for (size_t i = at; i < points.size(); ++i) {
+      const auto order = static_cast<uint32_t>(combining_class(points[i]));
+      if (order == 0) break;
+      run.push_back({order, static_cast<uint32_t>(i), points[i]});
     }
-    const auto end = std::find_if(at, points.end(), [](auto c) { return combining_class(c) == 0; });
-    std::stable_sort(at, end, [](auto a, auto b) { return combining_class(a) < combining_class(b); });
-    at = end;
+    std::sort(run.begin(), run.end());
+    for (const auto& mark : run) points[at++] = mark[2];
+    if (run.empty()) ++at;
   }
 }
 
 void append_composed(std::vector<uint32_t>& points, std::string& out) {
   reorder_marks(points);
-  const utf8proc_ssize_t count = utf8proc_normalize_utf32(
-      reinterpret_cast<utf8proc_int32_t*>(points.data()),
-      static_cast<utf8proc_ssize_t>(points.size()),
-      static_cast<utf8proc_option_t>(UTF8PROC_COMPOSE | UTF8PROC_STABLE));
+  const utf8proc_ssize_t count =
+      utf8proc_normalize_utf32(reinterpret_cast<utf8proc_int32_t*>(points.data()),
+                               static_cast<utf8proc_ssize_t>(points.size()),
+                               static_cast<utf8proc_option_t>(UTF8PROC_COMPOSE | UTF8PROC_STABLE));
   points.resize(static_cast<size_t>(std::max<utf8proc_ssize_t>(count, 0)));
   for (const uint32_t c : points) append_utf8(out, c);
   points.clear();

@@ -1,4 +1,5 @@
-// normalize.h - canonical forms and case of code points. The only header that stands before utf8proc.
+// normalize.h - canonical forms and case of code points. The only header that stands before
+// utf8proc.
 //
 // Linear in the length for any input: utf8proc's own reordering of combining marks is not.
 #pragma once

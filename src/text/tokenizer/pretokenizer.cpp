@@ -19,8 +19,8 @@
 //   TK    G4 with \p{N} for \p{N}{1,3} and without C
 //   DS3c  [!-/:-@\[-`{-~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|
 //         \s*[\r\n]+|\s+(?!\S)|\s+
-// A blank begins the branch with the question mark. Stages apply one after the other: each splits the
-// parts that the one before it left.
+// A blank begins the branch with the question mark. Stages apply one after the other: each splits
+// the parts that the one before it left.
 namespace cria::text {
 namespace {
 
@@ -40,21 +40,27 @@ Stage each_part(Split split) {
 Stage words(WordRules rules) {
   return each_part([rules](auto text, Range r, Ends& out) { split_words(text, r, rules, out); });
 }
-Stage gpt2() { return each_part(split_gpt2); }
+Stage gpt2() {
+  return each_part(split_gpt2);
+}
 Stage cases(CaseRules rules) {
   return each_part([rules](auto text, Range r, Ends& out) { split_cases(text, r, rules, out); });
 }
-Stage deepseek3() { return each_part(split_deepseek3); }
+Stage deepseek3() {
+  return each_part(split_deepseek3);
+}
 Stage numbers(uint32_t digits) {
-  return each_part([digits](auto text, Range r, Ends& out) { split_numbers(text, r, digits, out); });
+  return each_part(
+      [digits](auto text, Range r, Ends& out) { split_numbers(text, r, digits, out); });
 }
 Stage in_set(CodePointSet set) {
   return each_part(
       [set = std::move(set)](auto text, Range r, Ends& out) { split_set(text, r, set, out); });
 }
 Stage by_regex(std::string_view pattern) {
-  return [regex = std::make_shared<const Regex>(pattern)](
-             std::string_view text, const Ends& parts, Ends& out) { regex->split(text, parts, out); };
+  return
+      [regex = std::make_shared<const Regex>(pattern)](
+          std::string_view text, const Ends& parts, Ends& out) { regex->split(text, parts, out); };
 }
 
 constexpr uint32_t kAnyLength = UINT32_MAX;
@@ -166,8 +172,11 @@ const Row kRows[] = {
     {"qwen2 deepseek-r1-qwen", [] { return Stages{words(kQ2)}; }, {.nfc = true}},
     {"kormo f2llmv2 hunyuan megrez stablelm2 solar-open grok-2 bailingmoe bailingmoe2 llada-moe",
      [] { return Stages{words(kQ2)}; }},
-    {"qwen35", [] { return Stages{words({.digits = 1, .marks_are_letters = true})}; }, {.nfc = true}},
-    {"seed-coder", [] { return Stages{words({.digits = 1, .newlines_after_punctuation = false})}; }},
+    {"qwen35",
+     [] { return Stages{words({.digits = 1, .marks_are_letters = true})}; },
+     {.nfc = true}},
+    {"seed-coder",
+     [] { return Stages{words({.digits = 1, .newlines_after_punctuation = false})}; }},
     {"gpt-2 phi-2 jina-es jina-de jina-v2-es jina-v2-de gigachat a.x-4.0 mellum jais "
      "trillion granite-docling exaone4",
      [] { return Stages{gpt2()}; }},
@@ -192,12 +201,9 @@ const Row kRows[] = {
      [] { return Stages{each_part(split_right_aligned_alone), cases(kG4)}; }},
     {"deepseek-llm",
      [] {
-       return Stages{by_regex(R"([\r\n])"),
-                     by_regex(kCasedWords),
-                     by_regex(kDeepseekPunctuation),
-                     each_part(split_final_space),
-                     in_set(kDeepseekCjk),
-                     numbers(kAnyLength)};
+       return Stages{by_regex(R"([\r\n])"),          by_regex(kCasedWords),
+                     by_regex(kDeepseekPunctuation), each_part(split_final_space),
+                     in_set(kDeepseekCjk),           numbers(kAnyLength)};
      }},
     {"deepseek-coder",
      [] {
@@ -210,18 +216,21 @@ const Row kRows[] = {
      [] { return Stages{each_part(split_right_aligned), in_set(kAfmoeScripts), deepseek3()}; }},
     {"kimi-k2", [] { return Stages{by_regex(kKimi)}; }},
     {"laguna", [] { return Stages{in_set(kNewlines), words(kQ2)}; }},
-    {"gemma4 sarvam-moe granite-embed-multi-311m", [] { return Stages{in_set(kNewlines)}; },
+    {"gemma4 sarvam-moe granite-embed-multi-311m",
+     [] { return Stages{in_set(kNewlines)}; },
      {.raw = true}},
-    {"minicpm5", [] { return Stages{numbers(3), words({.digits = kAnyLength})}; },
+    {"minicpm5",
+     [] { return Stages{numbers(3), words({.digits = kAnyLength})}; },
      {.ignore_merges = true}},
     {"poro-chat bloom gpt3-finnish", [] { return Stages{by_regex(kBloom)}; }},
     {"viking", [] { return Stages{by_regex(kBloom), numbers(1)}; }},
     {"superbpe", [] { return Stages{each_part(split_right_aligned)}; }},
     {"chameleon",
      [] {
-       return Stages{by_regex("<sentinel:[0-9]+>"), by_regex("(IMGIMG)((A|B|C|D|E|F|G|H|I){1,4})Z"),
-                     by_regex("([\\t\\n]|    |  )"), numbers(1),
-                     by_regex(R"([\p{P}!-/:-@\[-`{-~])"), gpt2()};
+       return Stages{
+           by_regex("<sentinel:[0-9]+>"),       by_regex("(IMGIMG)((A|B|C|D|E|F|G|H|I){1,4})Z"),
+           by_regex("([\\t\\n]|    |  )"),      numbers(1),
+           by_regex(R"([\p{P}!-/:-@\[-`{-~])"), gpt2()};
      },
      {.add_bos = true}},
 };

@@ -53,8 +53,7 @@ Regex::~Regex() = default;
 Regex::Regex(Regex&&) noexcept = default;
 
 void Regex::split(std::string_view text, const Ends& parts, Ends& out) const {
-  const std::unique_ptr<pcre2_match_data, FreeData> data(
-      pcre2_match_data_create(1, nullptr));
+  const std::unique_ptr<pcre2_match_data, FreeData> data(pcre2_match_data_create(1, nullptr));
   CRIA_CHECK(data != nullptr, "out of memory");
   const auto split_valid = [&](uint32_t begin, uint32_t end) {
     const auto* subject = reinterpret_cast<PCRE2_SPTR>(text.data() + begin);

@@ -14,8 +14,8 @@ class Regex {
   explicit Regex(std::string_view pattern);
   ~Regex();
   Regex(Regex&&) noexcept;
-  // Splits every part of `text` (parts end at parts[i], the first begins at 0) into matches and gaps.
-  // Bytes that are no UTF-8 match nothing. Safe from several threads.
+  // Splits every part of `text` (parts end at parts[i], the first begins at 0) into matches and
+  // gaps. Bytes that are no UTF-8 match nothing. Safe from several threads.
   void split(std::string_view text, const Ends& parts, Ends& out) const;
 
  private:

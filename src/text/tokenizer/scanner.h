@@ -68,8 +68,8 @@ class Scanner {
   const UnicodeTable& table_;
 };
 
-// Calls next(position) over the range; it returns the end of the match there, or the position itself
-// when nothing matches, which makes the character part of a gap.
+// Calls next(position) over the range; it returns the end of the match there, or the position
+// itself when nothing matches, which makes the character part of a gap.
 template <class Next>
 void split_with(const Scanner& scanner, Range range, Ends& ends, Next&& next) {
   uint32_t position = range.begin, gap = range.begin;

@@ -14,8 +14,8 @@ std::vector<Trie::Entry> spellings(const Vocabulary& vocabulary) {
   return list;
 }
 
-// Gemma's files call "</s>" user-defined. Text that is not to spell control tokens must not spell this
-// one either; in the model's output it stays visible, since there it closes an HTML element.
+// Gemma's files call "</s>" user-defined. Text that is not to spell control tokens must not spell
+// this one either; in the model's output it stays visible, since there it closes an HTML element.
 bool spelt_always(const Vocabulary& vocabulary, TokenId id) {
   return vocabulary.type(id) == TokenType::kUserDefined && vocabulary.text(id) != "</s>";
 }

@@ -9,7 +9,9 @@ namespace {
 
 constexpr uint32_t kLongS = 0x17F;  // folds to "s"
 
-bool ascii_letter(uint32_t c) { return (c | 32) >= 'a' && (c | 32) <= 'z' && c < 128; }
+bool ascii_letter(uint32_t c) {
+  return (c | 32) >= 'a' && (c | 32) <= 'z' && c < 128;
+}
 bool ascii_punctuation(uint32_t c) {
   return c > 32 && c < 127 && !ascii_letter(c) && !(c >= '0' && c <= '9');
 }

@@ -1,8 +1,8 @@
 // splitter.h - hand-written forms of the regular expressions that most pre-tokenizers share.
 //
-// Each appends the ends of the parts of text[begin, end) to `ends`: matches and the gaps between them,
-// so the parts always cover the range. The names L3, Q2, G2, TK, G4, DS3c are those of the format's
-// description; the expressions themselves stand in pretokenizer.cpp.
+// Each appends the ends of the parts of text[begin, end) to `ends`: matches and the gaps between
+// them, so the parts always cover the range. The names L3, Q2, G2, TK, G4, DS3c are those of the
+// format's description; the expressions themselves stand in pretokenizer.cpp.
 #pragma once
 
 #include <cstdint>
@@ -19,8 +19,8 @@ struct Range {
 
 // L3 (digits 3), Q2 (digits 1), and their relatives.
 struct WordRules {
-  uint32_t digits = 3;            // longest run of numbers in one part
-  bool marks_are_letters = false;  // qwen35: [\p{L}\p{M}]+
+  uint32_t digits = 3;                     // longest run of numbers in one part
+  bool marks_are_letters = false;          // qwen35: [\p{L}\p{M}]+
   bool newlines_after_punctuation = true;  // the branch of punctuation ends in [\r\n]*
 };
 void split_words(std::string_view text, Range range, const WordRules& rules, Ends& ends);

@@ -24,7 +24,8 @@ const std::string kUpperRun = R"([\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}])";
 const std::string kLowerRun = R"([\p{Ll}\p{Lm}\p{Lo}\p{M}])";
 const std::string kPrefix = R"([^\r\n\p{L}\p{N}]?)";
 
-std::string words(const std::string& letters, const std::string& numbers, const std::string& signs) {
+std::string words(const std::string& letters, const std::string& numbers,
+                  const std::string& signs) {
   return kContraction + "|" + kPrefix + letters + "+|" + numbers + "| ?" + signs + kSpaces;
 }
 std::string cases(const std::string& tail, const std::string& numbers) {
@@ -52,17 +53,61 @@ std::vector<Pair> pairs() {
       {"laguna", {R"([^\n]+|[\n]+)", words(R"(\p{L})", R"(\p{N})", signs)}},
       {"minicpm5", {R"(\p{N}{1,3})", words(R"(\p{L})", R"(\p{N}+)", signs)}},
       {"superbpe", {R"(\p{N}{1,3}(?=(?:\p{N}{3})*(?!\p{N})))"}},
-      {"tiny_aya", {R"([0-9]{1,3}(?=(?:[0-9]{3})*(?![\p{L}\p{M}\p{N}_])))", cases(kContraction + "?", R"(\p{N}{1,3})")}},
+      {"tiny_aya",
+       {R"([0-9]{1,3}(?=(?:[0-9]{3})*(?![\p{L}\p{M}\p{N}_])))",
+        cases(kContraction + "?", R"(\p{N}{1,3})")}},
   };
 }
 
 // Characters on which the branches differ, and now and then any code point.
 std::string random_text(std::mt19937& random, int length) {
-  static const std::vector<std::string> kParts = {
-      " ",  " ",  "  ", "\n", "\r\n", "\t", "a",  "b",  "A",  "B",  "s",  "S",  "'",  "'s", "'LL",
-      "'re", "1", "23", "４", "½",    ".",  "/",  "!",  "$",  "<",  "_",  "é",  "É",  "ǅ",  "ʰ",
-      "日", "本", "ひ", "ー", "\xCC\x81", "\xE2\x80\x8D", "😀", "€", "—", "\xC2\xA0", "\xE3\x80\x80",
-      "\xC2\x85", "\x01", "ſ", "don't", "HTMLElement", "\xEF\xBF\xBD"};
+  static const std::vector<std::string> kParts = {" ",
+                                                  " ",
+                                                  "  ",
+                                                  "\n",
+                                                  "\r\n",
+                                                  "\t",
+                                                  "a",
+                                                  "b",
+                                                  "A",
+                                                  "B",
+                                                  "s",
+                                                  "S",
+                                                  "'",
+                                                  "'s",
+                                                  "'LL",
+                                                  "'re",
+                                                  "1",
+                                                  "23",
+                                                  "４",
+                                                  "½",
+                                                  ".",
+                                                  "/",
+                                                  "!",
+                                                  "$",
+                                                  "<",
+                                                  "_",
+                                                  "é",
+                                                  "É",
+                                                  "ǅ",
+                                                  "ʰ",
+                                                  "日",
+                                                  "本",
+                                                  "ひ",
+                                                  "ー",
+                                                  "\xCC\x81",
+                                                  "\xE2\x80\x8D",
+                                                  "😀",
+                                                  "€",
+                                                  "—",
+                                                  "\xC2\xA0",
+                                                  "\xE3\x80\x80",
+                                                  "\xC2\x85",
+                                                  "\x01",
+                                                  "ſ",
+                                                  "don't",
+                                                  "HTMLElement",
+                                                  "\xEF\xBF\xBD"};
   std::string out;
   for (int i = 0; i < length; ++i) {
     const auto pick = static_cast<uint32_t>(random());
@@ -114,7 +159,10 @@ TEST_CASE("each hand-written splitter cuts where its regular expression does") {
 TEST_CASE("a regular expression leaves invalid UTF-8 in parts of its own") {
   const Regex regex(R"(\p{L}+)");
   Ends out;
-  regex.split("ab\xFF\xFE" "c", {5}, out);
+  regex.split(
+      "ab\xFF\xFE"
+      "c",
+      {5}, out);
   CHECK(out == Ends{2, 4, 5});
 }
 

@@ -19,6 +19,10 @@ uint32_t rank_of(float score) {
   return std::min(~ascending, kNoRank - 1);
 }
 
+// A merge hashes the whole text of its result: longer tokens are never made from text, so that a
+// file cannot make that cost the square of the text's length.
+constexpr size_t kMaxToken = 512;
+
 class SpmTokenizer final : public CommonTokenizer {
  public:
   explicit SpmTokenizer(VocabularySpec spec)
@@ -28,15 +32,12 @@ class SpmTokenizer final : public CommonTokenizer {
         byte_ids_(vocabulary().byte_tokens()),
         whole_(std::make_unique<std::atomic<uint8_t>[]>(vocabulary().spec.tokens.size())) {
     for (TokenId id = 0; id < vocabulary().size(); ++id) {
-      if (!vocabulary().is_ordinary(id)) continue;
+      if (!vocabulary().is_ordinary(id) || vocabulary().text(id).size() > kMaxToken) continue;
       const std::string& text = vocabulary().text(id);
       index_.add(text, id);
       for (size_t at = word_end(text, 0); at < text.size(); at = word_end(text, at))
         joins_[static_cast<uint8_t>(text[at - 1])] = true;
     }
-    for (size_t byte = 0; byte < 256; ++byte)
-      if (byte_ids_[byte] >= 0) bytes_of_.emplace_back(byte_ids_[byte], static_cast<char>(byte));
-    std::sort(bytes_of_.begin(), bytes_of_.end());
   }
 
   std::string piece(TokenId id, bool special) const override {
@@ -44,9 +45,8 @@ class SpmTokenizer final : public CommonTokenizer {
     const TokenType type = vocabulary().type(id);
     const std::string& text = vocabulary().text(id);
     if (type == TokenType::kByte) {
-      const auto found = std::lower_bound(bytes_of_.begin(), bytes_of_.end(), std::pair{id, '\0'},
-                                          [](auto a, auto b) { return a.first < b.first; });
-      if (found != bytes_of_.end() && found->first == id) return {found->second};
+      const int byte = byte_of(text);
+      if (byte >= 0) return std::string(1, static_cast<char>(byte));
     }
     if (type == TokenType::kControl || type == TokenType::kUnknown) return text;
     return blocks_to_spaces(text);
@@ -148,12 +148,11 @@ class SpmTokenizer final : public CommonTokenizer {
 
   TokenIndex index_;
   std::vector<TokenId> byte_ids_;
-  std::vector<std::pair<TokenId, char>> bytes_of_;  // sorted by id
-  // Bytes that stand before a U+2581 inside some token. After any other byte no token crosses from one
-  // word into the next, so words are independent: Gemma has one such token, Llama none.
+  // Bytes that stand before a U+2581 inside some token. After any other byte no token crosses from
+  // one word into the next, so words are independent: Gemma has one such token, Llama none.
   std::array<bool, 256> joins_{};
-  // Whether merging the text of a token ends at it, found out when first asked. Relaxed: every thread
-  // computes the same answer.
+  // Whether merging the text of a token ends at it, found out when first asked. Relaxed: every
+  // thread computes the same answer.
   std::unique_ptr<std::atomic<uint8_t>[]> whole_;
 };
 

@@ -11,15 +11,14 @@ std::unique_ptr<const Tokenizer> make_tokenizer(VocabularySpec spec) {
     std::unique_ptr<const Tokenizer> (*make)(VocabularySpec);
   };
   constexpr Kind kKinds[] = {
-      {"gpt2", make_bpe_tokenizer},
-      {"gemma4", make_bpe_tokenizer},
-      {"llama", make_spm_tokenizer},
-      {"bert", make_wordpiece_tokenizer},
+      {"gpt2", make_bpe_tokenizer},   {"gemma4", make_bpe_tokenizer},
+      {"llama", make_spm_tokenizer},  {"bert", make_wordpiece_tokenizer},
       {"t5", make_unigram_tokenizer},
   };
   for (const Kind& kind : kKinds)
     if (spec.model == kind.model) return kind.make(std::move(spec));
-  fail(ErrorKind::kUnsupported, "unknown tokenizer model \"{}\" (tokenizer.ggml.model)", spec.model);
+  fail(ErrorKind::kUnsupported, "unknown tokenizer model \"{}\" (tokenizer.ggml.model)",
+       spec.model);
 }
 
 }  // namespace cria::text

@@ -1,8 +1,8 @@
 // Behaviour that needs no reference: hostile vocabularies, growth of work, round trips, streams.
+#include "text/tokenizer/tokenizer.h"
 #include "base/error.h"
 #include "text/tokenizer/merge.h"
 #include "text/tokenizer/pretokenizer.h"
-#include "text/tokenizer/tokenizer.h"
 #include "text/tokenizer/unicode.h"
 
 #include <doctest/doctest.h>
@@ -189,8 +189,9 @@ TEST_CASE("the scan and the heap of the merger agree") {
 
 TEST_CASE("the look-ups of a merge grow with the length of the piece, no faster") {
   const auto rule = [](const Symbol& left, const Symbol& right, uint32_t) {
-    return left.id == right.id && left.id < 6 ? MergeResult{static_cast<uint32_t>(left.id), left.id + 1}
-                                              : MergeResult{};
+    return left.id == right.id && left.id < 6
+               ? MergeResult{static_cast<uint32_t>(left.id), left.id + 1}
+               : MergeResult{};
   };
   uint64_t before = 0;
   for (uint32_t length = 1 << 10; length <= 1 << 16; length *= 4) {
@@ -224,9 +225,10 @@ TEST_CASE("a megabyte of anything is encoded, and byte vocabularies give it back
 TEST_CASE("every pre-tokenizer covers every text, in linear time") {
   Random random(11);
   for (const char* name :
-       {"llama3", "qwen2", "qwen35", "seed-coder", "gpt-2", "smollm", "falcon", "default", "tekken",
-        "gpt-4o", "tiny_aya", "deepseek-llm", "deepseek-coder", "deepseek-v3", "afmoe", "kimi-k2",
-        "laguna", "gemma4", "minicpm5", "bloom", "viking", "superbpe", "chameleon"}) {
+       {"llama3",         "qwen2",       "qwen35", "seed-coder", "gpt-2",    "smollm",
+        "falcon",         "default",     "tekken", "gpt-4o",     "tiny_aya", "deepseek-llm",
+        "deepseek-coder", "deepseek-v3", "afmoe",  "kimi-k2",    "laguna",   "gemma4",
+        "minicpm5",       "bloom",       "viking", "superbpe",   "chameleon"}) {
     CAPTURE(std::string(name));
     const PreTokenizer pre(name);
     Ends ends, spare;
@@ -323,6 +325,19 @@ TEST_CASE("SentencePiece adds a space before the text and takes it away again") 
   CHECK(u->encode("hell", kPlain) != ids);
 }
 
+TEST_CASE("an overlong token of a SentencePiece file is not made from text") {
+  VocabularySpec spec = spm_spec();
+  spec.add_space_prefix = 0;
+  for (size_t size = 8; size <= 1024; size *= 2) {
+    spec.tokens.push_back(std::string(size, 'a'));
+    spec.scores.push_back(-3);
+    spec.types.push_back(1);
+  }
+  const auto t = make_tokenizer(spec);
+  CHECK(t->encode(std::string(512, 'a'), kPlain).size() == 1);
+  CHECK(t->encode(std::string(1024, 'a'), kPlain).size() == 2);
+}
+
 TEST_CASE("white space after a control token goes when the vocabulary asks") {
   VocabularySpec spec = bpe_spec();
   spec.trim_after_special = 1;
@@ -352,14 +367,15 @@ TEST_CASE("vocabularies that contradict themselves are refused") {
   CHECK_THROWS_AS(make_tokenizer(empty), Error);
   VocabularySpec scores = spm_spec();
   scores.scores.pop_back();
-  CHECK_THROWS_WITH_AS(make_tokenizer(scores), "the vocabulary has 275 tokens but 274 scores", Error);
+  CHECK_THROWS_WITH_AS(make_tokenizer(scores), "the vocabulary has 275 tokens but 274 scores",
+                       Error);
   VocabularySpec types = bpe_spec();
   types.types.push_back(1);
   CHECK_THROWS_AS(make_tokenizer(types), Error);
   VocabularySpec model = bpe_spec();
   model.model = "rwkv";
-  CHECK_THROWS_WITH_AS(make_tokenizer(model), "unknown tokenizer model \"rwkv\" (tokenizer.ggml.model)",
-                       Error);
+  CHECK_THROWS_WITH_AS(make_tokenizer(model),
+                       "unknown tokenizer model \"rwkv\" (tokenizer.ggml.model)", Error);
   VocabularySpec pre = bpe_spec();
   pre.pre = "nonesuch";
   CHECK_THROWS_WITH_AS(make_tokenizer(pre),
@@ -383,7 +399,8 @@ TEST_CASE("vocabularies with nonsense inside are safe") {
     spec.tokens[4] = "";
     spec.tokens[7] = "\xFF\xC0 \xF4";
     if (!spec.types.empty()) spec.types[5] = 77;
-    for (size_t i = 0; i < spec.scores.size(); i += 3) spec.scores[i] = i % 2 == 0 ? kNan : -kInfinity;
+    for (size_t i = 0; i < spec.scores.size(); i += 3)
+      spec.scores[i] = i % 2 == 0 ? kNan : -kInfinity;
     spec.merges.insert(spec.merges.begin(), {"", " ", "a", "no such", "  ", "a  ", "zz zz"});
     const auto t = make_tokenizer(spec);
     CHECK(t->bos() < static_cast<TokenId>(t->size()));

@@ -24,8 +24,8 @@ class Trie {
     const auto wanted = static_cast<uint8_t>(byte);
     const auto begin = edges_.begin() + nodes_[node].first_edge;
     const auto end = begin + nodes_[node].edge_count;
-    const auto edge = std::lower_bound(begin, end, wanted,
-                                       [](const Edge& e, uint8_t b) { return e.byte < b; });
+    const auto edge =
+        std::lower_bound(begin, end, wanted, [](const Edge& e, uint8_t b) { return e.byte < b; });
     return edge != end && edge->byte == wanted ? edge->target : 0;
   }
   int32_t value(uint32_t node) const { return nodes_[node].value; }  // -1: no key ends here

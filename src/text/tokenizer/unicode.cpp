@@ -47,7 +47,8 @@ CodePoint decode_multibyte(std::string_view text, size_t at) {
     value = value << 6 | (next & 0x3F);
   }
   constexpr uint32_t kLeast[] = {0, 0, 0x80, 0x800, 0x10000};
-  if (value < kLeast[length] || value > 0x10FFFF || (value >= 0xD800 && value < 0xE000)) return kBad;
+  if (value < kLeast[length] || value > 0x10FFFF || (value >= 0xD800 && value < 0xE000))
+    return kBad;
   return {value, length};
 }
 

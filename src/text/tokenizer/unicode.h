@@ -14,8 +14,8 @@ namespace cria::text {
 
 // One bit per group of general categories; a code point has at most one of them.
 enum CodePointClass : uint8_t {
-  kUpper = 1,  // Lu, Lt
-  kLower = 2,  // Ll
+  kUpper = 1,        // Lu, Lt
+  kLower = 2,        // Ll
   kOtherLetter = 4,  // Lm, Lo
   kMark = 8,
   kNumber = 16,
@@ -46,7 +46,8 @@ struct CodePoint {
   uint32_t length;  // bytes, at least 1
 };
 
-// Decodes the code point at text[at]; `at` < text.size(). Overlong forms and surrogates are invalid.
+// Decodes the code point at text[at]; `at` < text.size(). Overlong forms and surrogates are
+// invalid.
 CodePoint decode_multibyte(std::string_view text, size_t at);
 inline CodePoint decode_utf8(std::string_view text, size_t at) {
   const auto byte = static_cast<uint8_t>(text[at]);

@@ -1,5 +1,5 @@
-// unigram_tokenizer.cpp - SentencePiece Unigram ("t5", XLM-RoBERTa): the segmentation whose scores have
-// the largest sum, found by dynamic programming over the bytes of the text.
+// unigram_tokenizer.cpp - SentencePiece Unigram ("t5", XLM-RoBERTa): the segmentation whose scores
+// have the largest sum, found by dynamic programming over the bytes of the text.
 #include "text/tokenizer/blocks.h"
 #include "text/tokenizer/charsmap.h"
 #include "text/tokenizer/trie.h"
@@ -14,9 +14,8 @@ namespace {
 class UnigramTokenizer final : public CommonTokenizer {
  public:
   explicit UnigramTokenizer(VocabularySpec spec)
-      : CommonTokenizer(
-            std::move(spec),
-            {.eos = 1, .unk = 2, .pad = 0, .add_eos = true, .add_space_prefix = true}),
+      : CommonTokenizer(std::move(spec),
+                        {.eos = 1, .unk = 2, .pad = 0, .add_eos = true, .add_space_prefix = true}),
         charsmap_(vocabulary().spec.precompiled_charsmap),
         pieces_(ordinary_pieces(vocabulary())) {
     constexpr double kUnknownPenalty = 10.0;

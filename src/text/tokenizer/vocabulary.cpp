@@ -12,14 +12,18 @@ namespace {
 
 // Tokens that end a turn in one family or another, known by their spelling alone.
 constexpr std::string_view kEndTexts[] = {
-    "<|eot_id|>",    "<|im_end|>",       "<|end|>",       "<|return|>", "<|call|>",
-    "<end_of_turn>", "<|endoftext|>",    "<|eom_id|>",    "<EOT>",      "_<EOT>",
-    "<|end_of_text|>", "<end_of_utterance>", "[EOT]", "<｜end▁of▁sentence｜>",
+    "<|eot_id|>",      "<|im_end|>",
+    "<|end|>",         "<|return|>",
+    "<|call|>",        "<end_of_turn>",
+    "<|endoftext|>",   "<|eom_id|>",
+    "<EOT>",           "_<EOT>",
+    "<|end_of_text|>", "<end_of_utterance>",
+    "[EOT]",           "<｜end▁of▁sentence｜>",
 };
 // Padding, repository and file separators of fill-in-the-middle models end an answer too.
-constexpr std::string_view kFillEndTexts[] = {"<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>",
-                                              "<|repo_name|>", "<fim-repo>", "<REPO>", "<reponame>",
-                                              "<|file_sep|>"};
+constexpr std::string_view kFillEndTexts[] = {"<|fim_pad|>", "<fim-pad>",     "<fim_pad>",
+                                              "<PAD>",       "<|repo_name|>", "<fim-repo>",
+                                              "<REPO>",      "<reponame>",    "<|file_sep|>"};
 // Harmony's structure is part of the output: its parser needs to see it.
 constexpr std::string_view kHarmonyTexts[] = {"<|channel|>", "<|message|>", "<|start|>",
                                               "<|constrain|>"};
@@ -29,7 +33,9 @@ bool is_one_of(std::string_view text, const std::string_view (&list)[N]) {
   return std::find(std::begin(list), std::end(list), text) != std::end(list);
 }
 
-bool flag(int value, bool fallback) { return value < 0 ? fallback : value != 0; }
+bool flag(int value, bool fallback) {
+  return value < 0 ? fallback : value != 0;
+}
 
 }  // namespace
 
@@ -65,7 +71,8 @@ void Vocabulary::check_arrays() {
     if (!std::isfinite(score)) score = std::numeric_limits<float>::lowest();
 }
 
-// Files in use name ids that do not exist (4294967295 for "none"), so these are dropped, not refused.
+// Files in use name ids that do not exist (4294967295 for "none"), so these are dropped, not
+// refused.
 void Vocabulary::check_ids(const VocabularyDefaults& defaults) {
   const auto settle = [&](TokenId& id, TokenId fallback) {
     if (id < 0) id = fallback;
@@ -105,20 +112,23 @@ void Vocabulary::find_ends() {
   // In Harmony <|end|> ends a message, and more messages of the same answer follow.
   if (harmony_end >= 0) ends_[static_cast<size_t>(harmony_end)] = false;
   for (TokenId id = 0; id < size(); ++id)
-    if (is_one_of(text(id), kHarmonyTexts)) types_[static_cast<size_t>(id)] = TokenType::kUserDefined;
+    if (is_one_of(text(id), kHarmonyTexts))
+      types_[static_cast<size_t>(id)] = TokenType::kUserDefined;
+}
+
+int byte_of(std::string_view text) {
+  const auto digit = [](char c) {
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+  };
+  if (text.size() != 6 || text.substr(0, 3) != "<0x" || text[5] != '>') return -1;
+  const int high = digit(text[3]), low = digit(text[4]);
+  return high < 0 || low < 0 ? -1 : high * 16 + low;
 }
 
 std::vector<TokenId> Vocabulary::byte_tokens() const {
   std::vector<TokenId> ids(256, -1);
-  const auto digit = [](char c) {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-  };
-  for (TokenId id = size() - 1; id >= 0; --id) {
-    const std::string& s = text(id);
-    if (s.size() != 6 || s.compare(0, 3, "<0x") != 0 || s[5] != '>') continue;
-    const int high = digit(s[3]), low = digit(s[4]);
-    if (high >= 0 && low >= 0) ids[static_cast<size_t>(high * 16 + low)] = id;
-  }
+  for (TokenId id = size() - 1; id >= 0; --id)
+    if (const int byte = byte_of(text(id)); byte >= 0) ids[static_cast<size_t>(byte)] = id;
   return ids;
 }
 

@@ -47,14 +47,17 @@ class Vocabulary {
   std::vector<bool> ends_;
 };
 
+// The byte that "<0xHH>" names, or -1.
+int byte_of(std::string_view text);
+
 // A run of raw text, or one token that was spelt out in it.
 struct Fragment {
   std::string_view raw;
   TokenId token = -1;
 };
 
-// Finds the spellings of control, user-defined and unknown tokens in a text: the leftmost first, the
-// longest of those that begin at the same place.
+// Finds the spellings of control, user-defined and unknown tokens in a text: the leftmost first,
+// the longest of those that begin at the same place.
 class SpecialTokens {
  public:
   explicit SpecialTokens(const Vocabulary& vocabulary);  // which must outlive it

@@ -54,9 +54,16 @@ class WordPieceTokenizer final : public CommonTokenizer {
   std::string decode(std::span<const TokenId> ids, bool special) const override {
     std::string out = CommonTokenizer::decode(ids, special);
     if (out.starts_with(' ')) out.erase(0, 1);
-    for (const auto& [spaced, joined] :
-         {std::pair{" .", "."}, {" ?", "?"}, {" !", "!"}, {" ,", ","}, {" ' ", "'"},
-          {" n't", "n't"}, {" 'm", "'m"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}})
+    for (const auto& [spaced, joined] : {std::pair{" .", "."},
+                                         {" ?", "?"},
+                                         {" !", "!"},
+                                         {" ,", ","},
+                                         {" ' ", "'"},
+                                         {" n't", "n't"},
+                                         {" 'm", "'m"},
+                                         {" 's", "'s"},
+                                         {" 've", "'ve"},
+                                         {" 're", "'re"}})
       out = replace_all(out, spaced, joined);
     return out;
   }
@@ -107,7 +114,8 @@ class WordPieceTokenizer final : public CommonTokenizer {
       for (uint32_t& p : points) p = to_lower(p);
   }
 
-  // The longest token that begins the rest of the word, again and again; one failure spoils the word.
+  // The longest token that begins the rest of the word, again and again; one failure spoils the
+  // word.
   void flush(Word& word, std::vector<TokenId>& out) const {
     if (word.characters == 0) return;
     const size_t before = out.size();
