@@ -10,6 +10,7 @@ enum class GgufType : uint32_t {
 };
 
 inline constexpr uint32_t kGgufMagic = 0x46554747;  // "GGUF"
+inline constexpr int64_t kDefaultAlignment = 32;
 inline constexpr int64_t kMaxAlignment = 1 << 20;
 inline constexpr uint64_t kMaxKeyBytes = 65535;
 inline constexpr uint64_t kMaxStringBytes = uint64_t{16} << 20;

@@ -19,6 +19,10 @@ uint32_t rank_of(float score) {
   return std::min(~ascending, kNoRank - 1);
 }
 
+// A merge hashes the whole text of its result: longer tokens are never made from text, so that a
+// file cannot make that cost the square of the text's length.
+constexpr size_t kMaxToken = 512;
+
 class SpmTokenizer final : public CommonTokenizer {
  public:
   explicit SpmTokenizer(VocabularySpec spec)
@@ -28,7 +32,7 @@ class SpmTokenizer final : public CommonTokenizer {
         byte_ids_(vocabulary().byte_tokens()),
         whole_(std::make_unique<std::atomic<uint8_t>[]>(vocabulary().spec.tokens.size())) {
     for (TokenId id = 0; id < vocabulary().size(); ++id) {
-      if (!vocabulary().is_ordinary(id)) continue;
+      if (!vocabulary().is_ordinary(id) || vocabulary().text(id).size() > kMaxToken) continue;
       const std::string& text = vocabulary().text(id);
       index_.add(text, id);
       for (size_t at = word_end(text, 0); at < text.size(); at = word_end(text, at))

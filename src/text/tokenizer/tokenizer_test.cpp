@@ -325,6 +325,19 @@ TEST_CASE("SentencePiece adds a space before the text and takes it away again") 
   CHECK(u->encode("hell", kPlain) != ids);
 }
 
+TEST_CASE("an overlong token of a SentencePiece file is not made from text") {
+  VocabularySpec spec = spm_spec();
+  spec.add_space_prefix = 0;
+  for (size_t size = 8; size <= 1024; size *= 2) {
+    spec.tokens.push_back(std::string(size, 'a'));
+    spec.scores.push_back(-3);
+    spec.types.push_back(1);
+  }
+  const auto t = make_tokenizer(spec);
+  CHECK(t->encode(std::string(512, 'a'), kPlain).size() == 1);
+  CHECK(t->encode(std::string(1024, 'a'), kPlain).size() == 2);
+}
+
 TEST_CASE("white space after a control token goes when the vocabulary asks") {
   VocabularySpec spec = bpe_spec();
   spec.trim_after_special = 1;
