@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/sandbox.h"
 #include "base/settings.h"
 #include "engine/engine.h"
 #include "engine/loader.h"
@@ -91,7 +92,9 @@ LoadedEngine load(const protocol::Load& request, Channel& channel, bool& sandbox
                               .available_memory = available_memory(),
                               .progress = progress_to(channel)};
   const std::shared_ptr<const File> file = File::open(request.model_path);
-  sandboxed = false;
+  const SandboxReport report = enter_sandbox();
+  sandboxed = report.files && report.syscalls;
+  log::debug("runner: {}", report.text());
   return load_engine(formats::open_gguf(file), settings);
 }
 
