@@ -57,9 +57,9 @@ int64_t read_shape(const Json& shape, TensorInfo& tensor) {
   tensor.rank = static_cast<int>(std::min<size_t>(4, shape.size()));
   for (size_t i = 0; i < shape.size(); ++i) {
     const int64_t dim = integer_at(shape, shape.size() - 1 - i);
-    if (__builtin_mul_overflow(elements, dim, &elements))
+    int64_t& merged = tensor.shape[std::min<size_t>(3, i)];
+    if (__builtin_mul_overflow(elements, dim, &elements) || __builtin_mul_overflow(merged, dim, &merged))
       fail(ErrorKind::kInvalidInput, "shape {} is too large", dump_json(shape));
-    tensor.shape[std::min<size_t>(3, i)] *= dim;
   }
   return elements;
 }

@@ -4,6 +4,7 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <deque>
 #include <unordered_map>
 
@@ -76,7 +77,7 @@ ml::Tensor Linear::operator()(ml::Tensor x) const {
 }
 
 Embedding::Embedding(const Weights& w, int64_t width) : weight(w.require("weight")) {
-  weight = w.require("weight", {width, weight.dim(1), 1, 1});
+  weight = w.require("weight", {width, std::max<int64_t>(1, weight.dim(1)), 1, 1});
 }
 
 void KvCache::declare(int64_t layer, const ml::KvLayerLayout& layout) {
