@@ -28,6 +28,7 @@ constexpr std::array kRows = {
     SettingRow{"CRIA_TRACE", "", "\"layers\": log the first values of every layer's output"},
     SettingRow{"CRIA_PROFILE", "", "1: log the time of every op at exit"},
     SettingRow{"CRIA_NO_HUGE_PAGES", "", "1: weights and caches on ordinary pages"},
+    SettingRow{"CRIA_TEST_MODELS", "", "folder of the tests' real models"},
     SettingRow{"HOME", "/", "the user's folder"},
     SettingRow{"XDG_CONFIG_HOME", "", "the user's configuration folder"},
     SettingRow{"EDITOR", "", "the user's editor"},

@@ -67,10 +67,15 @@ class Plan {
   virtual int64_t scratch_bytes() const = 0;
 };
 
+// Called after a marked node was computed, with its live rows {width, rows}. For tests and traces;
+// only the reference backend promises to call it.
+using Tap = std::function<void(std::string_view mark, std::span<const float> values, int64_t rows)>;
+
 struct CompileOptions {
   int threads = 1;
   bool float_weights = false;  // dequantise all weights to float: slow, exact; the "float path"
   std::function<void(double)> progress;  // fraction of the weights loaded, 0..1; called by the caller's thread
+  Tap tap;
 };
 
 class Backend {
@@ -78,12 +83,15 @@ class Backend {
   virtual ~Backend() = default;
   virtual std::string_view name() const = 0;
   virtual bool supports(const Node& node) const = 0;
-  // Loads the weights that the graph names. Throws Error on I/O, memory, or an unsupported node.
+  // Loads the weights that the graph names; the graph must outlive the plan. Throws Error on I/O, memory, or an unsupported node.
   virtual std::unique_ptr<Plan> compile(const Graph& graph, const CompileOptions& options) = 0;
   virtual std::unique_ptr<KvStore> allocate_kv(const KvLayout& layout, int64_t pages) = 0;
 };
 
 // "reference" (plain loops in float, the oracle), "cpu". Throws Error{kUnsupported} with the list.
 std::unique_ptr<Backend> make_backend(std::string_view name);
+std::vector<std::string_view> backend_names();
+// Logs the first values of every marked node's last row; empty unless CRIA_TRACE=layers.
+Tap trace_tap();
 
 }  // namespace cria::ml

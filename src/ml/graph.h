@@ -15,6 +15,8 @@
 #include <initializer_list>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace cria::ml {
 
@@ -119,9 +121,17 @@ class Graph {
   const std::deque<Node>& nodes() const { return nodes_; }
   void set_result(Tensor logits) { result_ = logits.node(); }  // {vocab, m}
   const Node* result() const { return result_; }
+  // Names a node for traces and tests ("layer 3"). A pass may not remove a marked node.
+  void mark(Tensor tensor, std::string name) { marks_.push_back({tensor.node(), std::move(name)}); }
+  struct Mark {
+    const Node* node;
+    std::string name;
+  };
+  const std::vector<Mark>& marks() const { return marks_; }
 
  private:
   int64_t capacity_;
+  std::vector<Mark> marks_;
   std::deque<Node> nodes_;  // stable addresses
   Tensor tokens_, positions_, outputs_;
   const Node* result_ = nullptr;

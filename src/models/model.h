@@ -6,6 +6,7 @@
 #include "nn/nn.h"
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -19,15 +20,21 @@ class Metadata {
   const std::string& architecture() const { return architecture_; }
   int64_t size(std::string_view key) const;
   int64_t size(std::string_view key, int64_t fallback) const;
+  // Like size, but 0 is allowed and stands for "off".
+  int64_t count(std::string_view key, int64_t fallback) const;
+  bool has(std::string_view key) const;
   float number(std::string_view key) const;  // finite
   float number(std::string_view key, float fallback) const;
   std::string text(std::string_view key, std::string_view fallback) const;
   bool flag(std::string_view key, bool fallback) const;
-  // A value that is one number for all layers, or an array with one per layer.
-  int64_t size_of_layer(std::string_view key, int64_t layer, int64_t fallback) const;
+  // A value that is one flag for all layers, or an array with one per layer; nullopt when absent.
+  std::optional<bool> flag_of_layer(std::string_view key, int64_t layer) const;
   const formats::ModelFile& file() const { return file_; }
 
  private:
+  const formats::Value* find(std::string_view key) const;
+  std::string full(std::string_view key) const;
+
   const formats::ModelFile& file_;  // outlives the constructor calls of a model
   std::string architecture_;
 };
@@ -51,6 +58,7 @@ using MakeModel = std::unique_ptr<Model> (*)(const Metadata&, const nn::Weights&
 // A model ready to be compiled by any backend.
 struct LoadedModel {
   std::shared_ptr<const formats::ModelFile> file;
+  std::shared_ptr<nn::TensorIndex> tensors;  // the graph's weights point into it
   std::unique_ptr<Model> model;
   std::unique_ptr<ml::Graph> graph;
   ml::KvLayout kv;

@@ -28,6 +28,8 @@ class Weights {
   Weights operator/(std::string_view name) const;
   Weights operator/(int64_t index) const;
   ml::Tensor require(std::string_view leaf) const;  // throws Error naming the full path
+  // Also when the shape is another one, naming both.
+  ml::Tensor require(std::string_view leaf, const ml::Shape& shape) const;
   ml::Tensor find(std::string_view leaf) const;     // empty Tensor when absent
   bool has(std::string_view leaf) const;
 
@@ -38,20 +40,25 @@ class Weights {
 
 struct Linear {
   ml::Tensor weight, bias;
-  explicit Linear(const Weights& w) : weight(w.require("weight")), bias(w.find("bias")) {}
+  struct Size {
+    int64_t in, out;
+  };
+  Linear(const Weights& w, Size size);
   ml::Tensor operator()(ml::Tensor x) const;
 };
 
 struct Embedding {
   ml::Tensor weight;
-  explicit Embedding(const Weights& w) : weight(w.require("weight")) {}
+  Embedding(const Weights& w, int64_t width);
+  int64_t vocabulary() const { return weight.dim(1); }
   ml::Tensor operator()(ml::Tensor ids) const { return ml::rows(weight, ids); }
 };
 
 struct RmsNorm {
   ml::Tensor weight;
   float eps;
-  RmsNorm(const Weights& w, float epsilon) : weight(w.require("weight")), eps(epsilon) {}
+  RmsNorm(const Weights& w, int64_t width, float epsilon)
+      : weight(w.require("weight", {width, 1, 1, 1})), eps(epsilon) {}
   ml::Tensor operator()(ml::Tensor x) const { return ml::rms_norm(x, weight, eps); }
 };
 
@@ -60,6 +67,18 @@ struct Rope {
   ml::Tensor factors;  // optional per-frequency divisors
   ml::Tensor operator()(ml::Tensor x, ml::Tensor positions) const {
     return ml::rope(x, positions, factors, spec);
+  }
+};
+
+// down(activation(gate(x)) * up(x)): SwiGLU with silu, GeGLU with gelu.
+struct GatedFeedForward {
+  Linear gate, up, down;
+  GatedFeedForward(const Weights& w, int64_t width, int64_t hidden)
+      : gate(w / "ffn_gate", {width, hidden}),
+        up(w / "ffn_up", {width, hidden}),
+        down(w / "ffn_down", {hidden, width}) {}
+  ml::Tensor operator()(ml::Tensor x, ml::Tensor (*activation)(ml::Tensor)) const {
+    return down(activation(gate(x)) * up(x));
   }
 };
 
@@ -80,8 +99,7 @@ ml::Tensor attention(ml::Tensor q, ml::Tensor k, ml::Tensor v, KvCache& cache,
 
 template <class Layer, class... Args>
 std::vector<Layer> repeat(int64_t count, const Weights& w, Args&&... args) {
-  std::vector<Layer> layers;
-  layers.reserve(static_cast<size_t>(count));
+  std::vector<Layer> layers;  // not reserved: the count is only believed as far as there are tensors
   for (int64_t i = 0; i < count; ++i) layers.emplace_back(w / i, i, args...);
   return layers;
 }

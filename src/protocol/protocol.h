@@ -1,8 +1,8 @@
 // protocol.h - what server and child processes say to each other.
 //
 // Over a socket pair made by the server: frames of a 4-byte little-endian length and that many bytes
-// of JSON, one message each. Version kProtocolVersion travels in the first message both ways; a
-// mismatch ends the child with a clear error. No frame is longer than kMaxFrame.
+// of JSON, one message each (channel.h). Version kProtocolVersion travels in the first message both
+// ways; a mismatch is a clear error. No frame is longer than kMaxFrame.
 #pragma once
 
 #include "base/error.h"
@@ -102,7 +102,11 @@ struct Failure {
   std::string message;
 };
 
-using Event = std::variant<Progress, Loaded, Text, Done, Failure>;
+struct Result {  // a worker's last message
+  Json value;
+};
+
+using Event = std::variant<Progress, Loaded, Text, Done, Failure, Result>;
 
 // ---- worker: one job per process -------------------------------------------------------------
 
@@ -110,12 +114,15 @@ struct Job {
   std::string kind;           // "inspect", ...: the table in create/jobs.cpp
   Json arguments = Json::object();
 };
-// A worker answers Progress events, then {"result": ...} as Json, or a Failure.
+// A worker answers Progress events, then one Result or one Failure.
 
+// A message is an object whose "type" says which alternative it is.
 Json to_json(const Request& request);
 Json to_json(const Event& event);
-// Throw Error{kInvalidInput} naming the field.
+Json to_json(const Job& job);
+// Throw Error{kInvalidInput} naming the field. Absent fields take the defaults above.
 Request request_from_json(const Json& json);
 Event event_from_json(const Json& json);
+Job job_from_json(const Json& json);
 
 }  // namespace cria::protocol

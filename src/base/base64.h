@@ -1,0 +1,13 @@
+// base64.h - standard base64 (RFC 4648, padded).
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace cria {
+
+std::string base64_encode(std::string_view bytes);
+// Line breaks are skipped. Throws Error{kInvalidInput} with the offset of the first bad character.
+std::string base64_decode(std::string_view text);
+
+}  // namespace cria

@@ -1,0 +1,166 @@
+#include "http/server.h"
+
+#include "base/error.h"
+#include "base/log.h"
+#include "http/connection.h"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <csignal>
+#include <list>
+#include <mutex>
+#include <thread>
+
+namespace cria::http {
+namespace {
+
+using asio::ip::tcp;
+using Code = boost::system::error_code;
+constexpr auto kResult = asio::as_tuple(asio::use_awaitable);
+
+tcp::endpoint resolve(asio::io_context& io, const ServerOptions& options) {
+  Code code;
+  const std::string host = options.host.empty() ? "0.0.0.0" : options.host;
+  const auto address = asio::ip::make_address(host, code);
+  if (!code) return {address, options.port};
+  tcp::resolver resolver(io);
+  const auto found = resolver.resolve(host, std::to_string(options.port), code);
+  if (code || found.empty())
+    fail(ErrorKind::kInvalidInput, "cannot listen on \"{}\": no such address", host);
+  return *found.begin();
+}
+
+std::string text_of(const tcp::endpoint& endpoint) {
+  const std::string address = endpoint.address().to_string();
+  return endpoint.address().is_v6() ? fmt::format("[{}]:{}", address, endpoint.port())
+                                    : fmt::format("{}:{}", address, endpoint.port());
+}
+
+}  // namespace
+
+struct Server::Core {
+  ServerOptions options;
+  BodyRuleOf body_rule;
+  Handler handler;
+  asio::io_context io;
+  tcp::acceptor acceptor{io};
+  asio::signal_set signals{io};
+  tcp::endpoint bound;
+  std::mutex mutex;
+  std::list<std::weak_ptr<Connection>> connections;
+  bool stopped = false;
+  Workers workers;
+  Connection::Shared shared{options, body_rule, handler, workers};
+
+  Core(ServerOptions the_options, BodyRuleOf rule, Handler the_handler)
+      : options(std::move(the_options)),
+        body_rule(std::move(rule)),
+        handler(std::move(the_handler)),
+        workers(options.max_handlers) {}
+
+  void bind();
+  asio::awaitable<void> accept_all();
+  void start(asio::basic_stream_socket<tcp, Strand> socket, const Strand& strand);
+};
+
+void Server::Core::bind() {
+  const tcp::endpoint wanted = resolve(io, options);
+  Code code;
+  acceptor.open(wanted.protocol(), code);
+  if (!code) acceptor.set_option(tcp::acceptor::reuse_address(true), code);
+  if (!code) acceptor.bind(wanted, code);
+  if (!code) acceptor.listen(asio::socket_base::max_listen_connections, code);
+  if (code == asio::error::address_in_use)
+    fail(ErrorKind::kConflict, "listen tcp {}: bind: address already in use", text_of(wanted));
+  if (code) fail(ErrorKind::kInvalidInput, "listen tcp {}: {}", text_of(wanted), code.message());
+  bound = acceptor.local_endpoint();
+}
+
+void Server::Core::start(Socket socket, const Strand& strand) {
+  auto connection = std::make_shared<Connection>(std::move(socket), strand, shared);
+  {
+    const std::lock_guard lock(mutex);
+    if (stopped) return;
+    connections.remove_if([](const auto& weak) { return weak.expired(); });
+    connections.push_back(connection);
+  }
+  asio::co_spawn(strand, connection->serve(), [connection](std::exception_ptr error) {
+    if (!error) return;
+    try {
+      std::rethrow_exception(error);
+    } catch (const std::exception& e) {
+      log::debug("a connection ended: {}", e.what());
+    }
+  });
+}
+
+asio::awaitable<void> Server::Core::accept_all() {
+  while (acceptor.is_open()) {
+    const Strand strand = asio::make_strand(io);
+    auto [code, socket] = co_await acceptor.async_accept(strand, kResult);
+    if (!code) {
+      start(std::move(socket), strand);
+      continue;
+    }
+    if (code == asio::error::operation_aborted || !acceptor.is_open()) break;
+    log::warn("cannot accept a connection: {}", code.message());  // out of descriptors, mostly
+    asio::steady_timer pause(io, std::chrono::milliseconds(100));
+    co_await pause.async_wait(kResult);
+  }
+}
+
+Server::Server(ServerOptions options, BodyRuleOf body_rule, Handler handler)
+    : core_(std::make_unique<Core>(std::move(options), std::move(body_rule), std::move(handler))) {
+  core_->bind();
+  if (core_->options.stop_on_signals) {
+    core_->signals.add(SIGINT);
+    core_->signals.add(SIGTERM);
+    core_->signals.async_wait([this](const Code& code, int number) {
+      if (code) return;
+      log::info("signal {}: stopping", number);
+      stop();
+    });
+  }
+  asio::co_spawn(core_->io, core_->accept_all(), asio::detached);
+}
+
+Server::~Server() { stop(); }
+
+std::string Server::address() const { return text_of(core_->bound); }
+uint16_t Server::port() const { return core_->bound.port(); }
+bool Server::is_loopback() const { return core_->bound.address().is_loopback(); }
+
+void Server::run() {
+  std::vector<std::thread> threads;
+  for (int i = 0; i < core_->options.io_threads; ++i)
+    threads.emplace_back([this] { core_->io.run(); });
+  for (std::thread& thread : threads) thread.join();  // nothing is left to do only after stop()
+  // Handlers that still run have lost their connection; they see gone() and return.
+  core_->workers.finish();
+}
+
+void Server::stop() {
+  std::list<std::weak_ptr<Connection>> open;
+  {
+    const std::lock_guard lock(core_->mutex);
+    if (core_->stopped) return;
+    core_->stopped = true;
+    open.swap(core_->connections);
+  }
+  asio::post(core_->io, [core = core_.get()] {
+    Code ignored;
+    core->acceptor.close(ignored);
+    core->signals.cancel(ignored);
+  });
+  for (const auto& weak : open)
+    if (const auto connection = weak.lock()) connection->close();
+  if (core_->options.on_stop) core_->options.on_stop();
+}
+
+}  // namespace cria::http

@@ -1,0 +1,65 @@
+#include "ml/cpu/kernels.h"
+
+#include "base/error.h"
+#include "base/settings.h"
+
+namespace cria::ml::cpu {
+
+namespace scalar {
+void fill_table(Kernels& table) noexcept;
+}
+#if defined(__x86_64__)
+namespace avx2 {
+void fill_table(Kernels& table) noexcept;
+}
+namespace avx512 {
+void fill_table(Kernels& table) noexcept;
+}
+#endif
+
+namespace {
+
+const Kernels& filled(void (*fill)(Kernels&) noexcept, Kernels& storage) {
+  fill(storage);
+  return storage;
+}
+
+KernelList find_kernels() {
+  KernelList list = {};
+  static Kernels scalar_table = {};
+  list.items[list.size++] = &filled(scalar::fill_table, scalar_table);
+#if defined(__x86_64__)
+  static Kernels avx2_table = {}, avx512_table = {};
+  const bool avx2 = __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0 &&
+                    __builtin_cpu_supports("f16c") != 0;
+  if (avx2) list.items[list.size++] = &filled(avx2::fill_table, avx2_table);
+  const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") != 0 &&
+                      __builtin_cpu_supports("avx512bw") != 0 &&
+                      __builtin_cpu_supports("avx512vl") != 0 &&
+                      __builtin_cpu_supports("avx512dq") != 0 &&
+                      __builtin_cpu_supports("avx512vnni") != 0;
+  if (avx512) list.items[list.size++] = &filled(avx512::fill_table, avx512_table);
+#endif
+  return list;
+}
+
+}  // namespace
+
+KernelList runnable_kernels() noexcept {
+  static const KernelList list = find_kernels();
+  return list;
+}
+
+const Kernels& kernels() {
+  const KernelList list = runnable_kernels();
+  const std::string wanted = setting("CRIA_CPU");
+  if (wanted.empty()) return *list.items[list.size - 1];
+  std::string names;
+  for (int i = 0; i < list.size; ++i) {
+    if (list.items[i]->name == wanted) return *list.items[i];
+    names += std::string(i == 0 ? "" : ", ") + list.items[i]->name;
+  }
+  fail(ErrorKind::kUnsupported, "CRIA_CPU={}: this CPU runs {}", wanted, names);
+}
+
+}  // namespace cria::ml::cpu

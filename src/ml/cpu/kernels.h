@@ -1,0 +1,104 @@
+// kernels.h - the table of CPU kernels and the choice of one table at start-up.
+//
+// Every file in kernels/ is compiled once per instruction set (cpu.cmake). Each variant fills one
+// Kernels table; nothing else in the program may call a variant directly. Kernels are single-threaded
+// and noexcept: shapes were checked when the graph was built. All variants give the same bits.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+namespace cria::ml::cpu {
+
+// Weights are packed in panels of 16 rows, k-major: see panels.h for the byte layouts.
+enum class PanelKind : uint8_t {
+  kF32, kF16, kBF16,                        // activations stay float
+  kQ4_0, kQ4_1, kQ5_0, kQ5_1, kQ8_0,        // the rest: activations in 8 bits
+  kQ4_K, kQ5_K, kQ6_K, kIQ4_NL, kIQ4_XS, kMXFP4,
+};
+inline constexpr int kPanelKinds = 14;
+inline constexpr int64_t kPanelRows = 16;
+inline constexpr int64_t kBlock = 32;       // activations are quantised per 32 values
+inline constexpr int64_t kGroup = 8;        // columns that a tile computes at once
+
+// Quantised activations: groups of kGroup columns, the last one with the columns that are left. A
+// group of c columns holds, for each block of 32 k: c times 32 int8, then c floats scale, c floats
+// scale * sum, c int32 sum, c int32 sum of the first 16.
+inline constexpr int64_t column_block_bytes(int64_t columns) { return columns * (kBlock + 16); }
+inline constexpr int64_t quantized_bytes(int64_t columns, int64_t k) {
+  return column_block_bytes(columns) * (k / kBlock);
+}
+
+struct MatmulArgs {
+  const uint8_t* panels;  // first panel of the weight
+  int64_t panel_bytes;
+  int64_t first_panel, last_panel;  // [first, last)
+  int64_t rows;                     // of the weight
+  int64_t k;
+  const void* x;        // quantised groups, or float rows of x_stride
+  int64_t x_stride;     // floats; float kinds only
+  int64_t columns;
+  float* y;             // y[column * y_stride + row]
+  int64_t y_stride;
+};
+
+struct RopeArgs {
+  const float* table;  // cos and sin of each pair, interleaved
+  int64_t dims, head_dim, heads;
+  bool halves;
+};
+
+// Queries that share one key/value head, against one sequence's pages.
+struct AttentionArgs {
+  const float* const* queries;  // [count], each head_dim floats, already scaled
+  const int64_t* last;          // [count] last position that a query sees
+  int64_t count;                // <= kGroup
+  int64_t key_dim, value_dim;
+  int64_t first_position;       // window start of the earliest query, rounded down to a page
+  int64_t end_position;         // one past the last position to read
+  int64_t window;               // 0: all
+  float softcap;                // 0: none
+  const uint8_t* const* pages;  // this head's part of each page of the sequence, by position / page
+  float* const* out;            // [count] value_dim floats: weighted sums, not yet divided
+  float* maximum;               // [count]
+  float* total;                 // [count]
+  float* scratch;               // >= kGroup * kPageTokens floats
+};
+
+struct Kernels {
+  const char* name;  // "scalar", "avx2", "avx512"
+  // y = w x for a range of panels; [PanelKind].
+  void (*matmul[kPanelKinds])(const MatmulArgs&) noexcept;
+  // Quantises one row of k values into column `column` of a group of `columns`.
+  void (*quantize)(const float* x, int64_t k, uint8_t* group, int64_t columns,
+                   int64_t column) noexcept;
+  void (*rms_norm)(float* y, const float* x, const float* weight, int64_t n, float eps) noexcept;
+  void (*add)(float* y, const float* a, const float* b, int64_t n) noexcept;
+  void (*mul)(float* y, const float* a, const float* b, int64_t n) noexcept;
+  void (*scale)(float* y, const float* x, float factor, int64_t n) noexcept;
+  void (*silu)(float* y, const float* x, int64_t n) noexcept;
+  void (*gelu)(float* y, const float* x, int64_t n) noexcept;
+  void (*softcap)(float* y, const float* x, float cap, int64_t n) noexcept;
+  void (*rope)(float* y, const float* x, const RopeArgs& args) noexcept;
+  // Attention over positions [first, end) of pages in f16 or f32; see attention.cpp for the layout.
+  void (*attention_f16)(const AttentionArgs&) noexcept;
+  void (*attention_f32)(const AttentionArgs&) noexcept;
+  // Merges the parts (maximum, total, weighted sum) of one query into `out`, in order, and divides.
+  // sums: {n rounded up to 16, parts}, parts `stride` floats apart.
+  void (*merge_attention)(float* out, int64_t n, const float* sums, int64_t stride,
+                          const float* maxima, const float* totals, int64_t parts) noexcept;
+  void (*to_half)(uint16_t* y, const float* x, int64_t n) noexcept;
+};
+
+// Variants compiled into this binary that this CPU can run, slowest first; never empty.
+struct KernelList {
+  const Kernels* items[4];
+  int size;
+};
+KernelList runnable_kernels() noexcept;
+
+// The fastest runnable table, or the one named by CRIA_CPU. Throws Error{kUnsupported}, with the list,
+// if CRIA_CPU names a table that this CPU cannot run.
+const Kernels& kernels();
+
+}  // namespace cria::ml::cpu

@@ -1,0 +1,26 @@
+// row_ops.h - the kernels of row_ops.cpp and attention.cpp, for table.cpp.
+#pragma once
+
+#include "ml/cpu/kernels.h"
+
+namespace cria::ml::cpu::CRIA_ISA {
+
+void quantize(const float* x, int64_t k, uint8_t* group, int64_t columns, int64_t column) noexcept;
+void rms_norm(float* y, const float* x, const float* weight, int64_t n, float eps) noexcept;
+void add(float* y, const float* a, const float* b, int64_t n) noexcept;
+void mul(float* y, const float* a, const float* b, int64_t n) noexcept;
+void scale(float* y, const float* x, float factor, int64_t n) noexcept;
+void silu(float* y, const float* x, int64_t n) noexcept;
+void gelu(float* y, const float* x, int64_t n) noexcept;
+void softcap(float* y, const float* x, float cap, int64_t n) noexcept;
+void rope(float* y, const float* x, const RopeArgs& args) noexcept;
+void to_half(uint16_t* y, const float* x, int64_t n) noexcept;
+void attention_f16(const AttentionArgs& args) noexcept;
+void attention_f32(const AttentionArgs& args) noexcept;
+void merge_attention(float* out, int64_t n, const float* sums, int64_t stride, const float* maxima,
+                     const float* totals, int64_t parts) noexcept;
+// Fills the rows of table.matmul that the file defines.
+void set_float_matmuls(Kernels& table) noexcept;
+void set_integer_matmuls(Kernels& table) noexcept;
+
+}  // namespace cria::ml::cpu::CRIA_ISA

@@ -1,0 +1,29 @@
+// table.cpp - fills the table of the variant being compiled.
+
+#include "ml/cpu/kernels/row_ops.h"
+
+#define CRIA_STRING2(x) #x
+#define CRIA_STRING(x) CRIA_STRING2(x)
+
+namespace cria::ml::cpu::CRIA_ISA {
+
+void fill_table(Kernels& table) noexcept {
+  table.name = CRIA_STRING(CRIA_ISA);
+  set_float_matmuls(table);
+  set_integer_matmuls(table);
+  table.quantize = quantize;
+  table.rms_norm = rms_norm;
+  table.add = add;
+  table.mul = mul;
+  table.scale = scale;
+  table.silu = silu;
+  table.gelu = gelu;
+  table.softcap = softcap;
+  table.rope = rope;
+  table.attention_f16 = attention_f16;
+  table.attention_f32 = attention_f32;
+  table.merge_attention = merge_attention;
+  table.to_half = to_half;
+}
+
+}  // namespace cria::ml::cpu::CRIA_ISA

@@ -1,0 +1,316 @@
+#include "ml/cpu/panels.h"
+
+#include "base/error.h"
+#include "quant/half.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+#include <cstring>
+
+namespace cria::ml::cpu {
+namespace {
+
+using quant::DType;
+using quant::half_to_float;
+
+struct KindRow {
+  PanelKind kind;
+  DType dtype;
+  int64_t sub_blocks;   // blocks of 32 in a superblock
+  int64_t head_bytes;   // before a superblock
+  int64_t scale_bytes;  // at the start of a block
+  int64_t plane_bytes;  // fifth or upper bits, after the scales
+  int64_t quant_bytes;
+  int64_t block_bytes() const { return scale_bytes + plane_bytes + quant_bytes; }
+};
+
+constexpr std::array kRows = {
+    KindRow{PanelKind::kF32, DType::kF32, 1, 0, 0, 0, 64 * kBlock},
+    KindRow{PanelKind::kF16, DType::kF16, 1, 0, 0, 0, 32 * kBlock},
+    KindRow{PanelKind::kBF16, DType::kBF16, 1, 0, 0, 0, 32 * kBlock},
+    KindRow{PanelKind::kQ4_0, DType::kQ4_0, 1, 0, 32, 0, 256},
+    KindRow{PanelKind::kQ4_1, DType::kQ4_1, 1, 0, 64, 0, 256},
+    KindRow{PanelKind::kQ5_0, DType::kQ5_0, 1, 0, 32, 64, 256},
+    KindRow{PanelKind::kQ5_1, DType::kQ5_1, 1, 0, 64, 64, 256},
+    KindRow{PanelKind::kQ8_0, DType::kQ8_0, 1, 0, 32, 0, 512},
+    KindRow{PanelKind::kQ4_K, DType::kQ4_K, 8, 64, 32, 0, 256},
+    KindRow{PanelKind::kQ5_K, DType::kQ5_K, 8, 64, 32, 64, 256},
+    KindRow{PanelKind::kQ6_K, DType::kQ6_K, 8, 32, 32, 128, 256},
+    KindRow{PanelKind::kIQ4_NL, DType::kIQ4_NL, 1, 0, 32, 0, 256},
+    KindRow{PanelKind::kIQ4_XS, DType::kIQ4_XS, 8, 32, 16, 0, 256},
+    KindRow{PanelKind::kMXFP4, DType::kMXFP4, 1, 0, 16, 0, 256},
+};
+static_assert(kRows.size() == kPanelKinds);
+
+const KindRow& row_of(PanelKind kind) noexcept { return kRows[static_cast<size_t>(kind)]; }
+
+constexpr std::array<int8_t, 16> kIq4Values = {-127, -104, -83, -65, -49, -35, -22, -10,
+                                               1,    13,   25,  38,  53,  69,  89,  113};
+constexpr std::array<int8_t, 16> kFp4Values = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+
+uint8_t byte_at(const std::byte* p, int64_t i) { return std::to_integer<uint8_t>(p[i]); }
+
+uint16_t read_u16(const std::byte* p) {
+  uint16_t x;
+  std::memcpy(&x, p, 2);
+  return x;
+}
+float read_half(const uint8_t* p) {
+  uint16_t x;
+  std::memcpy(&x, p, 2);
+  return half_to_float(x);
+}
+
+using Quants = std::array<uint8_t, kBlock>;
+
+// Bytes hold element j in the low and j + 16 in the high nibble.
+void split_nibbles(const std::byte* p, Quants& q) {
+  for (size_t j = 0; j < 16; ++j) {
+    const uint8_t both = byte_at(p, static_cast<int64_t>(j));
+    q[j] = both & 15;
+    q[j + 16] = both >> 4;
+  }
+}
+
+void add_fifth_bits(const std::byte* p, Quants& q) {
+  uint32_t bits;
+  std::memcpy(&bits, p, 4);
+  for (size_t j = 0; j < 32; ++j) q[j] = static_cast<uint8_t>(q[j] | ((bits >> j) & 1u) << 4);
+}
+
+// Scale and minimum of sub-block j of Q4_K and Q5_K: 6 bits each in 12 bytes.
+void scale_and_min(const std::byte* s, int64_t j, uint8_t& scale, uint8_t& min) {
+  if (j < 4) {
+    scale = byte_at(s, j) & 63;
+    min = byte_at(s, j + 4) & 63;
+  } else {
+    scale = static_cast<uint8_t>((byte_at(s, j + 4) & 15) | (byte_at(s, j - 4) >> 6) << 4);
+    min = static_cast<uint8_t>((byte_at(s, j + 4) >> 4) | (byte_at(s, j) >> 6) << 4);
+  }
+}
+
+// The quants of block `b` of a native row, without offsets.
+void native_quants(DType dtype, const std::byte* row, int64_t b, Quants& q) {
+  const quant::DTypeInfo& type = quant::info(dtype);
+  const int64_t blocks = type.block_elements / kBlock, sub = b % blocks;
+  const std::byte* p = row + b / blocks * type.block_bytes;
+  switch (dtype) {
+    case DType::kQ4_0:
+    case DType::kIQ4_NL: return split_nibbles(p + 2, q);
+    case DType::kQ4_1: return split_nibbles(p + 4, q);
+    case DType::kMXFP4: return split_nibbles(p + 1, q);
+    case DType::kQ5_0: split_nibbles(p + 6, q); return add_fifth_bits(p + 2, q);
+    case DType::kQ5_1: split_nibbles(p + 8, q); return add_fifth_bits(p + 4, q);
+    case DType::kIQ4_XS: return split_nibbles(p + 8 + 16 * sub, q);
+    case DType::kQ8_0:
+      for (size_t j = 0; j < 32; ++j) q[j] = byte_at(p + 2, static_cast<int64_t>(j)) ^ 0x80;
+      return;
+    case DType::kQ4_K:
+    case DType::kQ5_K: {
+      const std::byte* low = p + (dtype == DType::kQ4_K ? 16 : 48) + 32 * (sub / 2);
+      for (int64_t j = 0; j < 32; ++j) {
+        const int nibble = byte_at(low, j) >> (4 * (sub % 2)) & 15;
+        const int fifth = dtype == DType::kQ5_K ? byte_at(p + 16, j) >> sub & 1 : 0;
+        q[static_cast<size_t>(j)] = static_cast<uint8_t>(nibble | fifth << 4);
+      }
+      return;
+    }
+    case DType::kQ6_K: {
+      const int64_t half = sub / 4, quarter = sub % 4;  // of 128 and of 32 elements
+      const std::byte* low = p + 64 * half + 32 * (quarter % 2);
+      const std::byte* high = p + 128 + 32 * half;
+      for (int64_t j = 0; j < 32; ++j) {
+        const int nibble = byte_at(low, j) >> (4 * (quarter / 2)) & 15;
+        const int upper = byte_at(high, j) >> (2 * quarter) & 3;
+        q[static_cast<size_t>(j)] = static_cast<uint8_t>(nibble | upper << 4);
+      }
+      return;
+    }
+    default: CRIA_CHECK(false, "no panels for this type");
+  }
+}
+
+// The part of the panel before a superblock: halves of row `r`.
+void pack_head(DType dtype, const std::byte* native, int64_t r, uint8_t* head) {
+  if (dtype == DType::kQ4_K || dtype == DType::kQ5_K) {
+    std::memcpy(head + 2 * r, native, 2);
+    std::memcpy(head + 32 + 2 * r, native + 2, 2);
+  } else if (dtype == DType::kQ6_K) {
+    std::memcpy(head + 2 * r, native + 208, 2);
+  } else if (dtype == DType::kIQ4_XS) {
+    std::memcpy(head + 2 * r, native, 2);
+  }
+}
+
+// The scales at the start of a block of 32: those of row `r`.
+void pack_scales(DType dtype, const std::byte* native, int64_t sub, int64_t r, uint8_t* scales) {
+  switch (dtype) {
+    case DType::kQ4_1:
+    case DType::kQ5_1: std::memcpy(scales + 32 + 2 * r, native + 2, 2); [[fallthrough]];
+    case DType::kQ4_0:
+    case DType::kQ5_0:
+    case DType::kQ8_0:
+    case DType::kIQ4_NL: std::memcpy(scales + 2 * r, native, 2); return;
+    case DType::kMXFP4: scales[r] = byte_at(native, 0); return;
+    case DType::kQ4_K:
+    case DType::kQ5_K: return scale_and_min(native + 4, sub, scales[r], scales[16 + r]);
+    case DType::kQ6_K:
+      scales[r] = byte_at(native, 192 + 2 * sub);
+      scales[16 + r] = byte_at(native, 192 + 2 * sub + 1);
+      return;
+    case DType::kIQ4_XS: {
+      const int low = byte_at(native, 4 + sub / 2) >> (4 * (sub % 2)) & 15;
+      const int high = read_u16(native + 2) >> (2 * sub) & 3;
+      scales[r] = static_cast<uint8_t>((low | high << 4) - 32);
+      return;
+    }
+    default: CRIA_CHECK(false, "no panels for this type");
+  }
+}
+
+using Groups = std::array<uint8_t, 512>;  // [group of 4 k][row][4], one byte a quant
+
+void pack_quants(const KindRow& kind, const Groups& groups, uint8_t* plane, uint8_t* out) {
+  if (kind.quant_bytes == 512) {
+    std::memcpy(out, groups.data(), 512);
+    return;
+  }
+  for (size_t i = 0; i < 256; ++i)
+    out[i] = static_cast<uint8_t>((groups[i] & 15) | (groups[i + 256] & 15) << 4);
+  if (kind.plane_bytes == 64)
+    for (size_t i = 0; i < 512; ++i)
+      plane[i / 8] = static_cast<uint8_t>(plane[i / 8] | (groups[i] >> 4 & 1) << (i % 8));
+  if (kind.plane_bytes == 128)
+    for (size_t i = 0; i < 512; ++i) {
+      uint8_t& target = plane[i / 256 * 64 + i % 64];
+      target = static_cast<uint8_t>(target | (groups[i] >> 4 & 3) << (2 * (i / 64 % 4)));
+    }
+}
+
+// Quant of element j (0..31) of row r in a packed block.
+uint8_t packed_quant(const KindRow& kind, const uint8_t* plane, const uint8_t* quants, int64_t r,
+                     int64_t j) {
+  const int64_t g = j / 4, i = g * 64 + r * 4 + j % 4;
+  if (kind.quant_bytes == 512) return quants[i];
+  const int nibble = g < 4 ? quants[i] & 15 : quants[i - 256] >> 4;
+  int upper = 0;
+  if (kind.plane_bytes == 64) upper = plane[i / 8] >> (i % 8) & 1;
+  if (kind.plane_bytes == 128) upper = plane[i / 256 * 64 + i % 64] >> (2 * (g % 4)) & 3;
+  return static_cast<uint8_t>(nibble | upper << 4);
+}
+
+// Value of quant q of row r: the formulas of the block formats (docs/formats/).
+float value_of(PanelKind kind, const uint8_t* head, const uint8_t* scales, int64_t r, int64_t j,
+               int q) {
+  const uint8_t* s = scales + 2 * r;
+  switch (kind) {
+    case PanelKind::kQ4_0: return read_half(s) * static_cast<float>(q - 8);
+    case PanelKind::kQ5_0: return read_half(s) * static_cast<float>(q - 16);
+    case PanelKind::kQ8_0: return read_half(s) * static_cast<float>(q - 128);
+    case PanelKind::kQ4_1:
+    case PanelKind::kQ5_1: return read_half(s) * static_cast<float>(q) + read_half(s + 32);
+    case PanelKind::kIQ4_NL: return read_half(s) * static_cast<float>(kIq4Values[static_cast<size_t>(q)]);
+    case PanelKind::kMXFP4:
+      return std::ldexp(static_cast<float>(kFp4Values[static_cast<size_t>(q)]), scales[r] - 128);
+    case PanelKind::kQ4_K:
+    case PanelKind::kQ5_K: {
+      const float d = read_half(head + 2 * r) * scales[r];
+      return d * static_cast<float>(q) - read_half(head + 32 + 2 * r) * scales[16 + r];
+    }
+    case PanelKind::kQ6_K: {
+      const auto scale = static_cast<int8_t>(scales[16 * (j / 16) + r]);
+      return read_half(head + 2 * r) * static_cast<float>(scale) * static_cast<float>(q - 32);
+    }
+    case PanelKind::kIQ4_XS:
+      return read_half(head + 2 * r) * static_cast<float>(static_cast<int8_t>(scales[r])) *
+             static_cast<float>(kIq4Values[static_cast<size_t>(q)]);
+    default: return 0;
+  }
+}
+
+void pack_plain(int64_t width, std::span<const std::byte> native, int64_t k, uint8_t* panel) {
+  const int64_t rows = static_cast<int64_t>(native.size()) / (k * width);
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t i = 0; i < k; ++i)
+      std::memcpy(panel + (i * kPanelRows + r) * width, native.data() + (r * k + i) * width,
+                  static_cast<size_t>(width));
+}
+
+}  // namespace
+
+std::optional<PanelKind> panel_kind(DType dtype) noexcept {
+  for (const KindRow& row : kRows)
+    if (row.dtype == dtype) return row.kind;
+  return std::nullopt;
+}
+
+bool takes_floats(PanelKind kind) noexcept { return kind <= PanelKind::kBF16; }
+
+int64_t panel_bytes(PanelKind kind, int64_t k) noexcept {
+  const KindRow& row = row_of(kind);
+  if (takes_floats(kind)) return row.quant_bytes / kBlock * k;
+  return k / (kBlock * row.sub_blocks) * (row.head_bytes + row.sub_blocks * row.block_bytes());
+}
+
+void pack_panel(PanelKind kind, DType dtype, std::span<const std::byte> native, int64_t k,
+                uint8_t* panel) {
+  std::memset(panel, 0, static_cast<size_t>(panel_bytes(kind, k)));
+  const KindRow& shape = row_of(kind);
+  if (takes_floats(kind)) return pack_plain(shape.quant_bytes / kBlock / kPanelRows, native, k, panel);
+  const quant::DTypeInfo& type = quant::info(dtype);
+  const int64_t row_bytes = k / type.block_elements * type.block_bytes;
+  const int64_t rows = static_cast<int64_t>(native.size()) / row_bytes;
+  const int64_t native_blocks = type.block_elements / kBlock;
+  for (int64_t b = 0; b < k / kBlock; ++b) {
+    uint8_t* head = panel;
+    if (b % shape.sub_blocks == 0) panel += shape.head_bytes;
+    Groups groups = {};
+    for (int64_t r = 0; r < rows; ++r) {
+      const std::byte* row = native.data() + r * row_bytes;
+      const std::byte* block = row + b / native_blocks * type.block_bytes;
+      if (b % shape.sub_blocks == 0) pack_head(dtype, block, r, head);
+      pack_scales(dtype, block, b % native_blocks, r, panel);
+      Quants q;
+      native_quants(dtype, row, b, q);
+      for (size_t g = 0; g < 8; ++g)
+        std::memcpy(groups.data() + g * 64 + static_cast<size_t>(r) * 4, q.data() + g * 4, 4);
+    }
+    uint8_t* plane = panel + shape.scale_bytes;
+    pack_quants(shape, groups, plane, plane + shape.plane_bytes);
+    panel += shape.block_bytes();
+  }
+}
+
+void unpack_row(PanelKind kind, const uint8_t* panel, int64_t row, int64_t k, float* out) noexcept {
+  const KindRow& shape = row_of(kind);
+  if (takes_floats(kind)) {
+    const int64_t width = shape.quant_bytes / kBlock / kPanelRows;
+    for (int64_t i = 0; i < k; ++i) {
+      const uint8_t* p = panel + (i * kPanelRows + row) * width;
+      uint16_t half = 0;
+      std::memcpy(&half, p, 2);
+      if (kind == PanelKind::kF32)
+        std::memcpy(out + i, p, 4);
+      else
+        out[i] = kind == PanelKind::kF16 ? half_to_float(half) : quant::bfloat_to_float(half);
+    }
+    return;
+  }
+  const uint8_t* head = panel;
+  for (int64_t b = 0; b < k / kBlock; ++b) {
+    if (b % shape.sub_blocks == 0) {
+      head = panel;
+      panel += shape.head_bytes;
+    }
+    const uint8_t* plane = panel + shape.scale_bytes;
+    const uint8_t* quants = plane + shape.plane_bytes;
+    for (int64_t j = 0; j < kBlock; ++j)
+      out[b * kBlock + j] =
+          value_of(kind, head, panel, row, j, packed_quant(shape, plane, quants, row, j));
+    panel += shape.block_bytes();
+  }
+}
+
+}  // namespace cria::ml::cpu

@@ -1,0 +1,253 @@
+#include "ml/cpu/plan.h"
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/settings.h"
+#include "ml/cpu/rope_table.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+
+namespace cria::ml::cpu {
+namespace {
+
+constexpr int64_t kGrainBytes = 96 << 10;  // of weights: what a thread claims at once
+
+int64_t now_ns() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+}  // namespace
+
+CpuPlan::CpuPlan(const Graph& graph, const CompileOptions& options, const Kernels& kernels)
+    : pool_(options.threads),
+      kernels_(kernels),
+      weights_(graph, pool_, options),
+      program_(compile_program(graph, weights_, options.threads)),
+      scratch_(program_.scratch_bytes),
+      tiles_(static_cast<size_t>(program_.tile_floats * options.threads)),
+      attention_(static_cast<size_t>(options.threads)) {
+  for (const Stage& stage : program_.stages)
+    if (const auto* attention = std::get_if<AttentionStage>(&stage)) {
+      max_heads_ = std::max(max_heads_, attention->heads);
+      max_width_ = std::max(max_width_, align_up(attention->value_dim, 16));
+      max_key_ = std::max(max_key_, attention->key_dim);
+    }
+  for (AttentionScratch& scratch : attention_)
+    scratch.queries.resize(static_cast<size_t>(kGroup * max_key_));
+  if (setting_flag("CRIA_PROFILE")) profile_.resize(program_.stages.size());
+}
+
+CpuPlan::~CpuPlan() {
+  std::array<int64_t, 3> total = {}, count = {};
+  for (size_t i = 0; i < profile_.size(); ++i) {
+    total[program_.stages[i].index()] += profile_[i][0];
+    count[program_.stages[i].index()] += profile_[i][1];
+  }
+  constexpr std::array<const char*, 3> kNames = {"rows", "matmul", "attention"};
+  for (size_t i = 0; i < 3 && !profile_.empty(); ++i)
+    log::info("profile: {} {:.2f} ms in {} stages", kNames[i], static_cast<double>(total[i]) / 1e6,
+              count[i]);
+}
+
+float* CpuPlan::at(const Ref& ref, int64_t row, const Run& run, int thread) const noexcept {
+  auto* base = reinterpret_cast<float*>(scratch_.data());
+  switch (ref.place) {
+    case Place::kShared: return base + ref.offset + row * ref.stride;
+    case Place::kRowwise: return base + ref.offset + (run.single ? thread : row) * ref.stride;
+    case Place::kLocal: return base + ref.offset + thread * ref.stride;
+    case Place::kWeight: return const_cast<float*>(ref.weight);  // only read
+    case Place::kLogits: break;
+  }
+  return run.logits + row * ref.stride;
+}
+
+int64_t CpuPlan::live_rows(const Run& run, Axis axis) const noexcept {
+  return axis == Axis::kOutputs ? run.outputs : run.tokens;
+}
+
+void CpuPlan::run(const StepInput& step, KvStore& kv, std::span<float> logits) noexcept {
+  const auto tokens = static_cast<int64_t>(step.tokens.size());
+  const auto outputs = static_cast<int64_t>(step.outputs.size());
+  CRIA_CHECK(tokens > 0 && tokens <= program_.capacity, "a step fits the plan's capacity");
+  CRIA_CHECK(logits.size() == static_cast<size_t>(outputs * program_.vocabulary),
+             "room for the logits of every output row");
+  auto& store = dynamic_cast<CpuKvStore&>(kv);
+  Run run = {.step = step,
+             .kv = store,
+             .logits = logits.data(),
+             .tokens = tokens,
+             .outputs = outputs,
+             .single = tokens == 1};
+  prepare_parts(store);
+  pool_.run([&](int thread) { run_thread(run, thread); });
+}
+
+void CpuPlan::run_thread(const Run& run, int thread) noexcept {
+  const bool measure = thread == 0 && !profile_.empty();
+  int64_t phase = 0;
+  for (size_t i = 0; i < program_.stages.size(); ++i) {
+    const Stage& stage = program_.stages[i];
+    const int64_t start = measure ? now_ns() : 0;
+    if (const auto* rows = std::get_if<RowStage>(&stage)) {
+      if (rows->ops.empty() || live_rows(run, rows->axis) == 0) continue;
+      run_rows(run, *rows, thread);
+      if (!run.single) pool_.barrier();
+    } else if (const auto* matmul = std::get_if<MatmulStage>(&stage)) {
+      if (live_rows(run, matmul->axis) == 0) continue;
+      run_matmul(run, *matmul, thread, phase++);
+      pool_.barrier();
+    } else {
+      run_attention(run, std::get<AttentionStage>(stage), thread, phase++);
+      pool_.barrier();
+    }
+    if (measure) {
+      profile_[i][0] += now_ns() - start;
+      ++profile_[i][1];
+    }
+  }
+}
+
+// ---- rows ----
+
+void CpuPlan::run_rows(const Run& run, const RowStage& stage, int thread) noexcept {
+  if (run.single && stage.first_thread_only && thread != 0) return;
+  const int64_t rows = live_rows(run, stage.axis), threads = pool_.active();
+  const int64_t first = run.single ? 0 : rows * thread / threads;
+  const int64_t last = run.single ? rows : rows * (thread + 1) / threads;
+  for (int64_t row = first; row < last; ++row)
+    for (const RowOp& op : stage.ops) run_row_op(run, op, row, thread);
+}
+
+void CpuPlan::run_row_op(const Run& run, const RowOp& op, int64_t row, int thread) noexcept {
+  const auto index = static_cast<size_t>(row);
+  const auto get = [&](const Ref& ref) { return at(ref, row, run, thread); };
+  switch (op.kind) {
+    case RowKind::kEmbed: return op.table->read_row(run.step.tokens[index], get(op.out));
+    case RowKind::kGather: {
+      const float* from = at(op.a, run.step.outputs[index], run, thread);
+      std::memcpy(get(op.out), from, static_cast<size_t>(op.width) * 4);
+      return;
+    }
+    case RowKind::kRopeTable: {
+      const RopeSource& source = program_.ropes[op.frequencies];
+      return rope_row(source.frequencies, run.step.positions[index], source.magnitude, get(op.out));
+    }
+    case RowKind::kAdd:
+    case RowKind::kMul: {
+      const auto kernel = op.kind == RowKind::kAdd ? kernels_.add : kernels_.mul;
+      const int64_t width = op.width / op.segments;
+      const int64_t step = op.b.place == Place::kWeight ? 0 : width;
+      for (int64_t i = 0; i < op.segments; ++i)
+        kernel(get(op.out) + i * width, get(op.a) + i * width, get(op.b) + i * step, width);
+      return;
+    }
+    case RowKind::kScale: return kernels_.scale(get(op.out), get(op.a), op.scalar, op.width);
+    case RowKind::kSilu: return kernels_.silu(get(op.out), get(op.a), op.width);
+    case RowKind::kGelu: return kernels_.gelu(get(op.out), get(op.a), op.width);
+    case RowKind::kSoftcap: return kernels_.softcap(get(op.out), get(op.a), op.scalar, op.width);
+    case RowKind::kRmsNorm: return run_rms_norm(run, op, row, thread);
+    case RowKind::kRope: {
+      RopeArgs args = op.rope;
+      args.table = get(op.b);
+      return kernels_.rope(get(op.out), get(op.a), args);
+    }
+    case RowKind::kQuantize: return run_quantize(run, op, row, thread);
+    case RowKind::kStoreKv:
+      if (run.single) return;
+      return store_row(run, std::get<AttentionStage>(program_.stages[op.attention]), row, thread);
+    case RowKind::kMerge:
+      if (!run.single) return;
+      return merge_single(run, std::get<AttentionStage>(program_.stages[op.attention]), get(op.out));
+  }
+}
+
+void CpuPlan::run_rms_norm(const Run& run, const RowOp& op, int64_t row, int thread) noexcept {
+  const int64_t width = op.width / op.segments;
+  const float* weight = op.b.weight;
+  for (int64_t i = 0; i < op.segments; ++i)
+    kernels_.rms_norm(at(op.out, row, run, thread) + i * width,
+                      at(op.a, row, run, thread) + i * width, weight, width, op.scalar);
+}
+
+void CpuPlan::run_quantize(const Run& run, const RowOp& op, int64_t row, int thread) noexcept {
+  uint8_t* base = scratch_.data() + op.quantized.offset;
+  const float* x = at(op.a, row, run, thread);
+  if (run.single) return kernels_.quantize(x, op.width, base + thread * op.quantized.thread_stride, 1, 0);
+  const int64_t rows = live_rows(run, op.axis);
+  const int64_t group = row / kGroup;
+  kernels_.quantize(x, op.width, base + group * quantized_bytes(kGroup, op.width),
+                    std::min(kGroup, rows - group * kGroup), row % kGroup);
+}
+
+// ---- matmuls ----
+
+void CpuPlan::run_matmul(const Run& run, const MatmulStage& stage, int thread,
+                         int64_t phase) noexcept {
+  int64_t panels = 0, bytes = 0;
+  for (const MatmulPart& part : stage.parts) {
+    const int64_t count = (part.weight->rows + kPanelRows - 1) / kPanelRows;
+    panels += count;
+    bytes += count * std::max(part.weight->stride, int64_t{1});
+  }
+  const int64_t grain = std::clamp<int64_t>(kGrainBytes * panels / std::max<int64_t>(bytes, 1), 1,
+                                            std::max<int64_t>(1, panels / (2 * pool_.active())));
+  pool_.share(thread, phase, panels, grain, [&](int64_t first, int64_t last) {
+    int64_t start = 0;
+    for (const MatmulPart& part : stage.parts) {
+      const int64_t count = (part.weight->rows + kPanelRows - 1) / kPanelRows;
+      const int64_t from = std::max<int64_t>(first - start, 0), to = std::min(last - start, count);
+      if (from < to) run_panels(run, stage, part, from, to, thread);
+      start += count;
+    }
+  });
+}
+
+void CpuPlan::run_panels(const Run& run, const MatmulStage& stage, const MatmulPart& part,
+                         int64_t first, int64_t last, int thread) noexcept {
+  const Weight& w = *part.weight;
+  MatmulArgs args = {.panels = w.data,
+                     .panel_bytes = w.stride,
+                     .first_panel = first,
+                     .last_panel = last,
+                     .rows = w.rows,
+                     .k = w.k,
+                     .x = at(stage.x, 0, run, thread),
+                     .x_stride = stage.x.stride,
+                     .columns = live_rows(run, stage.axis),
+                     .y = at(part.out, 0, run, thread),
+                     .y_stride = part.out.stride};
+  if (w.form == WeightForm::kNative) return run_native(part, args, thread);
+  if (!takes_floats(w.kind))
+    args.x = scratch_.data() + stage.quantized.offset +
+             (run.single ? thread * stage.quantized.thread_stride : 0);
+  kernels_.matmul[static_cast<size_t>(w.kind)](args);
+}
+
+// Formats without panels: 16 rows at a time become a float panel.
+void CpuPlan::run_native(const MatmulPart& part, MatmulArgs args, int thread) noexcept {
+  const Weight& w = *part.weight;
+  float* rows = tiles_.data() + thread * program_.tile_floats;
+  float* panel = rows + kPanelRows * w.k;
+  const int64_t first = args.first_panel, last = args.last_panel;
+  float* y = args.y;
+  for (int64_t p = first; p < last; ++p) {
+    const int64_t count = std::min(kPanelRows, w.rows - p * kPanelRows);
+    quant::info(w.dtype).dequantize(
+        reinterpret_cast<const std::byte*>(w.data + p * kPanelRows * w.stride), rows, count * w.k);
+    for (int64_t i = 0; i < w.k; ++i)
+      for (int64_t r = 0; r < kPanelRows; ++r)
+        panel[i * kPanelRows + r] = r < count ? rows[r * w.k + i] : 0.0f;
+    args.panels = reinterpret_cast<const uint8_t*>(panel);
+    args.first_panel = 0;
+    args.last_panel = 1;
+    args.rows = count;
+    args.y = y + p * kPanelRows;
+    kernels_.matmul[static_cast<size_t>(PanelKind::kF32)](args);
+  }
+}
+
+}  // namespace cria::ml::cpu

@@ -1,0 +1,75 @@
+// registry.cpp - the table of architectures, and how a file becomes a graph.
+
+#include "base/error.h"
+#include "models/decoder.h"
+#include "models/model.h"
+
+#include <array>
+
+namespace cria::models {
+namespace {
+
+struct Row {
+  std::string_view architecture;
+  MakeModel make;
+};
+
+constexpr std::array kRows = {
+    Row{"llama", make_llama},
+    Row{"mistral3", make_llama},
+    Row{"smollm3", make_llama},
+    Row{"qwen2", make_qwen2},
+    Row{"qwen3", make_qwen3},
+    Row{"gemma3", make_gemma3},
+};
+
+MakeModel find_maker(const std::string& architecture) {
+  std::string known;
+  for (const Row& row : kRows) {
+    if (row.architecture == architecture) return row.make;
+    known += fmt::format("{}{}", known.empty() ? "" : ", ", row.architecture);
+  }
+  fail(ErrorKind::kUnsupported, "the architecture \"{}\" is not supported; known are: {}",
+       architecture, known);
+}
+
+std::shared_ptr<nn::TensorIndex> index_tensors(const formats::ModelFile& file) {
+  std::vector<nn::IndexedTensor> tensors;
+  tensors.reserve(file.tensors.size());
+  for (const formats::TensorInfo& t : file.tensors)
+    tensors.push_back({.source = {.name = t.name,
+                                  .dtype = t.dtype,
+                                  .file = t.file,
+                                  .offset = t.offset,
+                                  .bytes = t.bytes},
+                       .shape = t.shape});
+  return nn::make_tensor_index(std::move(tensors));
+}
+
+}  // namespace
+
+LoadedModel load_model(std::shared_ptr<const formats::ModelFile> file, int64_t capacity) {
+  return in_context(file->path, [&] {
+    const Metadata metadata(*file);
+    const MakeModel make = find_maker(metadata.architecture());
+    LoadedModel loaded{.file = file,
+                       .tensors = index_tensors(*file),
+                       .architecture = metadata.architecture(),
+                       .context_length = metadata.size("context_length"),
+                       .embedding_length = metadata.size("embedding_length"),
+                       .layers = metadata.size("block_count")};
+    loaded.model = make(metadata, nn::Weights(loaded.tensors));
+    loaded.graph = std::make_unique<ml::Graph>(capacity);
+    nn::KvCache cache;
+    const ml::Tensor logits = loaded.model->forward({.tokens = loaded.graph->tokens(),
+                                                     .positions = loaded.graph->positions(),
+                                                     .outputs = loaded.graph->outputs(),
+                                                     .cache = cache});
+    loaded.graph->set_result(logits);
+    loaded.kv = cache.layout();
+    loaded.vocabulary = logits.dim(0);
+    return loaded;
+  });
+}
+
+}  // namespace cria::models

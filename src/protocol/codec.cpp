@@ -1,0 +1,280 @@
+// codec.cpp - protocol.h as JSON. The reader trusts nothing: a runner may have been taken over by the
+// model file that it parsed.
+#include "base/base64.h"
+#include "base/error.h"
+#include "protocol/protocol.h"
+
+#include <limits>
+
+namespace cria::protocol {
+namespace {
+
+std::string text(const Json& json, std::string_view key, std::string fallback = {}) {
+  return json_string(json, key).value_or(std::move(fallback));
+}
+
+bool flag(const Json& json, std::string_view key, bool fallback) {
+  return json_bool(json, key).value_or(fallback);
+}
+
+// Every count, size and duration of the protocol is at least 0.
+int64_t count(const Json& json, std::string_view key, int64_t fallback = 0) {
+  const int64_t value = json_integer(json, key).value_or(fallback);
+  if (value < 0) fail(ErrorKind::kInvalidInput, "field \"{}\" is negative: {}", key, value);
+  return value;
+}
+
+uint64_t id_of(const Json& json) { return static_cast<uint64_t>(count(json, "id")); }
+
+Json any(const Json& json, std::string_view key) {
+  const Json* value = json_find(json, key);
+  return value == nullptr ? Json() : *value;
+}
+
+Json list(const Json& json, std::string_view key) {
+  const Json* value = json_find(json, key);
+  if (value == nullptr) return Json::array();
+  if (!value->is_array())
+    fail(ErrorKind::kInvalidInput, "field \"{}\" must be an array, not {}", key,
+         value->type_name());
+  return *value;
+}
+
+Json object(const Json& json, std::string_view key) {
+  const Json* value = json_find(json, key);
+  if (value == nullptr) return Json::object();
+  if (!value->is_object())
+    fail(ErrorKind::kInvalidInput, "field \"{}\" must be an object, not {}", key,
+         value->type_name());
+  return *value;
+}
+
+std::vector<std::string> texts(const Json& json, std::string_view key) {
+  std::vector<std::string> out;
+  for (const Json& item : list(json, key)) {
+    if (!item.is_string())
+      fail(ErrorKind::kInvalidInput, "field \"{}\" must hold strings only", key);
+    out.push_back(item.get<std::string>());
+  }
+  return out;
+}
+
+std::vector<int32_t> tokens(const Json& json, std::string_view key) {
+  std::vector<int32_t> out;
+  for (const Json& item : list(json, key)) {
+    if (!item.is_number_integer() || item.get<int64_t>() < 0 ||
+        item.get<int64_t>() > std::numeric_limits<int32_t>::max())
+      fail(ErrorKind::kInvalidInput, "field \"{}\" must hold token ids only", key);
+    out.push_back(item.get<int32_t>());
+  }
+  return out;
+}
+
+Json encoded(const Load& load) {
+  return {{"type", "load"},
+          {"model_path", load.model_path},
+          {"adapter_paths", load.adapter_paths},
+          {"template_text", load.template_text},
+          {"system", load.system},
+          {"messages", load.messages},
+          {"num_ctx", load.num_ctx},
+          {"num_batch", load.num_batch},
+          {"threads", load.threads},
+          {"parallel", load.parallel},
+          {"kv_type", load.kv_type}};
+}
+
+Load load_from(const Json& json) {
+  return {.model_path = text(json, "model_path"),
+          .adapter_paths = texts(json, "adapter_paths"),
+          .template_text = text(json, "template_text"),
+          .system = text(json, "system"),
+          .messages = list(json, "messages"),
+          .num_ctx = count(json, "num_ctx"),
+          .num_batch = count(json, "num_batch", 512),
+          .threads = count(json, "threads"),
+          .parallel = count(json, "parallel", 1),
+          .kv_type = text(json, "kv_type", "f16")};
+}
+
+Json encoded(const Generate& request) {
+  Json images = Json::array();
+  for (const std::string& image : request.images) images.push_back(base64_encode(image));
+  return {{"type", "generate"},
+          {"id", request.id},
+          {"chat", request.chat},
+          {"messages", request.messages},
+          {"tools", request.tools},
+          {"prompt", request.prompt},
+          {"suffix", request.suffix},
+          {"system", request.system},
+          {"template_text", request.template_text},
+          {"has_system", request.has_system},
+          {"has_template", request.has_template},
+          {"raw", request.raw},
+          {"context", request.context},
+          {"images", std::move(images)},
+          {"think", request.think},
+          {"format", request.format},
+          {"options", request.options},
+          {"truncate", request.truncate},
+          {"shift", request.shift},
+          {"logprobs", request.logprobs},
+          {"top_logprobs", request.top_logprobs},
+          {"debug_render_only", request.debug_render_only}};
+}
+
+Generate generate_from(const Json& json) {
+  std::vector<std::string> images = texts(json, "images");
+  for (std::string& image : images) image = base64_decode(image);
+  return {.id = id_of(json),
+          .chat = flag(json, "chat", false),
+          .messages = list(json, "messages"),
+          .tools = list(json, "tools"),
+          .prompt = text(json, "prompt"),
+          .suffix = text(json, "suffix"),
+          .system = text(json, "system"),
+          .template_text = text(json, "template_text"),
+          .has_system = flag(json, "has_system", false),
+          .has_template = flag(json, "has_template", false),
+          .raw = flag(json, "raw", false),
+          .context = tokens(json, "context"),
+          .images = std::move(images),
+          .think = any(json, "think"),
+          .format = any(json, "format"),
+          .options = object(json, "options"),
+          .truncate = flag(json, "truncate", true),
+          .shift = flag(json, "shift", true),
+          .logprobs = flag(json, "logprobs", false),
+          .top_logprobs = count(json, "top_logprobs"),
+          .debug_render_only = flag(json, "debug_render_only", false)};
+}
+
+Json encoded(const Cancel& cancel) { return {{"type", "cancel"}, {"id", cancel.id}}; }
+
+Json encoded(const Progress& progress) {
+  return {{"type", "progress"}, {"fraction", progress.fraction}};
+}
+
+Json encoded(const Loaded& loaded) {
+  return {{"type", "loaded"},
+          {"context_length", loaded.context_length},
+          {"weight_bytes", loaded.weight_bytes},
+          {"kv_bytes", loaded.kv_bytes},
+          {"scratch_bytes", loaded.scratch_bytes},
+          {"backend", loaded.backend},
+          {"threads", loaded.threads},
+          {"sandboxed", loaded.sandboxed}};
+}
+
+Loaded loaded_from(const Json& json) {
+  return {.context_length = count(json, "context_length"),
+          .weight_bytes = count(json, "weight_bytes"),
+          .kv_bytes = count(json, "kv_bytes"),
+          .scratch_bytes = count(json, "scratch_bytes"),
+          .backend = text(json, "backend"),
+          .threads = count(json, "threads"),
+          .sandboxed = flag(json, "sandboxed", false)};
+}
+
+// One per token: only what is there is sent.
+Json encoded(const Text& event) {
+  Json json = {{"type", "text"}, {"id", event.id}};
+  if (!event.content.empty()) json["content"] = event.content;
+  if (!event.thinking.empty()) json["thinking"] = event.thinking;
+  if (!event.tool_calls.empty()) json["tool_calls"] = event.tool_calls;
+  if (!event.logprobs.empty()) json["logprobs"] = event.logprobs;
+  return json;
+}
+
+Text text_from(const Json& json) {
+  return {.id = id_of(json),
+          .content = text(json, "content"),
+          .thinking = text(json, "thinking"),
+          .tool_calls = list(json, "tool_calls"),
+          .logprobs = list(json, "logprobs")};
+}
+
+Json encoded(const Done& done) {
+  return {{"type", "done"},
+          {"id", done.id},
+          {"reason", done.reason},
+          {"prompt_tokens", done.prompt_tokens},
+          {"cached_tokens", done.cached_tokens},
+          {"generated_tokens", done.generated_tokens},
+          {"prompt_ns", done.prompt_ns},
+          {"generate_ns", done.generate_ns},
+          {"truncated_messages", done.truncated_messages},
+          {"context", done.context},
+          {"rendered", done.rendered}};
+}
+
+Done done_from(const Json& json) {
+  return {.id = id_of(json),
+          .reason = text(json, "reason"),
+          .prompt_tokens = count(json, "prompt_tokens"),
+          .cached_tokens = count(json, "cached_tokens"),
+          .generated_tokens = count(json, "generated_tokens"),
+          .prompt_ns = count(json, "prompt_ns"),
+          .generate_ns = count(json, "generate_ns"),
+          .truncated_messages = count(json, "truncated_messages"),
+          .context = tokens(json, "context"),
+          .rendered = text(json, "rendered")};
+}
+
+Json encoded(const Failure& failure) {
+  return {{"type", "failure"},
+          {"id", failure.id},
+          {"kind", kind_name(failure.kind)},
+          {"message", failure.message}};
+}
+
+Json encoded(const Result& result) { return {{"type", "result"}, {"result", result.value}}; }
+
+std::string type_of(const Json& json) {
+  if (!json.is_object())
+    fail(ErrorKind::kInvalidInput, "a message must be an object, not {}", json.type_name());
+  return text(json, "type");
+}
+
+}  // namespace
+
+Json to_json(const Request& request) {
+  return std::visit([](const auto& message) { return encoded(message); }, request);
+}
+
+Json to_json(const Event& event) {
+  return std::visit([](const auto& message) { return encoded(message); }, event);
+}
+
+Json to_json(const Job& job) {
+  return {{"type", "job"}, {"kind", job.kind}, {"arguments", job.arguments}};
+}
+
+Request request_from_json(const Json& json) {
+  const std::string type = type_of(json);
+  if (type == "load") return load_from(json);
+  if (type == "generate") return generate_from(json);
+  if (type == "cancel") return Cancel{.id = id_of(json)};
+  fail(ErrorKind::kInvalidInput, "\"{}\" is no type of request", type);
+}
+
+Event event_from_json(const Json& json) {
+  const std::string type = type_of(json);
+  if (type == "text") return text_from(json);
+  if (type == "done") return done_from(json);
+  if (type == "progress") return Progress{json_number(json, "fraction").value_or(0)};
+  if (type == "loaded") return loaded_from(json);
+  if (type == "failure")
+    return Failure{id_of(json), kind_from_name(text(json, "kind")), text(json, "message")};
+  if (type == "result") return Result{any(json, "result")};
+  fail(ErrorKind::kInvalidInput, "\"{}\" is no type of event", type);
+}
+
+Job job_from_json(const Json& json) {
+  if (const std::string type = type_of(json); type != "job")
+    fail(ErrorKind::kInvalidInput, "a worker takes a job, not \"{}\"", type);
+  return {.kind = text(json, "kind"), .arguments = object(json, "arguments")};
+}
+
+}  // namespace cria::protocol

@@ -1,0 +1,55 @@
+#include "protocol/protocol.h"
+
+#include <doctest/doctest.h>
+
+namespace cria::protocol {
+namespace {
+
+template <class Message>
+Json trip(const Message& message) {
+  if constexpr (std::is_constructible_v<Request, Message>)
+    return to_json(request_from_json(parse_json(dump_json(to_json(Request(message))))));
+  else
+    return to_json(event_from_json(parse_json(dump_json(to_json(Event(message))))));
+}
+
+TEST_CASE("every message survives the trip through JSON") {
+  const Load load = {.model_path = "/m", .adapter_paths = {"a", "b"}, .system = "s", .num_ctx = 9,
+                     .kv_type = "q8_0"};
+  CHECK(trip(load) == to_json(Request(load)));
+  Generate generate = {.id = 7, .chat = true, .prompt = "p", .raw = true, .context = {1, 2},
+                       .images = {std::string("\xff\0\x01", 3)}, .think = "high",
+                       .options = {{"seed", 1}}, .shift = false, .top_logprobs = 3};
+  generate.tools.push_back({{"z", 1}, {"a", 2}});
+  CHECK(trip(generate) == to_json(Request(generate)));
+  const Request back = request_from_json(to_json(Request(generate)));
+  CHECK(std::get<Generate>(back).images == generate.images);
+  CHECK(std::get<Generate>(back).tools.dump() == R"([{"z":1,"a":2}])");
+  CHECK(trip(Cancel{3}) == to_json(Request(Cancel{3})));
+  const Text text = {.id = 1, .content = "c", .tool_calls = Json::array({{{"id", "x"}}})};
+  CHECK(trip(text) == to_json(Event(text)));
+  const Done done = {.id = 1, .reason = "stop", .prompt_tokens = 4, .context = {5}};
+  CHECK(trip(done) == to_json(Event(done)));
+  CHECK(trip(Loaded{.context_length = 1, .backend = "cpu", .sandboxed = true})["sandboxed"] == true);
+  CHECK(trip(Failure{2, ErrorKind::kTooLarge, "why"})["kind"] == "too_large");
+  CHECK(trip(Progress{0.5})["fraction"] == 0.5);
+  CHECK(trip(Result{{{"a", 1}}})["result"]["a"] == 1);
+  const Job job = {.kind = "inspect", .arguments = {{"path", "x"}}};
+  CHECK(to_json(job_from_json(to_json(job))) == to_json(job));
+}
+
+TEST_CASE("a hostile message is refused with the field's name") {
+  for (const char* bad :
+       {"[]", "{}", "null", R"({"type":"text","id":-1})", R"({"type":"text","content":5})",
+        R"({"type":"done","context":[4294967296]})", R"({"type":"done","context":[-1]})",
+        R"({"type":"done","context":["a"]})", R"({"type":"loaded","kv_bytes":-5})",
+        R"({"type":"text","tool_calls":{}})", R"({"type":"generate"})"})
+    CHECK_THROWS_AS(event_from_json(parse_json(bad)), Error);
+  CHECK_THROWS_AS(request_from_json(parse_json(R"({"type":"generate","images":["%"]})")), Error);
+  CHECK_THROWS_AS(request_from_json(parse_json(R"({"type":"generate","options":[]})")), Error);
+  CHECK_THROWS_WITH(event_from_json(parse_json(R"({"type":"done","prompt_ns":-1})")),
+                    "field \"prompt_ns\" is negative: -1");
+}
+
+}  // namespace
+}  // namespace cria::protocol

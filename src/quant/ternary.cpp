@@ -1,0 +1,108 @@
+// ternary.cpp - TQ1_0 (five values a byte, base 3) and TQ2_0 (four values a byte): -1, 0 or 1 times
+// d.
+
+#include "quant/blocks.h"
+#include "quant/formats.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace cria::quant {
+namespace {
+
+constexpr int kPowers[5] = {1, 3, 9, 27, 81};
+
+// A byte is a fraction of base 3 digits, 8 bits after the point: multiplying moves a digit before
+// it.
+float trit(uint8_t byte, int n) noexcept {
+  const int moved = byte * kPowers[n] & 255;
+  return static_cast<float>((moved * 3 >> 8) - 1);
+}
+
+// Writes `bytes` bytes of `digits` digits each; digit n of byte m is value n * bytes + m.
+void write_trits(const std::byte* p, int64_t bytes, int digits, float d, float*& y) noexcept {
+  for (int n = 0; n < digits; ++n)
+    for (int64_t m = 0; m < bytes; ++m) *y++ = d * trit(byte_at(p, m), n);
+}
+
+float largest_magnitude(const float* x) noexcept {
+  float largest = 0;
+  for (int j = 0; j < 256; ++j) largest = std::max(largest, std::abs(x[j]));
+  return largest;
+}
+
+// 0, 1 or 2 for the nearest of -1, 0 and 1; halves away from zero.
+int code_of(float x, float inverse) noexcept {
+  return round_away(x * inverse, -1, 1) + 1;
+}
+
+void read_trits(const float*& x, std::byte* p, int64_t bytes, int digits, float inverse) noexcept {
+  for (int64_t m = 0; m < bytes; ++m) {
+    int number = 0;
+    for (int n = 0; n < 5; ++n)
+      number = number * 3 + (n < digits ? code_of(x[n * bytes + m], inverse) : 0);
+    p[m] = static_cast<std::byte>((number * 256 + 242) / 243);  // up, so that decoding rounds down
+  }
+  x += digits * bytes;
+}
+
+}  // namespace
+
+void dequantize_tq1_0(const std::byte* in, float* out, int64_t count) noexcept {
+  for_blocks<256, 54>(in, out, count, [](const std::byte* p, float* y) {
+    const float d = read_half(p + 52);
+    write_trits(p, 32, 5, d, y);
+    write_trits(p + 32, 16, 5, d, y);
+    write_trits(p + 48, 4, 4, d, y);
+  });
+}
+
+void quantize_tq1_0(const float* in, std::byte* out, int64_t count) noexcept {
+  quantize_blocks<256, 54>(in, out, count, [](const float* x, std::byte* p) {
+    const float d = largest_magnitude(x), inverse = inverse_or_zero(d);
+    put_half(p + 52, d);
+    read_trits(x, p, 32, 5, inverse);
+    read_trits(x, p + 32, 16, 5, inverse);
+    read_trits(x, p + 48, 4, 4, inverse);
+  });
+}
+
+void dequantize_tq2_0(const std::byte* in, float* out, int64_t count) noexcept {
+  for_blocks<256, 66>(in, out, count, [](const std::byte* p, float* y) {
+    const float d = read_half(p + 64);
+    for (int64_t i = 0; i < 256; ++i) {
+      const int64_t half = i / 128, l = i / 32 % 4;
+      y[i] = static_cast<float>((byte_at(p, 32 * half + i % 32) >> (2 * l) & 3) - 1) * d;
+    }
+  });
+}
+
+void quantize_tq2_0(const float* in, std::byte* out, int64_t count) noexcept {
+  quantize_blocks<256, 66>(in, out, count, [](const float* x, std::byte* p) {
+    const float d = largest_magnitude(x), inverse = inverse_or_zero(d);
+    put_half(p + 64, d);
+    for (int64_t m = 0; m < 64; ++m) {
+      const float* first = x + 128 * (m / 32) + m % 32;
+      int packed = 0;
+      for (int l = 0; l < 4; ++l) packed |= code_of(first[32 * l], inverse) << (2 * l);
+      p[m] = static_cast<std::byte>(packed);
+    }
+  });
+}
+
+void dequantize_q1_0(const std::byte* in, float* out, int64_t count) noexcept {
+  for_blocks<128, 18>(in, out, count, [](const std::byte* p, float* y) {
+    const float d = read_half(p);
+    for (int64_t i = 0; i < 128; ++i) y[i] = (byte_at(p, 2 + i / 8) >> (i % 8) & 1) != 0 ? d : -d;
+  });
+}
+
+void dequantize_q2_0(const std::byte* in, float* out, int64_t count) noexcept {
+  for_blocks<64, 18>(in, out, count, [](const std::byte* p, float* y) {
+    const float d = read_half(p);
+    for (int64_t i = 0; i < 64; ++i)
+      y[i] = static_cast<float>((byte_at(p, 2 + i / 4) >> (2 * (i % 4)) & 3) - 1) * d;
+  });
+}
+
+}  // namespace cria::quant

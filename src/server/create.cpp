@@ -1,0 +1,218 @@
+// create.cpp - /api/create: layers from uploaded files or an existing model, then a manifest.
+#include "api/fields.h"
+#include "base/log.h"
+#include "server/service.h"
+
+#include <algorithm>
+#include <set>
+
+namespace cria::server {
+namespace {
+
+constexpr std::string_view kGgufMagic = "GGUF";
+
+// One model while it is made.
+struct Draft {
+  Service& service;
+  const api::CreateRequest& request;
+  const std::function<void(const std::string&)>& status;
+  std::stop_token stop;
+  std::vector<store::Layer> layers;
+  Json config = Json::object();
+  Json parameters = Json::object();
+  std::set<std::string> created;  // digests of the layers that are new on this disk
+
+  store::Store& store() const { return service.models.store(); }
+  void drop(std::string_view kind) {
+    std::erase_if(layers, [&](const store::Layer& layer) { return layer.kind() == kind; });
+  }
+  void put(std::string_view content, std::string_view kind) {
+    bool is_new = false;
+    layers.push_back(store().write_blob(content, kind, &is_new));
+    if (is_new) created.insert(layers.back().digest.text());
+  }
+};
+
+bool is_relative(std::string_view path) {
+  if (path.empty() || path.front() == '/' || path.find('\\') != std::string_view::npos) return false;
+  for (size_t start = 0; start <= path.size();) {
+    const size_t end = std::min(path.find('/', start), path.size());
+    const std::string_view part = path.substr(start, end - start);
+    if (part.empty() || part == "." || part == "..") return false;
+    start = end + 1;
+  }
+  return true;
+}
+
+void check_files(const std::vector<std::pair<std::string, std::string>>& files) {
+  for (const auto& [path, digest] : files) {
+    if (!is_relative(path)) fail(ErrorKind::kInvalidInput, "file path must be relative");
+    store::Digest::require(digest);
+  }
+}
+
+void take_facts(Draft& draft, const Facts& facts) {
+  if (json_string(draft.config, "model_family").value_or("").empty()) {
+    draft.config["model_format"] = "gguf";
+    draft.config["model_family"] = facts.family;
+    draft.config["model_type"] = facts.parameter_size;
+    draft.config["file_type"] = facts.quantization_level;
+  }
+  Json& families = draft.config["model_families"];
+  if (std::find(families.begin(), families.end(), facts.family) == families.end())
+    families.push_back(facts.family);
+}
+
+bool has_magic(const store::Store& store, const store::Layer& layer) {
+  const auto file = store.open_blob(layer);
+  std::string magic(kGgufMagic.size(), '\0');
+  if (file->size() < static_cast<int64_t>(magic.size())) return false;
+  file->read_at(0, std::as_writable_bytes(std::span(magic)));
+  return magic == kGgufMagic;
+}
+
+store::Layer uploaded(const Draft& draft, const std::string& digest, std::string_view kind) {
+  const auto parsed = store::Digest::require(digest);
+  if (!draft.store().has_blob(parsed))
+    fail(ErrorKind::kInvalidInput, "blob \"{}\" not found, upload it first", digest);
+  return draft.store().layer_of(parsed, kind);
+}
+
+void add_gguf(Draft& draft, const std::string& path, const std::string& digest) {
+  store::Layer layer = uploaded(draft, digest, "model");
+  if (!has_magic(draft.store(), layer))
+    fail(ErrorKind::kInvalidInput, "supplied file was not in GGUF format");
+  draft.status("parsing GGUF");
+  const Facts facts = draft.service.models.inspect(
+      draft.store().blob_path(layer.digest).string(), false, draft.stop);
+  const std::string kind = facts.kind.empty() ? "model" : facts.kind;
+  layer = draft.store().layer_of(layer.digest, kind);
+  layer.from = path;
+  draft.layers.push_back(layer);
+  if (kind != "model") return;
+  take_facts(draft, facts);
+  if (facts.template_text.empty()) return;
+  draft.status(fmt::format("using autodetected template {}", facts.template_name));
+  draft.put(facts.template_text, "template");
+  for (const auto& [name, value] : facts.parameters.items()) draft.parameters[name] = value;
+}
+
+void add_files(Draft& draft) {
+  auto files = draft.request.files;
+  std::ranges::sort(files);
+  for (const auto& [path, digest] : files) {
+    if (path.ends_with(".safetensors"))
+      fail(ErrorKind::kUnsupported,
+           "importing safetensors is not supported by this version; convert to GGUF first");
+    if (!path.ends_with(".gguf") && !has_magic(draft.store(), uploaded(draft, digest, "model")))
+      fail(ErrorKind::kInvalidInput, "unknown type");
+    add_gguf(draft, path, digest);
+  }
+}
+
+void inherit(Draft& draft) {
+  const auto name = store::ModelName::require(draft.request.from);
+  const auto base = draft.store().find(name);
+  if (!base)
+    fail(ErrorKind::kNotFound,
+         "model '{}' not found; this version of Cria cannot pull it from a registry",
+         draft.request.from);
+  const Model model = draft.service.models.find(draft.request.from);
+  draft.config = model.config;
+  draft.parameters = model.parameters;
+  for (store::Layer layer : base->manifest.layers) {
+    if (layer.from.empty()) layer.from = base->name.short_text();
+    if (layer.kind() != "params") draft.layers.push_back(std::move(layer));
+  }
+}
+
+void add_adapters(Draft& draft) {
+  if (draft.request.adapters.size() > 1)
+    fail(ErrorKind::kInvalidInput, "only one adapter is currently supported");
+  for (const auto& [path, digest] : draft.request.adapters) {
+    store::Layer layer = uploaded(draft, digest, "adapter");
+    if (!has_magic(draft.store(), layer))
+      fail(ErrorKind::kInvalidInput, "supplied file was not in GGUF format");
+    layer.from = path;
+    draft.layers.push_back(std::move(layer));
+  }
+}
+
+void add_texts(Draft& draft) {
+  const api::CreateRequest& request = draft.request;
+  const auto replace = [&](const std::string& text, std::string_view kind) {
+    if (text.empty()) return;
+    draft.drop(kind);
+    draft.put(text, kind);
+  };
+  if (!request.template_text.empty()) draft.drop("prompt");
+  replace(request.template_text, "template");
+  replace(request.system, "system");
+  for (const std::string& license : request.licenses) draft.put(license, "license");
+  for (const auto& [name, value] : request.parameters.items())
+    if (!value.is_null()) draft.parameters[name] = value;
+  if (!draft.parameters.empty()) draft.put(store::go_json(draft.parameters), "params");
+  if (!request.messages.empty()) replace(store::go_json(request.messages), "messages");
+  const auto put = [&](const char* key, const std::string& text) {
+    if (!text.empty()) draft.config[key] = text;
+  };
+  put("renderer", request.renderer);
+  put("parser", request.parser);
+  put("requires", request.requires_version);
+}
+
+// Everything that can be said before the first status line, as a proper status code.
+store::ModelName check(const api::CreateRequest& request) {
+  const auto name = store::ModelName::require(request.model);
+  if (request.from.empty() && request.files.empty()) {
+    fail(ErrorKind::kInvalidInput, "neither 'from' or 'files' was specified");
+  }
+  check_files(request.files);
+  check_files(request.adapters);
+  if (!request.quantize.empty())
+    fail(ErrorKind::kUnsupported, "quantize is not supported by this version of Cria");
+  api::check_options(request.parameters);
+  return name;
+}
+
+void create(Draft& draft, const store::ModelName& name) {
+  if (!draft.request.from.empty())
+    inherit(draft);
+  else
+    add_files(draft);
+  add_adapters(draft);
+  add_texts(draft);
+  draft.config["architecture"] = "amd64";
+  draft.config["os"] = "linux";
+  store::Manifest manifest = {.config = draft.store().write_blob(store::go_json(draft.config),
+                                                                 "config")};
+  manifest.layers = draft.layers;
+  for (const store::Layer& layer : manifest.layers)
+    draft.status(fmt::format("{} layer {}",
+                             draft.created.contains(layer.digest.text()) ? "creating new"
+                                                                         : "using existing",
+                             layer.digest.text()));
+  draft.status("writing manifest");
+  const auto old = draft.store().find(name);
+  draft.store().write_manifest(name, manifest);
+  if (old && draft.service.prune) draft.store().remove_unused(old->manifest);
+}
+
+}  // namespace
+
+void post_create(Service& service, http::Exchange& exchange, const std::string&) {
+  const api::CreateRequest request = api::parse_create(api::parse_body(exchange.request().body));
+  const auto name = check(request);
+  LineStream lines(exchange);
+  const std::function<void(const std::string&)> status = [&](const std::string& text) {
+    if (request.stream) lines.send({{"status", text}});
+  };
+  Draft draft = {.service = service, .request = request, .status = status, .stop = exchange.gone()};
+  create(draft, name);
+  if (request.stream)
+    status("success");
+  else
+    exchange.respond({.content_type = "application/json", .body = R"({"status":"success"})"});
+}
+
+}  // namespace cria::server

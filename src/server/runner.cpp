@@ -1,0 +1,200 @@
+#include "server/runner.h"
+
+#include "api/duration.h"
+#include "base/log.h"
+
+#include <algorithm>
+#include <thread>
+#include <utility>
+
+namespace cria::server {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+// Text that a client too slow to take it may leave here before its request is ended.
+constexpr size_t kMaxWaitingBytes = size_t{64} << 20;
+
+size_t weight_of(const protocol::Event& event) {
+  const auto* const text = std::get_if<protocol::Text>(&event);
+  return text == nullptr ? 0 : 64 + text->content.size() + text->thinking.size() +
+                                   512 * text->logprobs.size();
+}
+
+}  // namespace
+
+void EventQueue::put(protocol::Event event) {
+  const std::lock_guard lock(mutex_);
+  bytes_ += weight_of(event);
+  if (bytes_ > kMaxWaitingBytes && !error_)
+    error_ = Error(ErrorKind::kTooLarge, "the client takes the answer too slowly");
+  if (!error_) events_.push_back(std::move(event));
+  changed_.notify_all();
+}
+
+void EventQueue::end(Error why) {
+  const std::lock_guard lock(mutex_);
+  if (!error_) error_ = std::move(why);
+  changed_.notify_all();
+}
+
+protocol::Event EventQueue::next(const std::stop_token& stop) {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, stop, [&] { return !events_.empty() || error_; });
+  if (stop.stop_requested()) fail(ErrorKind::kCancelled, "request canceled");
+  if (events_.empty()) throw *error_;
+  protocol::Event event = std::move(events_.front());
+  events_.pop_front();
+  bytes_ -= weight_of(event);
+  return event;
+}
+
+Generation::Generation(std::shared_ptr<Runner> runner, uint64_t id,
+                       std::shared_ptr<EventQueue> queue)
+    : runner_(std::move(runner)), id_(id), queue_(std::move(queue)) {}
+
+Generation::~Generation() { runner_->cancel(id_); }
+
+std::shared_ptr<Runner> Runner::start(protocol::Spawner& spawner, const protocol::Load& load,
+                                      std::function<void()> on_end) {
+  std::shared_ptr<Runner> runner(new Runner(spawner.start("runner"), std::move(on_end)));
+  try {
+    runner->child_->channel().send(to_json(protocol::Request(load)));
+  } catch (const Error& e) {
+    log::warn("runner {}: {}", runner->pid(), e.what());  // the reader will see its end
+  }
+  std::thread([runner] { runner->read(); }).detach();
+  return runner;
+}
+
+Runner::Runner(std::unique_ptr<protocol::Child> child, std::function<void()> on_end)
+    : child_(std::move(child)), on_end_(std::move(on_end)), last_sign_(Clock::now()) {}
+
+void Runner::kill() {
+  {
+    const std::lock_guard lock(mutex_);
+    killed_ = true;
+  }
+  child_->kill();
+}
+
+bool Runner::alive() const {
+  const std::lock_guard lock(mutex_);
+  return !ended_ && !killed_ && !failure_;
+}
+
+void Runner::wait_ended(std::chrono::milliseconds timeout) {
+  std::unique_lock lock(mutex_);
+  changed_.wait_for(lock, timeout, [&] { return ended_; });
+}
+
+protocol::Loaded Runner::wait_loaded(std::chrono::nanoseconds stall, const std::stop_token& stop) {
+  // Nobody waits longer than a year, and the clock could not say it.
+  const auto patience = stall.count() <= 0 ? std::chrono::hours(24 * 365)
+                                           : std::min<std::chrono::nanoseconds>(
+                                                 stall, std::chrono::hours(24 * 365));
+  std::unique_lock lock(mutex_);
+  while (!loaded_ && !failure_ && !ended_) {
+    const auto limit = last_sign_ + patience;
+    if (Clock::now() >= limit)
+      fail(ErrorKind::kInternal,
+           "timed out waiting for the model runner to start - no progress for {}",
+           api::format_duration(patience));
+    changed_.wait_until(lock, stop, limit, [&] { return loaded_ || failure_ || ended_; });
+    if (stop.stop_requested()) fail(ErrorKind::kCancelled, "request canceled");
+  }
+  if (loaded_) return *loaded_;
+  if (failure_) throw Error(ErrorKind::kInternal, failure_->what());
+  fail(ErrorKind::kInternal, "{}", kRunnerStopped);
+}
+
+std::unique_ptr<Generation> Runner::submit(protocol::Generate request) {
+  const auto queue = std::make_shared<EventQueue>();
+  const Error stopped(ErrorKind::kInternal, std::string(kRunnerStopped));
+  {
+    const std::lock_guard lock(mutex_);
+    request.id = next_id_++;
+    if (ended_ || killed_)
+      queue->end(stopped);
+    else
+      running_.emplace(request.id, queue);
+  }
+  auto generation = std::make_unique<Generation>(shared_from_this(), request.id, queue);
+  try {
+    child_->channel().send(to_json(protocol::Request(std::move(request))));
+  } catch (const Error& e) {
+    queue->end(e.kind() == ErrorKind::kTooLarge ? e : stopped);
+  }
+  return generation;
+}
+
+void Runner::cancel(uint64_t id) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (running_.erase(id) == 0 || ended_) return;  // it has ended by itself
+  }
+  try {
+    child_->channel().send(to_json(protocol::Request(protocol::Cancel{id})));
+  } catch (const Error& e) {
+    log::debug("runner {}: {}", pid(), e.what());
+  }
+}
+
+void Runner::read() {
+  std::string why;
+  try {
+    while (auto message = child_->channel().receive())
+      if (!dispatch(protocol::event_from_json(*message))) break;
+  } catch (const Error& e) {
+    why = e.what();  // a runner that talks nonsense has been taken over or is broken
+  }
+  // A runner that has closed its channel gets a moment to exit by itself, so that its end tells more.
+  std::optional<std::string> ending = child_->wait(std::chrono::milliseconds(500));
+  if (!ending) {
+    child_->kill();
+    ending = child_->wait(std::chrono::seconds(60));
+  }
+  finish(why.empty() ? ending.value_or("does not end") : fmt::format("{}; {}", why, *ending));
+}
+
+bool Runner::dispatch(protocol::Event event) {
+  const std::lock_guard lock(mutex_);
+  const auto find = [&](uint64_t id) {
+    const auto it = running_.find(id);  // a request that was dropped is not there any more
+    return it == running_.end() ? nullptr : it->second;
+  };
+  last_sign_ = Clock::now();
+  if (auto* loaded = std::get_if<protocol::Loaded>(&event)) {
+    loaded_ = *loaded;
+    changed_.notify_all();
+  } else if (auto* text = std::get_if<protocol::Text>(&event)) {
+    if (const auto queue = find(text->id)) queue->put(std::move(event));
+  } else if (auto* done = std::get_if<protocol::Done>(&event)) {
+    const uint64_t id = done->id;
+    if (const auto queue = find(id)) queue->put(std::move(event));
+    running_.erase(id);
+  } else if (auto* failure = std::get_if<protocol::Failure>(&event)) {
+    if (failure->id == 0) {
+      failure_ = Error(failure->kind, failure->message);
+      return false;
+    }
+    if (const auto queue = find(failure->id)) queue->end(Error(failure->kind, failure->message));
+    running_.erase(failure->id);
+  }
+  return true;
+}
+
+void Runner::finish(const std::string& why) {
+  const Error stopped(ErrorKind::kInternal, std::string(kRunnerStopped));
+  {
+    const std::lock_guard lock(mutex_);
+    ended_ = true;
+    if (!killed_)
+      log::error("runner {} {}{}", pid(), why, failure_ ? fmt::format(": {}", failure_->what()) : "");
+    for (const auto& [id, queue] : running_) queue->end(failure_.value_or(stopped));
+    running_.clear();
+    changed_.notify_all();
+  }
+  if (on_end_) on_end_();
+}
+
+}  // namespace cria::server

@@ -1,0 +1,102 @@
+// runner.h - one loaded model: its process, and the requests that run in it.
+//
+// One thread reads the runner's events and hands each to the request it belongs to; it never waits
+// for a request, owns a reference to the runner, and ends with the process. A runner that dies fails its requests with kRunnerStopped and nobody else's.
+#pragma once
+
+#include "protocol/child.h"
+#include "protocol/protocol.h"
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <thread>
+
+namespace cria::server {
+
+inline constexpr std::string_view kRunnerStopped =
+    "model runner has unexpectedly stopped, this may be due to resource limitations or an internal "
+    "error, check ollama server logs for details";
+
+class Runner;
+
+// What the reader has got for one request and the request has not yet taken.
+class EventQueue {
+ public:
+  void put(protocol::Event event);
+  void end(Error why);
+  protocol::Event next(const std::stop_token& stop);
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable_any changed_;
+  std::deque<protocol::Event> events_;
+  size_t bytes_ = 0;  // of text that waits in events_
+  std::optional<Error> error_;
+};
+
+// The events of one request, in order. Its destruction cancels the request unless that has ended.
+class Generation {
+ public:
+  Generation(std::shared_ptr<Runner> runner, uint64_t id, std::shared_ptr<EventQueue> queue);
+  ~Generation();
+  Generation(const Generation&) = delete;
+  Generation& operator=(const Generation&) = delete;
+
+  // Text or Done, after which there is nothing more. Throws what the runner reported,
+  // Error{kInternal, kRunnerStopped} when it died, {kCancelled} when `stop` is requested.
+  protocol::Event next(const std::stop_token& stop) { return queue_->next(stop); }
+
+ private:
+  const std::shared_ptr<Runner> runner_;
+  const uint64_t id_;
+  const std::shared_ptr<EventQueue> queue_;
+};
+
+class Runner : public std::enable_shared_from_this<Runner> {
+ public:
+  // Starts the process and its loading. `on_end` is called once, from the reader's thread, when the
+  // process has ended and been reaped.
+  static std::shared_ptr<Runner> start(protocol::Spawner& spawner, const protocol::Load& load,
+                                       std::function<void()> on_end);
+
+  // Throws Error{kInternal} with the reason when the load failed, or made no progress for `stall`;
+  // {kCancelled} when `stop` is requested (the load goes on).
+  protocol::Loaded wait_loaded(std::chrono::nanoseconds stall, const std::stop_token& stop);
+  std::unique_ptr<Generation> submit(protocol::Generate request);
+  bool alive() const;
+  // Ends the process; requests that still run fail.
+  void kill();
+  void wait_ended(std::chrono::milliseconds timeout);
+  pid_t pid() const { return child_->pid(); }
+
+ private:
+  friend class Generation;
+  Runner(std::unique_ptr<protocol::Child> child, std::function<void()> on_end);
+  void read();
+  bool dispatch(protocol::Event event);  // false: the runner has given up
+  void finish(const std::string& why);
+  void cancel(uint64_t id);
+
+  const std::unique_ptr<protocol::Child> child_;
+  std::function<void()> on_end_;
+  mutable std::mutex mutex_;
+  std::condition_variable_any changed_;
+  std::map<uint64_t, std::shared_ptr<EventQueue>> running_;
+  uint64_t next_id_ = 1;
+  std::optional<protocol::Loaded> loaded_;
+  std::optional<Error> failure_;
+  std::chrono::steady_clock::time_point last_sign_;  // of progress
+  bool ended_ = false, killed_ = false;
+};
+
+}  // namespace cria::server

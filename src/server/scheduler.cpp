@@ -1,0 +1,277 @@
+#include "server/scheduler.h"
+
+#include "base/log.h"
+
+#include <algorithm>
+#include <tuple>
+
+namespace cria::server {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr std::chrono::seconds kEndTimeout{10};
+
+Clock::time_point after(api::Nanoseconds keep_alive) {
+  const auto now = Clock::now();
+  return keep_alive >= Clock::time_point::max() - now ? Clock::time_point::max() : now + keep_alive;
+}
+
+}  // namespace
+
+struct Slot {
+  ModelUse use;
+  std::shared_ptr<Runner> runner;
+  std::optional<protocol::Loaded> loaded;  // absent while it loads
+  int leases = 0;
+  api::Nanoseconds keep_alive{0};
+  Clock::time_point expires = Clock::time_point::max();
+
+  bool is(const ModelUse& other) const { return use.load.model_path == other.load.model_path; }
+  bool fits(const ModelUse& other) const;
+};
+
+// Whether this runner can serve `other` as if it had been loaded for it.
+bool Slot::fits(const ModelUse& other) const {
+  const protocol::Load& a = use.load;
+  const protocol::Load& b = other.load;
+  if (!is(other) || a.adapter_paths != b.adapter_paths || a.num_batch != b.num_batch ||
+      a.threads != b.threads || a.kv_type != b.kv_type)
+    return false;
+  if (a.num_ctx == b.num_ctx) return true;
+  // More than the model was trained for is cut to that, so two such requests are the same.
+  return loaded && loaded->context_length < std::min(a.num_ctx, b.num_ctx);
+}
+
+struct Scheduler::Waiter {
+  const ModelUse& use;
+};
+
+Lease::Lease(Scheduler& scheduler, std::shared_ptr<Slot> slot)
+    : scheduler_(&scheduler), slot_(std::move(slot)) {}
+
+Lease::~Lease() {
+  if (slot_) scheduler_->release(slot_);
+}
+
+Runner& Lease::runner() const { return *slot_->runner; }
+
+Scheduler::Scheduler(SchedulerOptions options)
+    : options_(std::move(options)),
+      spawner_(options_.program),
+      sweeper_([this] { sweep(); }) {}
+
+Scheduler::~Scheduler() {
+  shut_down();
+  sweeper_.join();
+}
+
+std::shared_ptr<Slot> Scheduler::find(const ModelUse& use) const {
+  for (const auto& slot : slots_)
+    if (slot->loaded && slot->fits(use) && slot->runner->alive()) return slot;
+  return nullptr;
+}
+
+void Scheduler::notify() {
+  ++changes_;
+  changed_.notify_all();
+}
+
+void Scheduler::wait(Lock& lock, const std::stop_token& stop) {
+  changed_.wait(lock, stop, [&, seen = changes_] { return changes_ != seen || ending_; });
+  if (ending_) fail(ErrorKind::kBusy, "the server is shutting down");
+  if (stop.stop_requested()) fail(ErrorKind::kCancelled, "request canceled");
+}
+
+// Takes a slot out and ends its process, without the lock: that may take a while.
+void Scheduler::remove(Lock& lock, const std::shared_ptr<Slot>& slot) {
+  if (std::erase(slots_, slot) == 0) return;
+  const std::shared_ptr<Runner> runner = slot->runner;
+  lock.unlock();
+  log::info("unloading {}", slot->use.name);
+  runner->kill();
+  runner->wait_ended(kEndTimeout);  // its memory is free for the next one
+  lock.lock();
+  notify();
+}
+
+Lease Scheduler::acquire(const ModelUse& use, std::optional<api::Nanoseconds> keep_alive,
+                         const std::stop_token& stop) {
+  Lock lock(mutex_);
+  if (ending_) fail(ErrorKind::kBusy, "the server is shutting down");
+  std::shared_ptr<Slot> slot = find(use);
+  if (!slot) {
+    if (queue_.size() >= options_.max_queue)
+      fail(ErrorKind::kBusy,
+           "server busy, please try again.  maximum pending requests exceeded");
+    Waiter self{use};
+    queue_.push_back(&self);
+    struct Leave {
+      Scheduler& scheduler;
+      Waiter* self;
+      ~Leave() {  // the lock is held here
+        std::erase(scheduler.queue_, self);
+        scheduler.notify();
+      }
+    } leave{*this, &self};
+    while (queue_.front() != &self && !(slot = find(use))) wait(lock, stop);
+    if (!slot) slot = find(use);
+    if (!slot) slot = load(lock, use, self, stop);
+  }
+  ++slot->leases;
+  slot->expires = Clock::time_point::max();
+  if (keep_alive) slot->keep_alive = *keep_alive;
+  return {*this, std::move(slot)};
+}
+
+// Runs at the head of the queue only, so at most one model loads at a time.
+std::shared_ptr<Slot> Scheduler::load(Lock& lock, const ModelUse& use, const Waiter& self,
+                                      const std::stop_token& stop) {
+  make_room(lock, use, stop);
+  std::shared_ptr<Slot> slot;
+  for (const auto& other : slots_)  // begun for a client that has gone, and others wait for it
+    if (!other->loaded && other->fits(use) && other->runner->alive()) slot = other;
+  if (!slot) {
+    slot = std::make_shared<Slot>();
+    slot->use = use;
+    slot->keep_alive = options_.keep_alive;
+    lock.unlock();
+    log::info("loading {} from {}", use.name, use.load.model_path);
+    const auto on_end = [this] {
+      const std::lock_guard guard(mutex_);
+      --processes_;
+      notify();
+    };
+    try {
+      slot->runner = Runner::start(spawner_, use.load, on_end);
+    } catch (const Error&) {
+      lock.lock();
+      throw;
+    }
+    lock.lock();
+    ++processes_;
+    slots_.push_back(slot);
+  }
+  const std::shared_ptr<Runner> runner = slot->runner;
+  lock.unlock();
+  try {
+    const protocol::Loaded loaded = runner->wait_loaded(options_.load_timeout, stop);
+    lock.lock();
+    if (ending_) fail(ErrorKind::kBusy, "the server is shutting down");
+    slot->loaded = loaded;
+    return slot;
+  } catch (const Error& e) {
+    if (!lock.owns_lock()) lock.lock();
+    const bool wanted = e.kind() == ErrorKind::kCancelled &&
+                        std::ranges::any_of(queue_, [&](const Waiter* waiter) {
+                          return waiter != &self && slot->fits(waiter->use);
+                        });
+    if (!wanted) remove(lock, slot);
+    throw;
+  }
+}
+
+// Until the model may be loaded: its own runner with other options is gone, and so is one of the
+// others when there are too many.
+void Scheduler::make_room(Lock& lock, const ModelUse& use, const std::stop_token& stop) {
+  for (;;) {
+    const auto dead = std::ranges::find_if(slots_, [](const auto& s) { return !s->runner->alive(); });
+    if (dead != slots_.end()) {
+      remove(lock, std::shared_ptr(*dead));
+      continue;
+    }
+    auto victim = std::ranges::find_if(slots_, [&](const auto& s) { return s->is(use); });
+    if (victim == slots_.end()) {
+      if (slots_.size() < options_.max_loaded) return;
+      // The shortest keep-alive goes first, among the idle ones if there are any.
+      victim = std::ranges::min_element(slots_, {}, [](const auto& s) {
+        return std::tuple(s->leases > 0, s->keep_alive, s->use.load.model_path);
+      });
+    } else if (!(*victim)->loaded && (*victim)->fits(use)) {
+      return;  // it is loading, and we join
+    }
+    if ((*victim)->leases == 0)
+      remove(lock, std::shared_ptr(*victim));
+    else
+      wait(lock, stop);
+  }
+}
+
+void Scheduler::release(const std::shared_ptr<Slot>& slot) {
+  Lock lock(mutex_);
+  if (--slot->leases > 0) return;
+  slot->expires = after(slot->keep_alive);
+  notify();
+  if (slot->keep_alive.count() <= 0) remove(lock, slot);
+}
+
+void Scheduler::unload(const std::string& model_path) {
+  Lock lock(mutex_);
+  const auto it = std::ranges::find_if(
+      slots_, [&](const auto& slot) { return slot->use.load.model_path == model_path; });
+  if (it == slots_.end()) return;
+  const std::shared_ptr<Slot> slot = *it;
+  slot->keep_alive = api::Nanoseconds(0);
+  if (slot->loaded && slot->leases == 0) remove(lock, slot);
+}
+
+void Scheduler::sweep() {
+  Lock lock(mutex_);
+  while (!ending_) {
+    auto next = Clock::time_point::max();
+    std::shared_ptr<Slot> over;
+    for (const auto& slot : slots_) {
+      if (!slot->loaded) {  // loading: for somebody in the queue, or for nobody any more
+        if (std::ranges::none_of(queue_, [&](const Waiter* w) { return slot->fits(w->use); }))
+          over = slot;
+        continue;
+      }
+      if (!slot->runner->alive() || (slot->leases == 0 && slot->expires <= Clock::now())) over = slot;
+      if (slot->leases == 0) next = std::min(next, slot->expires);
+    }
+    if (over)
+      remove(lock, over);
+    else if (next == Clock::time_point::max())
+      changed_.wait(lock);
+    else
+      changed_.wait_until(lock, next);
+  }
+}
+
+std::vector<LoadedModel> Scheduler::loaded() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<LoadedModel> out;
+  for (const auto& slot : slots_) {
+    if (!slot->loaded || !slot->runner->alive()) continue;
+    const auto left = slot->leases > 0 ? slot->keep_alive
+                      : slot->expires == Clock::time_point::max()
+                          ? api::kForever
+                          : std::chrono::duration_cast<api::Nanoseconds>(slot->expires - Clock::now());
+    // "Forever" is shown as the latest time that 64-bit nanoseconds from now can say.
+    const auto now = std::chrono::system_clock::now();
+    const auto limit = api::WallTime::max() - now;
+    out.push_back({.name = slot->use.name,
+                   .digest = slot->use.digest,
+                   .details = slot->use.details,
+                   .size = slot->loaded->weight_bytes + slot->loaded->kv_bytes +
+                           slot->loaded->scratch_bytes,
+                   .context_length = slot->loaded->context_length,
+                   .expires_at = left >= limit ? api::WallTime::max() : now + left});
+  }
+  std::ranges::stable_sort(out, std::greater(), &LoadedModel::expires_at);
+  return out;
+}
+
+void Scheduler::shut_down() {
+  std::vector<std::shared_ptr<Slot>> slots;
+  {
+    const std::lock_guard lock(mutex_);
+    ending_ = true;
+    slots.swap(slots_);
+    notify();
+  }
+  for (const auto& slot : slots) slot->runner->kill();
+  Lock lock(mutex_);
+  changed_.wait_for(lock, kEndTimeout, [&] { return processes_ == 0; });
+}
+
+}  // namespace cria::server

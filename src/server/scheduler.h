@@ -1,0 +1,102 @@
+// scheduler.h - which runners live: loading on demand, keep-alive, eviction, limits.
+//
+// A request borrows a runner as a Lease. A fitting loaded runner is lent at once; otherwise the
+// request joins one queue, whose head loads. Nothing here looks inside a model.
+#pragma once
+
+#include "api/duration.h"
+#include "server/runner.h"
+
+#include <deque>
+#include <vector>
+
+namespace cria::server {
+
+// What a request needs. `load.model_path` is the model's identity: names that share weights share a
+// runner.
+struct ModelUse {
+  std::string name;    // short, as /api/ps shows it
+  std::string digest;  // of the manifest
+  Json details;
+  protocol::Load load;
+};
+
+struct SchedulerOptions {
+  size_t max_queue = 512;
+  size_t max_loaded = 3;
+  api::Nanoseconds keep_alive = std::chrono::minutes(5);
+  api::Nanoseconds load_timeout = std::chrono::minutes(5);  // <= 0: none
+  std::string program = "/proc/self/exe";
+};
+
+class Scheduler;
+struct Slot;
+
+// A runner that stays loaded while this lives.
+class Lease {
+ public:
+  Lease(Scheduler& scheduler, std::shared_ptr<Slot> slot);
+  ~Lease();
+  Lease(Lease&&) = default;
+  Lease& operator=(Lease&&) = delete;
+  Lease(const Lease&) = delete;
+  Lease& operator=(const Lease&) = delete;
+  Runner& runner() const;
+
+ private:
+  Scheduler* scheduler_;
+  std::shared_ptr<Slot> slot_;
+};
+
+struct LoadedModel {
+  std::string name, digest;
+  Json details;
+  int64_t size = 0;
+  int64_t context_length = 0;
+  api::WallTime expires_at;
+};
+
+class Scheduler {
+ public:
+  explicit Scheduler(SchedulerOptions options);
+  ~Scheduler();
+
+  // Throws Error{kBusy} when the queue is full, {kCancelled} when `stop` is requested, {kInternal}
+  // when the load fails. Without `keep_alive` a loaded model keeps the value it has.
+  Lease acquire(const ModelUse& use, std::optional<api::Nanoseconds> keep_alive,
+                const std::stop_token& stop);
+  // Ends the model's runner as soon as no request uses it.
+  void unload(const std::string& model_path);
+  std::vector<LoadedModel> loaded() const;
+  // Ends every runner at once; acquire() fails from now on.
+  void shut_down();
+  protocol::Spawner& spawner() { return spawner_; }
+
+ private:
+  friend class Lease;
+  using Lock = std::unique_lock<std::mutex>;
+  struct Waiter;
+
+  std::shared_ptr<Slot> find(const ModelUse& use) const;
+  std::shared_ptr<Slot> load(Lock& lock, const ModelUse& use, const Waiter& self,
+                             const std::stop_token& stop);
+  void make_room(Lock& lock, const ModelUse& use, const std::stop_token& stop);
+  void wait(Lock& lock, const std::stop_token& stop);  // for any change
+  void notify();                                       // the lock is held
+  void remove(Lock& lock, const std::shared_ptr<Slot>& slot);
+  void release(const std::shared_ptr<Slot>& slot);
+  void sweep();  // the thread that unloads what has expired or died
+
+  const SchedulerOptions options_;
+  protocol::Spawner spawner_;
+  mutable std::mutex mutex_;
+  std::condition_variable_any changed_;
+  std::vector<std::shared_ptr<Slot>> slots_;
+  std::deque<Waiter*> queue_;
+  uint64_t changes_ = 0;
+  int processes_ = 0;  // runners whose reader has not ended
+  bool ending_ = false;
+  std::thread sweeper_;
+};
+
+}  // namespace cria::server

@@ -1,0 +1,63 @@
+#include "server/serve.h"
+
+#include "base/log.h"
+#include "base/settings.h"
+#include "server/address.h"
+#include "server/routes.h"
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+
+namespace cria::server {
+namespace {
+
+constexpr size_t kDefaultLoaded = 3;
+
+SchedulerOptions scheduler_options() {
+  SchedulerOptions options;
+  options.max_queue = static_cast<size_t>(std::max(0LL, setting_integer("OLLAMA_MAX_QUEUE")));
+  const long long loaded = setting_integer("OLLAMA_MAX_LOADED_MODELS");
+  options.max_loaded = loaded > 0 ? static_cast<size_t>(loaded) : kDefaultLoaded;
+  options.keep_alive =
+      api::parse_setting_duration(setting("OLLAMA_KEEP_ALIVE"), std::chrono::minutes(5));
+  options.load_timeout =
+      api::parse_setting_duration(setting("OLLAMA_LOAD_TIMEOUT"), std::chrono::minutes(5));
+  return options;
+}
+
+void run() {
+  const Address address = parse_address(setting("OLLAMA_HOST"));
+  store::Store store(store::Store::default_folder());
+  const bool prune = !setting_flag("OLLAMA_NOPRUNE");
+  if (prune) store.prune();
+  Scheduler scheduler(scheduler_options());
+  Models models(store, scheduler.spawner());
+  Service service = {.models = models, .scheduler = scheduler, .prune = prune};
+  std::optional<Access> access;  // needs to know where the server listens
+  http::Server server({.host = address.host,
+                       .port = address.port,
+                       .stop_on_signals = true,
+                       .on_stop = [&] { scheduler.shut_down(); }},
+                      body_rule, [&](http::Exchange& exchange) {
+                        serve_request(service, *access, exchange);
+                      });
+  access.emplace(setting("OLLAMA_ORIGINS"), server.is_loopback(), names_of_this_machine());
+  log::info("Listening on {} (version {})", server.address(), kVersion);
+  server.run();
+}
+
+}  // namespace
+
+int serve() {
+  std::signal(SIGPIPE, SIG_IGN);
+  try {
+    run();
+    return 0;
+  } catch (const Error& e) {
+    std::fprintf(stderr, "Error: %s\n", e.what());
+    return exit_code(e.kind());
+  }
+}
+
+}  // namespace cria::server

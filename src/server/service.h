@@ -1,0 +1,55 @@
+// service.h - what every handler works with, and how they answer.
+#pragma once
+
+#include "base/error.h"
+#include "base/json.h"
+#include "http/server.h"
+#include "server/models.h"
+#include "server/scheduler.h"
+
+#include <string>
+#include <string_view>
+
+namespace cria::server {
+
+inline constexpr std::string_view kVersion = "0.33.0";  // of the API that clients ask for
+
+struct Service {
+  Models& models;
+  Scheduler& scheduler;
+  bool prune = true;
+};
+
+// One request: `argument` is the part of the path that the route leaves open, decoded.
+using Handle = void (*)(Service& service, http::Exchange& exchange, const std::string& argument);
+
+void answer_json(http::Exchange& exchange, const Json& body, int status = 200);
+void answer_error(http::Exchange& exchange, int status, std::string_view message);
+
+// One JSON object per line. Errors before the first line become a real status, later ones the last
+// line.
+class LineStream {
+ public:
+  explicit LineStream(http::Exchange& exchange) : exchange_(exchange) {}
+  void send(const Json& line);
+
+ private:
+  http::Exchange& exchange_;
+};
+
+// Handlers, one per row of routes.cpp.
+void get_root(Service&, http::Exchange&, const std::string&);
+void get_version(Service&, http::Exchange&, const std::string&);
+void get_status(Service&, http::Exchange&, const std::string&);
+void get_tags(Service&, http::Exchange&, const std::string&);
+void get_ps(Service&, http::Exchange&, const std::string&);
+void post_show(Service&, http::Exchange&, const std::string&);
+void post_create(Service&, http::Exchange&, const std::string&);
+void head_blob(Service&, http::Exchange&, const std::string& digest);
+void post_blob(Service&, http::Exchange&, const std::string& digest);
+void post_copy(Service&, http::Exchange&, const std::string&);
+void delete_model(Service&, http::Exchange&, const std::string&);
+void post_generate(Service&, http::Exchange&, const std::string&);
+void post_chat(Service&, http::Exchange&, const std::string&);
+
+}  // namespace cria::server

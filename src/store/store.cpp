@@ -1,0 +1,406 @@
+#include "store/store.h"
+
+#include "base/disk.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/settings.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+namespace cria::store {
+namespace {
+
+constexpr int64_t kMaxManifest = 16 << 20;
+constexpr std::string_view kUploadPrefix = "sha256-tmp-";  // and six characters
+
+void make_folders(const fs::path& path) {
+  std::error_code code;
+  fs::create_directories(path, code);
+  if (code)
+    fail(ErrorKind::kInternal, "cannot make the folder {}: {}: ensure path elements are traversable",
+         path.string(), code.message());
+}
+
+[[noreturn]] void fail_write(const fs::path& path, int code) {
+  const bool full = code == ENOSPC || code == EDQUOT || code == EFBIG;
+  fail(full ? ErrorKind::kOutOfMemory : ErrorKind::kInternal, "cannot write {}: {}", path.string(),
+       std::strerror(code));
+}
+
+// Held while a manifest changes or a blob is removed: by one thread of one process at a time, since
+// each holder locks a descriptor of its own.
+class ChangeLock {
+ public:
+  explicit ChangeLock(const fs::path& folder)
+      : descriptor_(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+    if (descriptor_ >= 0) ::flock(descriptor_, LOCK_EX);
+  }
+  ~ChangeLock() {
+    if (descriptor_ >= 0) ::close(descriptor_);
+  }
+  ChangeLock(const ChangeLock&) = delete;
+  ChangeLock& operator=(const ChangeLock&) = delete;
+
+ private:
+  int descriptor_;
+};
+
+std::vector<fs::path> entries(const fs::path& folder) {
+  std::vector<fs::path> found;
+  std::error_code code;
+  for (fs::directory_iterator it(folder, code), end; !code && it != end; it.increment(code))
+    found.push_back(it->path());
+  std::ranges::sort(found);
+  return found;
+}
+
+std::chrono::system_clock::time_point modified_time(const fs::path& path) {
+  struct stat info = {};
+  if (::stat(path.c_str(), &info) != 0) return {};
+  return std::chrono::system_clock::time_point(
+      std::chrono::seconds(info.st_mtim.tv_sec) +
+      std::chrono::duration_cast<std::chrono::microseconds>(
+          std::chrono::nanoseconds(info.st_mtim.tv_nsec)));
+}
+
+bool is_upload(const fs::path& path) {
+  return path.filename().string().starts_with(kUploadPrefix);
+}
+
+// Whoever writes a temporary blob holds a lock on it, which ends with the process however it ends.
+bool is_being_written(const fs::path& path) {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+  if (descriptor < 0) return true;
+  const bool locked = ::flock(descriptor, LOCK_EX | LOCK_NB) != 0;
+  ::close(descriptor);
+  return locked;
+}
+
+bool is_linked(int descriptor) {
+  struct stat info = {};
+  return ::fstat(descriptor, &info) == 0 && info.st_nlink > 0;
+}
+
+}  // namespace
+
+fs::path Store::default_folder() {
+  const std::string folder = setting("OLLAMA_MODELS");
+  return folder.empty() ? fs::path(setting("HOME")) / ".ollama/models" : fs::path(folder);
+}
+
+Store::Store(fs::path folder) : folder_(std::move(folder)) {
+  make_folders(folder_ / "blobs");
+  make_folders(folder_ / "manifests");
+  // Old versions of Ollama wrote "sha256:<hex>".
+  for (const fs::path& path : entries(folder_ / "blobs")) {
+    if (path.filename().string().find(':') == std::string::npos) continue;
+    const auto digest = Digest::parse(path.filename().string());
+    if (digest && !has_blob(*digest)) disk::rename(path.c_str(), blob_path(*digest).c_str());
+  }
+}
+
+// The one place where names become paths: their parts hold no separator and begin with no dot.
+fs::path Store::manifest_path(const ModelName& name) const {
+  return folder_ / "manifests" / name.host() / name.space() / name.model() / name.tag();
+}
+
+fs::path Store::blob_path(const Digest& digest) const {
+  return folder_ / "blobs" / digest.file_name();
+}
+
+std::vector<std::pair<ModelName, fs::path>> Store::manifest_files() const {
+  std::vector<std::pair<ModelName, fs::path>> found;
+  for (const fs::path& host : entries(folder_ / "manifests"))
+    for (const fs::path& space : entries(host))
+      for (const fs::path& model : entries(space))
+        for (const fs::path& tag : entries(model)) {
+          const auto name = ModelName::parse(
+              fmt::format("{}/{}/{}:{}", host.filename().string(), space.filename().string(),
+                          model.filename().string(), tag.filename().string()));
+          std::error_code code;
+          if (name && fs::is_regular_file(tag, code)) found.emplace_back(*name, tag);
+        }
+  return found;
+}
+
+std::optional<StoredModel> Store::read(const fs::path& path, const ModelName& name) const {
+  std::error_code code;
+  if (!fs::is_regular_file(path, code)) return std::nullopt;
+  return in_context(name.short_text(), [&] {
+    const std::string text = read_text_file(path, kMaxManifest);
+    Sha256 hash;
+    hash.update(std::as_bytes(std::span(text)));
+    return std::optional(StoredModel{.name = name,
+                                     .manifest = Manifest::parse(text),
+                                     .digest = hash.hex(),
+                                     .modified = modified_time(path)});
+  });
+}
+
+std::vector<StoredModel> Store::list() const {
+  std::vector<StoredModel> models;
+  for (const auto& [name, path] : manifest_files()) {
+    try {
+      if (auto model = read(path, name)) models.push_back(*std::move(model));
+    } catch (const Error& e) {
+      log::warn("skipping a broken manifest: {}", e.what());
+    }
+  }
+  const auto seconds = [](const StoredModel& m) {
+    return std::chrono::floor<std::chrono::seconds>(m.modified);
+  };
+  std::ranges::stable_sort(
+      models, [&](const StoredModel& a, const StoredModel& b) { return seconds(a) > seconds(b); });
+  return models;
+}
+
+// The longest leading part of the name that is stored in another letter case takes that spelling, so
+// that "LLAMA3:new" joins "llama3:latest" instead of standing beside it.
+ModelName Store::spelled_as_stored(ModelName name) const {
+  std::error_code code;
+  if (fs::exists(manifest_path(name), code)) return name;
+  const auto stored = manifest_files();
+  const auto closest = std::ranges::max_element(
+      stored, {}, [&](const auto& entry) { return name.same_parts(entry.first); });
+  if (closest != stored.end())
+    name.adopt_spelling(closest->first, name.same_parts(closest->first));
+  return name;
+}
+
+std::optional<StoredModel> Store::find(const ModelName& name) const {
+  const ModelName stored = spelled_as_stored(name);
+  return read(manifest_path(stored), stored);
+}
+
+StoredModel Store::require(const ModelName& name) const {
+  auto model = find(name);
+  if (!model) fail(ErrorKind::kNotFound, "model '{}' not found", name.short_text());
+  return *std::move(model);
+}
+
+void Store::check_blobs(const Manifest& manifest) const {
+  const auto check = [&](const Layer& layer) {
+    std::error_code code;
+    const auto size = fs::file_size(blob_path(layer.digest), code);
+    if (code || size != static_cast<uintmax_t>(layer.size))
+      fail(ErrorKind::kConflict, "blob {} of {} bytes is not in the store any more; try again",
+           layer.digest.text(), layer.size);
+  };
+  check(manifest.config);
+  for (const Layer& layer : manifest.layers) check(layer);
+}
+
+void Store::write_manifest(const ModelName& name, const Manifest& manifest) {
+  const ChangeLock lock(folder_);
+  check_blobs(manifest);
+  const fs::path path = manifest_path(spelled_as_stored(name));
+  make_folders(path.parent_path());
+  write_file_atomically(path, manifest.text());
+}
+
+void Store::copy(const ModelName& from, const ModelName& to) {
+  const ChangeLock lock(folder_);
+  const fs::path source = manifest_path(spelled_as_stored(from));
+  const fs::path target = manifest_path(spelled_as_stored(to));
+  std::error_code code;
+  if (!fs::is_regular_file(source, code))
+    fail(ErrorKind::kNotFound, "model \"{}\" not found", from.short_text());
+  if (source == target) return;
+  make_folders(target.parent_path());
+  write_file_atomically(target, read_text_file(source, kMaxManifest));
+}
+
+std::set<Digest> Store::digests_in_use(bool& broken) const {
+  std::set<Digest> used;
+  for (const auto& [name, path] : manifest_files()) {
+    try {
+      const auto model = read(path, name);
+      if (!model) continue;
+      used.insert(model->manifest.config.digest);
+      for (const Layer& layer : model->manifest.layers) used.insert(layer.digest);
+    } catch (const Error& e) {
+      log::warn("{}", e.what());
+      broken = true;
+    }
+  }
+  return used;
+}
+
+void Store::remove_unused(const Manifest& candidates) {
+  const ChangeLock lock(folder_);
+  remove_unused_locked(candidates);
+}
+
+void Store::remove_unused_locked(const Manifest& candidates) const {
+  bool broken = false;
+  const std::set<Digest> used = digests_in_use(broken);
+  if (broken) return;  // a broken manifest may name any blob: prune decides once it is mended
+  std::vector<Layer> layers = candidates.layers;
+  layers.push_back(candidates.config);
+  for (const Layer& layer : layers)
+    if (!used.contains(layer.digest)) ::unlink(blob_path(layer.digest).c_str());
+}
+
+void Store::remove_empty_folders(fs::path folder) const {
+  for (; folder != folder_ / "manifests"; folder = folder.parent_path())
+    if (::rmdir(folder.c_str()) != 0) return;
+}
+
+void Store::remove(const ModelName& name) {
+  const ChangeLock lock(folder_);
+  const ModelName stored = spelled_as_stored(name);
+  const fs::path path = manifest_path(stored);
+  std::optional<StoredModel> model;
+  try {
+    model = require(stored);
+  } catch (const Error& e) {
+    if (e.kind() == ErrorKind::kNotFound) throw;
+    log::warn("removing a broken manifest: {}", e.what());  // its blobs are left to prune
+  }
+  if (::unlink(path.c_str()) != 0) fail_write(path, errno);
+  sync_folder(path.parent_path());
+  remove_empty_folders(path.parent_path());
+  if (model) remove_unused_locked(model->manifest);
+}
+
+// Manifests are written only under the lock that prune holds, so a temporary one is a leftover.
+void Store::prune_manifest_folders() const {
+  for (const fs::path& host : entries(folder_ / "manifests"))
+    for (const fs::path& space : entries(host))
+      for (const fs::path& model : entries(space)) {
+        for (const fs::path& tag : entries(model)) {
+          const std::string file = tag.filename().string();
+          if (file.starts_with('.') && file.find(kTemporaryMark) != std::string::npos)
+            ::unlink(tag.c_str());
+        }
+        remove_empty_folders(model);
+      }
+}
+
+void Store::prune_blobs(std::chrono::seconds grace) const {
+  bool broken = false;
+  const std::set<Digest> used = digests_in_use(broken);
+  if (broken) {
+    log::warn("corrupt manifests detected, skipping prune operation.  Re-pull or delete to clear");
+    return;
+  }
+  const auto now = std::chrono::system_clock::now();
+  for (const fs::path& path : entries(folder_ / "blobs")) {
+    const std::string file = path.filename().string();
+    const auto digest = Digest::parse(file);
+    if (digest && used.contains(*digest)) continue;
+    if (is_upload(path) ? is_being_written(path) : now - modified_time(path) <= grace) continue;
+    log::info("removing unused {}", file);
+    ::unlink(path.c_str());
+  }
+}
+
+void Store::prune(std::chrono::seconds grace) {
+  const ChangeLock lock(folder_);
+  prune_manifest_folders();
+  prune_blobs(grace);
+}
+
+bool Store::has_blob(const Digest& digest) const {
+  std::error_code code;
+  return fs::is_regular_file(blob_path(digest), code);
+}
+
+std::shared_ptr<const File> Store::open_blob(const Layer& layer) const {
+  if (!has_blob(layer.digest))
+    fail(ErrorKind::kNotFound, "blob {} is missing from the store; create or pull the model again",
+         layer.digest.text());
+  auto file = File::open(blob_path(layer.digest));
+  if (file->size() != layer.size)
+    fail(ErrorKind::kInvalidInput,
+         "blob {} is damaged: it has {} bytes instead of {}; create or pull the model again",
+         layer.digest.text(), file->size(), layer.size);
+  return file;
+}
+
+std::string Store::read_blob_text(const Layer& layer, int64_t max_bytes) const {
+  const auto file = open_blob(layer);
+  if (file->size() > max_bytes)
+    fail(ErrorKind::kTooLarge, "layer {} of {} bytes is over the limit of {}", layer.digest.text(),
+         file->size(), max_bytes);
+  std::string text(static_cast<size_t>(file->size()), '\0');
+  file->read_at(0, std::as_writable_bytes(std::span(text)));
+  return text;
+}
+
+Layer Store::layer_of(const Digest& digest, std::string_view kind) const {
+  if (!has_blob(digest)) fail(ErrorKind::kNotFound, "blob \"{}\" not found", digest.text());
+  const fs::path path = blob_path(digest);
+  ::utimensat(AT_FDCWD, path.c_str(), nullptr, 0);  // young again: prune leaves it alone
+  const bool config = kind == "config";
+  return {.media_type = config ? std::string(kConfigType)
+                               : std::string(kLayerPrefix) + std::string(kind),
+          .digest = digest,
+          .size = File::open(path)->size()};
+}
+
+Layer Store::write_blob(std::string_view content, std::string_view kind, bool* created) {
+  Sha256 hash;
+  hash.update(std::as_bytes(std::span(content)));
+  const Digest digest = Digest::from_hex(hash.hex());
+  const bool fresh = !has_blob(digest);
+  if (fresh) {
+    Upload upload(*this);
+    upload.write(std::as_bytes(std::span(content)));
+    upload.finish(digest);
+  }
+  if (created != nullptr) *created = fresh;
+  return layer_of(digest, kind);
+}
+
+Store::Upload::Upload(const Store& store) : store_(store) {
+  std::string pattern;
+  do {  // again when prune took the file for a leftover before it was locked
+    if (descriptor_ >= 0) ::close(descriptor_);
+    pattern = (store.folder_ / "blobs" / kUploadPrefix).string() + "XXXXXX";
+    descriptor_ = ::mkostemp(pattern.data(), O_CLOEXEC);
+    if (descriptor_ < 0) fail_write(pattern, errno);
+    ::flock(descriptor_, LOCK_EX);
+  } while (!is_linked(descriptor_));
+  path_ = pattern;
+}
+
+Store::Upload::~Upload() {
+  if (descriptor_ < 0) return;
+  ::close(descriptor_);
+  ::unlink(path_.c_str());
+}
+
+void Store::Upload::write(std::span<const std::byte> bytes) {
+  hash_.update(bytes);
+  size_ += static_cast<int64_t>(bytes.size());
+  while (!bytes.empty()) {
+    const ssize_t n = disk::write(descriptor_, bytes.data(), bytes.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail_write(path_, errno);
+    bytes = bytes.subspan(static_cast<size_t>(n));
+  }
+}
+
+Digest Store::Upload::finish(const std::optional<Digest>& expected) {
+  Digest digest = Digest::from_hex(hash_.hex());
+  if (expected && *expected != digest)
+    fail(ErrorKind::kInvalidInput, "digest mismatch, expected \"{}\", got \"{}\"", expected->text(),
+         digest.text());
+  if (::fchmod(descriptor_, 0644) != 0 || disk::fsync(descriptor_) != 0) fail_write(path_, errno);
+  const fs::path target = store_.blob_path(digest);
+  if (disk::rename(path_.c_str(), target.c_str()) != 0) fail_write(target, errno);
+  ::close(descriptor_);
+  descriptor_ = -1;
+  sync_folder(target.parent_path());
+  return digest;
+}
+
+}  // namespace cria::store

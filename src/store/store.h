@@ -1,0 +1,99 @@
+// store.h - the model store on disk, in Ollama's layout: either program reads what the other wrote.
+//
+//   blobs/sha256-<hex>                               content-addressed, hashed as it arrives
+//   manifests/<host>/<namespace>/<model>/<tag>       which blobs make a model
+//
+// Every write is a temporary file, fsync, rename: after a crash the old or the new state stands. Safe
+// from several threads and processes: what changes a manifest or removes a blob holds one lock, and a
+// temporary blob is locked as long as somebody writes it.
+#pragma once
+
+#include "base/file.h"
+#include "base/sha256.h"
+#include "store/manifest.h"
+
+#include <chrono>
+#include <optional>
+#include <set>
+#include <vector>
+
+namespace cria::store {
+
+struct StoredModel {
+  ModelName name;
+  Manifest manifest;
+  std::string digest;  // hex SHA-256 of the manifest file
+  std::chrono::system_clock::time_point modified;
+};
+
+class Store {
+ public:
+  // OLLAMA_MODELS, or ~/.ollama/models.
+  static fs::path default_folder();
+  explicit Store(fs::path folder);  // makes the folders
+
+  // All models whose manifest can be read, newest first; broken ones are logged and skipped.
+  std::vector<StoredModel> list() const;
+  // nullopt when there is none of that name; throws Error{kInvalidInput} when its manifest is broken.
+  std::optional<StoredModel> find(const ModelName& name) const;
+  // As find, but throws Error{kNotFound} "model '<short name>' not found".
+  StoredModel require(const ModelName& name) const;
+
+  // Throws Error{kConflict}, and writes nothing, when a blob that it names is not here in that size:
+  // another process may have removed one since the layer was made.
+  void write_manifest(const ModelName& name, const Manifest& manifest);
+  void copy(const ModelName& from, const ModelName& to);  // Error{kNotFound} without `from`
+  // Removes the manifest, empty folders, and the blobs that no other manifest names.
+  void remove(const ModelName& name);
+  // Removes those blobs of `candidates` that no manifest names (after a model was replaced).
+  void remove_unused(const Manifest& candidates);
+  // Removes temporary files that nobody writes any more, files and unused blobs older than `grace`,
+  // and empty folders. Touches no blob when any manifest is broken.
+  void prune(std::chrono::seconds grace = std::chrono::hours(1));
+
+  bool has_blob(const Digest& digest) const;
+  fs::path blob_path(const Digest& digest) const;
+  // A layer's file, of the size that its manifest says; throws Error naming the digest otherwise.
+  std::shared_ptr<const File> open_blob(const Layer& layer) const;
+  std::string read_blob_text(const Layer& layer, int64_t max_bytes = 16 << 20) const;
+  // Stores small content as a layer of `kind` ("template", "params", ...; "config" for the config).
+  Layer write_blob(std::string_view content, std::string_view kind, bool* created = nullptr);
+  // The layer of a blob that is already here. Error{kNotFound} otherwise.
+  Layer layer_of(const Digest& digest, std::string_view kind) const;
+
+  // A blob that arrives in pieces. Nothing stands under its digest before finish().
+  class Upload {
+   public:
+    explicit Upload(const Store& store);
+    ~Upload();  // removes the temporary file unless finished
+    Upload(const Upload&) = delete;
+    Upload& operator=(const Upload&) = delete;
+    void write(std::span<const std::byte> bytes);  // Error{kOutOfMemory} on a full disk
+    // Throws Error{kInvalidInput} `digest mismatch, expected "...", got "..."` and keeps nothing.
+    Digest finish(const std::optional<Digest>& expected = std::nullopt);
+    int64_t size() const { return size_; }
+
+   private:
+    const Store& store_;
+    fs::path path_;
+    int descriptor_ = -1;
+    int64_t size_ = 0;
+    Sha256 hash_;
+  };
+
+ private:
+  fs::path manifest_path(const ModelName& name) const;
+  std::optional<StoredModel> read(const fs::path& path, const ModelName& name) const;
+  std::vector<std::pair<ModelName, fs::path>> manifest_files() const;
+  ModelName spelled_as_stored(ModelName name) const;
+  std::set<Digest> digests_in_use(bool& broken) const;
+  void remove_unused_locked(const Manifest& candidates) const;
+  void remove_empty_folders(fs::path folder) const;
+  void prune_manifest_folders() const;
+  void prune_blobs(std::chrono::seconds grace) const;
+  void check_blobs(const Manifest& manifest) const;
+
+  fs::path folder_;
+};
+
+}  // namespace cria::store
