@@ -28,7 +28,8 @@ struct Builder {
   Builder& header(uint64_t tensors, uint64_t entries, uint32_t version = 3) {
     return put(version).put(tensors).put(entries);
   }
-  Builder& tensor(std::string_view name, std::vector<uint64_t> shape, uint32_t type, uint64_t offset) {
+  Builder& tensor(std::string_view name, std::vector<uint64_t> shape, uint32_t type,
+                  uint64_t offset) {
     text(name).put(static_cast<uint32_t>(shape.size()));
     for (const uint64_t n : shape) put(n);
     return put(type).put(offset);
@@ -96,15 +97,25 @@ TEST_CASE("hostile headers are refused with what is wrong") {
   has(error_of(Builder().header(0, kHuge).bytes), "metadata entries");
   has(error_of(Builder().header(kHuge, 0).bytes), "tensors");
   has(error_of(Builder().header(0, 1).put(uint64_t{1} << 63).put(kHuge).bytes), "string of");
-  has(error_of(Builder().header(0, 1).text("k").put<uint32_t>(77).put(kHuge).bytes), "unknown metadata type");
-  has(error_of(Builder().header(0, 1).text("k").put<uint32_t>(9).put<uint32_t>(0).put(kHuge).bytes), "array of");
-  has(error_of(Builder().header(0, 1).text("k").put<uint32_t>(7).put<uint8_t>(3).bytes), "a bool is 3");
+  has(error_of(Builder().header(0, 1).text("k").put<uint32_t>(77).put(kHuge).bytes),
+      "unknown metadata type");
+  has(error_of(Builder().header(0, 1).text("k").put<uint32_t>(9).put<uint32_t>(0).put(kHuge).bytes),
+      "array of");
+  has(error_of(Builder().header(0, 1).text("k").put<uint32_t>(7).put<uint8_t>(3).bytes),
+      "a bool is 3");
   for (const uint32_t alignment : {0u, 3u, 1u << 30}) {
-    has(error_of(Builder().header(0, 1).text("general.alignment").put<uint32_t>(4).put(alignment).bytes),
+    has(error_of(
+            Builder().header(0, 1).text("general.alignment").put<uint32_t>(4).put(alignment).bytes),
         "general.alignment");
   }
   Builder twice;
-  twice.header(0, 2).text("k").put<uint32_t>(0).put<uint8_t>(1).text("k").put<uint32_t>(0).put<uint8_t>(1);
+  twice.header(0, 2)
+      .text("k")
+      .put<uint32_t>(0)
+      .put<uint8_t>(1)
+      .text("k")
+      .put<uint32_t>(0)
+      .put<uint8_t>(1);
   has(error_of(twice.bytes), "appears twice");
   Builder deep;
   deep.header(0, 1).text("k").put<uint32_t>(9);
@@ -147,6 +158,109 @@ TEST_CASE("the vocabularies of real models open") {
     REQUIRE(tokens != nullptr);
     CHECK(std::get<std::vector<std::string>>(tokens->data).size() > 10000);
   }
+}
+
+TEST_CASE("a file of version 2 has the same layout") {
+  std::string bytes = small().bytes;
+  bytes[4] = 2;
+  CHECK(open(bytes)->version == 2);
+}
+
+TEST_CASE("every metadata type is read with its sign and width") {
+  Builder b;
+  b.header(0, 9);
+  b.text("u8").put<uint32_t>(0).put<uint8_t>(255);
+  b.text("i8").put<uint32_t>(1).put<int8_t>(-1);
+  b.text("u16").put<uint32_t>(2).put<uint16_t>(65535);
+  b.text("i16").put<uint32_t>(3).put<int16_t>(-2);
+  b.text("u32").put<uint32_t>(4).put<uint32_t>(4294967295u);
+  b.text("f32").put<uint32_t>(6).put<float>(0.5f);
+  b.text("u64").put<uint32_t>(10).put<uint64_t>(UINT64_MAX);
+  b.text("i64").put<uint32_t>(11).put<int64_t>(INT64_MIN);
+  b.text("f64").put<uint32_t>(12).put<double>(1e300);
+  const auto model = open(b.bytes);
+  const auto integer = [&](std::string_view key) {
+    return std::get<int64_t>(model->find(key)->data);
+  };
+  CHECK(integer("u8") == 255);
+  CHECK(integer("i8") == -1);
+  CHECK(integer("u16") == 65535);
+  CHECK(integer("i16") == -2);
+  CHECK(integer("u32") == 4294967295);
+  CHECK(std::get<double>(model->find("f32")->data) == 0.5);
+  CHECK(std::get<uint64_t>(model->find("u64")->data) == UINT64_MAX);
+  CHECK(integer("i64") == INT64_MIN);
+  CHECK(std::get<double>(model->find("f64")->data) == 1e300);
+}
+
+TEST_CASE("two tensors of one name are refused, and so is an alignment that is not a number") {
+  Builder b;
+  b.header(2, 0).tensor("w", {8}, 0, 0).tensor("w", {8}, 0, 32).data(64);
+  CHECK(error_of(b.bytes).find("\"w\" appears twice") != std::string::npos);
+  Builder a;
+  a.header(0, 1).text("general.alignment").put<uint32_t>(8).text("32");
+  CHECK(error_of(a.bytes).find("not an integer") != std::string::npos);
+}
+
+struct Shards {
+  fs::path folder = fs::temp_directory_path() / fmt::format("cria_shards_{}", ::getpid());
+  Shards() { fs::create_directories(folder); }
+  ~Shards() { fs::remove_all(folder); }
+  Shards(const Shards&) = delete;
+  Shards& operator=(const Shards&) = delete;
+
+  static Builder part(int16_t number, uint16_t count, std::string_view tensor,
+                      int32_t tensors = 2) {
+    Builder b;
+    b.header(1, 3).text("split.no").put<uint32_t>(2).put(number);
+    b.text("split.count").put<uint32_t>(2).put(count);
+    b.text("split.tensors.count").put<uint32_t>(5).put(tensors);
+    b.tensor(tensor, {8}, 0, 0).data(32);
+    return b;
+  }
+  fs::path put(std::string_view name, const Builder& b) const {
+    std::ofstream(folder / name, std::ios::binary) << b.bytes;
+    return folder / name;
+  }
+  static std::string error_of(const fs::path& path) {
+    try {
+      open_gguf(path);
+    } catch (const Error& e) {
+      return e.what();
+    }
+    return "no error";
+  }
+};
+
+TEST_CASE("the first part of a split file opens all of them") {
+  const Shards shards;
+  const fs::path first = shards.put("m-00001-of-00002.gguf", Shards::part(0, 2, "a"));
+  const fs::path second = shards.put("m-00002-of-00002.gguf", Shards::part(1, 2, "b"));
+  const auto model = open_gguf(first);
+  REQUIRE(model->tensors.size() == 2);
+  CHECK(model->find_tensor("a")->file->name() == first.string());
+  CHECK(model->find_tensor("b")->file->name() == second.string());
+}
+
+TEST_CASE("a split file with a missing, wrong or repeated part is refused with which") {
+  const Shards shards;
+  const auto has = [](const std::string& message, std::string_view part) {
+    CAPTURE(message);
+    CHECK(message.find(part) != std::string::npos);
+  };
+  const fs::path first = shards.put("m-00001-of-00002.gguf", Shards::part(0, 2, "a"));
+  has(Shards::error_of(first), "m-00002-of-00002.gguf");
+  const fs::path second = shards.put("m-00002-of-00002.gguf", Shards::part(1, 2, "b"));
+  has(Shards::error_of(second), "...-00001-of-00002.gguf");
+  shards.put("m-00002-of-00002.gguf", Shards::part(1, 2, "a"));
+  has(Shards::error_of(first), "in an earlier part too");
+  shards.put("m-00002-of-00002.gguf", Shards::part(0, 2, "b"));
+  has(Shards::error_of(first), "part 1 of 2, not 2 of 2");
+  shards.put("m-00002-of-00002.gguf", Shards::part(1, 2, "b"));
+  shards.put("m-00001-of-00002.gguf", Shards::part(0, 2, "a", 9));
+  has(Shards::error_of(first), "hold 2 tensors, split.tensors.count is 9");
+  has(Shards::error_of(shards.put("m-00001-of-60000.gguf", Shards::part(0, 60000, "a"))),
+      "at most 1000");
 }
 
 }  // namespace

@@ -17,14 +17,19 @@ uint64_t least_bytes(GgufType type) {
   switch (type) {
     case GgufType::kU8:
     case GgufType::kI8:
-    case GgufType::kBool: return 1;
+    case GgufType::kBool:
+      return 1;
     case GgufType::kU16:
-    case GgufType::kI16: return 2;
+    case GgufType::kI16:
+      return 2;
     case GgufType::kU32:
     case GgufType::kI32:
-    case GgufType::kF32: return 4;
-    case GgufType::kArray: return 12;
-    default: return 8;
+    case GgufType::kF32:
+      return 4;
+    case GgufType::kArray:
+      return 12;
+    default:
+      return 8;
   }
 }
 
@@ -38,13 +43,20 @@ GgufType read_type(Reader& in) {
 // Signed 64 bits hold every integer type but the upper half of u64.
 int64_t read_integer(Reader& in, GgufType type) {
   switch (type) {
-    case GgufType::kU8: return in.value<uint8_t>();
-    case GgufType::kI8: return in.value<int8_t>();
-    case GgufType::kU16: return in.value<uint16_t>();
-    case GgufType::kI16: return in.value<int16_t>();
-    case GgufType::kU32: return in.value<uint32_t>();
-    case GgufType::kI32: return in.value<int32_t>();
-    default: return in.value<int64_t>();
+    case GgufType::kU8:
+      return in.value<uint8_t>();
+    case GgufType::kI8:
+      return in.value<int8_t>();
+    case GgufType::kU16:
+      return in.value<uint16_t>();
+    case GgufType::kI16:
+      return in.value<int16_t>();
+    case GgufType::kU32:
+      return in.value<uint32_t>();
+    case GgufType::kI32:
+      return in.value<int32_t>();
+    default:
+      return in.value<int64_t>();
   }
 }
 
@@ -123,7 +135,8 @@ int64_t read_alignment(const ModelFile& model) {
   if (number == nullptr || *number <= 0 || *number > kMaxAlignment ||
       !std::has_single_bit(static_cast<uint64_t>(*number)))
     fail(ErrorKind::kInvalidInput, "general.alignment is {}, it must be a power of two up to {}",
-         number == nullptr ? std::string("not an integer") : std::to_string(*number), kMaxAlignment);
+         number == nullptr ? std::string("not an integer") : std::to_string(*number),
+         kMaxAlignment);
   return *number;
 }
 
@@ -157,7 +170,8 @@ TensorInfo read_tensor(Reader& in) {
     }
     const auto id = in.value<uint32_t>();
     const quant::DTypeInfo* type = quant::find_dtype(int64_t{id});
-    if (type == nullptr) fail(ErrorKind::kUnsupported, "its type {} is unknown to this version", id);
+    if (type == nullptr)
+      fail(ErrorKind::kUnsupported, "its type {} is unknown to this version", id);
     tensor.dtype = type->dtype;
     const auto row = quant::row_bytes(type->dtype, tensor.shape[0]);
     if (!row)
@@ -170,7 +184,8 @@ TensorInfo read_tensor(Reader& in) {
           __builtin_mul_overflow(elements, tensor.shape[i], &elements))
         fail(ErrorKind::kInvalidInput, "its size overflows 64 bits");
     const auto offset = in.value<uint64_t>();
-    if (offset > uint64_t{INT64_MAX}) fail(ErrorKind::kInvalidInput, "its offset {} is out of range", offset);
+    if (offset > uint64_t{INT64_MAX})
+      fail(ErrorKind::kInvalidInput, "its offset {} is out of range", offset);
     tensor.offset = static_cast<int64_t>(offset);
   });
   return tensor;
@@ -184,9 +199,10 @@ void place_tensor(TensorInfo& tensor, int64_t data_start, int64_t alignment,
   int64_t end = 0;
   if (__builtin_add_overflow(data_start, tensor.offset, &tensor.offset) ||
       __builtin_add_overflow(tensor.offset, tensor.bytes, &end) || end > file->size())
-    fail(ErrorKind::kInvalidInput,
-         "tensor \"{}\": {} bytes at {} reach beyond the end of the file at {}; it may be truncated",
-         tensor.name, tensor.bytes, tensor.offset, file->size());
+    fail(
+        ErrorKind::kInvalidInput,
+        "tensor \"{}\": {} bytes at {} reach beyond the end of the file at {}; it may be truncated",
+        tensor.name, tensor.bytes, tensor.offset, file->size());
   tensor.file = file;
 }
 
@@ -220,35 +236,54 @@ ModelFile read_one(const std::shared_ptr<const File>& file) {
   return model;
 }
 
-int64_t split_count(const ModelFile& model) {
-  const Value* value = model.find("split.count");
-  const auto* count = value == nullptr ? nullptr : std::get_if<int64_t>(&value->data);
-  return count == nullptr ? 1 : *count;
+int64_t integer_or(const ModelFile& model, std::string_view key, int64_t fallback) {
+  const Value* value = model.find(key);
+  const auto* number = value == nullptr ? nullptr : std::get_if<int64_t>(&value->data);
+  return number == nullptr ? fallback : *number;
 }
 
 // "x-00001-of-00003.gguf" with another number; nullopt when the name has no such part.
 std::optional<std::string> shard_path(const std::string& first, int64_t number, int64_t count) {
   const std::string from = fmt::format("-00001-of-{:05}.gguf", count);
   if (!first.ends_with(from)) return std::nullopt;
-  return first.substr(0, first.size() - from.size()) + fmt::format("-{:05}-of-{:05}.gguf", number, count);
+  return first.substr(0, first.size() - from.size()) +
+         fmt::format("-{:05}-of-{:05}.gguf", number, count);
 }
 
+ModelFile read_shard(const std::string& path, int64_t number, int64_t count) {
+  ModelFile part = read_one(File::open(path));
+  const int64_t own_number = integer_or(part, "split.no", -1) + 1;
+  const int64_t own_count = integer_or(part, "split.count", -1);
+  if (own_number != number || own_count != count)
+    fail(ErrorKind::kInvalidInput, "says that it is part {} of {}, not {} of {}", own_number,
+         own_count, number, count);
+  return part;
+}
+
+// Only the first part has the model's metadata; the others add tensors.
 void add_shards(ModelFile& model, int64_t count) {
-  if (count > 1000) fail(ErrorKind::kInvalidInput, "split.count is {}, at most 1000 are read", count);
+  if (count > kMaxShards)
+    fail(ErrorKind::kInvalidInput, "split.count is {}, at most {} are read", count, kMaxShards);
+  std::unordered_set<std::string> seen;
+  for (const TensorInfo& tensor : model.tensors) seen.insert(tensor.name);
   for (int64_t number = 2; number <= count; ++number) {
     const auto path = shard_path(model.path, number, count);
     if (!path)
       fail(ErrorKind::kInvalidInput, "one of {} parts: open the one named ...-00001-of-{:05}.gguf",
            count, count);
     in_context(*path, [&] {
-      ModelFile part = read_one(File::open(*path));
-      for (TensorInfo& tensor : part.tensors) {
-        if (model.find_tensor(tensor.name) != nullptr)
+      for (TensorInfo& tensor : read_shard(*path, number, count).tensors) {
+        if (!seen.insert(tensor.name).second)
           fail(ErrorKind::kInvalidInput, "tensor \"{}\" is in an earlier part too", tensor.name);
         model.tensors.push_back(std::move(tensor));
       }
     });
   }
+  const auto have = static_cast<int64_t>(model.tensors.size());
+  const int64_t want = integer_or(model, "split.tensors.count", have);
+  if (want != have)
+    fail(ErrorKind::kInvalidInput, "the {} parts hold {} tensors, split.tensors.count is {}", count,
+         have, want);
 }
 
 }  // namespace
@@ -268,11 +303,14 @@ const TensorInfo* ModelFile::find_tensor(std::string_view name) const {
 std::shared_ptr<const ModelFile> open_gguf(std::shared_ptr<const File> file) {
   return in_context(file->name(), [&] {
     auto model = std::make_shared<ModelFile>(read_one(file));
-    if (const int64_t count = split_count(*model); count > 1) add_shards(*model, count);
+    if (const int64_t count = integer_or(*model, "split.count", 1); count > 1)
+      add_shards(*model, count);
     return std::shared_ptr<const ModelFile>(std::move(model));
   });
 }
 
-std::shared_ptr<const ModelFile> open_gguf(const fs::path& path) { return open_gguf(File::open(path)); }
+std::shared_ptr<const ModelFile> open_gguf(const fs::path& path) {
+  return open_gguf(File::open(path));
+}
 
 }  // namespace cria::formats

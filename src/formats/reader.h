@@ -29,8 +29,8 @@ class Reader {
   std::string text(uint64_t limit) {
     const auto length = value<uint64_t>();
     if (length > limit || length > left())
-      fail(ErrorKind::kInvalidInput, "string of {} bytes at byte {}: {} are left in the file", length,
-           position_, left());
+      fail(ErrorKind::kInvalidInput, "string of {} bytes at byte {}: {} are left in the file",
+           length, position_, left());
     const auto* start = reinterpret_cast<const char*>(take(length));
     return std::string(start, length);
   }

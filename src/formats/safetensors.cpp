@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <set>
+#include <unordered_set>
 
 namespace cria::formats {
 namespace {
@@ -86,7 +87,7 @@ TensorInfo read_tensor(const std::string& name, const Json& entry,
   return tensor;
 }
 
-void read_shard(const fs::path& path, ModelFile& model) {
+void read_shard(const fs::path& path, ModelFile& model, std::unordered_set<std::string>& seen) {
   in_context(path.string(), [&] {
     const auto file = File::open(path);
     std::array<std::byte, 8> length{};
@@ -103,7 +104,7 @@ void read_shard(const fs::path& path, ModelFile& model) {
     if (!json.is_object()) fail(ErrorKind::kInvalidInput, "the header is not an object");
     for (const auto& [name, entry] : json.items()) {
       if (name == "__metadata__") continue;
-      if (model.find_tensor(name) != nullptr)
+      if (!seen.insert(name).second)
         fail(ErrorKind::kInvalidInput, "the tensor \"{}\" occurs twice", name);
       in_context(name, [&] {
         model.tensors.push_back(
@@ -144,7 +145,8 @@ std::shared_ptr<const ModelFile> open_safetensors(const fs::path& file_or_folder
       fs::is_directory(file_or_folder) ? shards_of(file_or_folder) : std::set{file_or_folder};
   if (shards.empty())
     fail(ErrorKind::kNotFound, "{} holds no *.safetensors file", file_or_folder.string());
-  for (const fs::path& shard : shards) read_shard(shard, *model);
+  std::unordered_set<std::string> seen;
+  for (const fs::path& shard : shards) read_shard(shard, *model, seen);
   return model;
 }
 

@@ -1,0 +1,178 @@
+#include "engine/engine.h"
+
+#include "base/error.h"
+#include "base/log.h"
+
+#include <algorithm>
+#include <chrono>
+#include <new>
+#include <utility>
+
+namespace cria::engine {
+namespace {
+
+// How long a step may take: shorter when somebody waits for the next token of a running answer.
+constexpr double kAloneSeconds = 0.5, kSharedSeconds = 0.15;
+
+bool only_loads(const protocol::Generate& request) {
+  return request.chat ? request.messages.empty()
+                      : request.prompt.empty() && request.suffix.empty() &&
+                            request.images.empty() && request.context.empty();
+}
+
+void refuse_unsupported(const protocol::Generate& request) {
+  bool images = !request.images.empty();
+  for (const Json& message : request.messages) {
+    const Json* list = json_find(message, "images");
+    images = images || (list != nullptr && !list->empty());
+  }
+  if (images) fail(ErrorKind::kInvalidInput, "this model does not support images");
+  const Json& format = request.format;
+  const bool free =
+      format.is_null() || (format.is_string() && format.get_ref<const std::string&>().empty());
+  if (!free)
+    fail(
+        ErrorKind::kUnsupported,
+        "output constrained by \"format\" is not supported in this build; leave \"format\" out and "
+        "ask for JSON in the prompt");
+}
+
+}  // namespace
+
+Engine::Engine(LoadedEngine& loaded, Render render, Emit emit)
+    : loaded_(loaded),
+      render_(std::move(render)),
+      shared_{*loaded.tokenizer, *loaded.memory, loaded.context, std::move(emit)},
+      batcher_(*loaded.plan, loaded.memory->store(), loaded.model.vocabulary),
+      sizer_(loaded.capacity) {}
+
+template <class Body>
+bool Engine::guarded(uint64_t id, Body&& body) {
+  try {
+    body();
+    return true;
+  } catch (const Error& e) {
+    shared_.emit(protocol::Failure{.id = id, .kind = e.kind(), .message = e.what()});
+  } catch (const std::bad_alloc&) {
+    shared_.emit(protocol::Failure{
+        .id = id, .kind = ErrorKind::kOutOfMemory, .message = "no memory left for this request"});
+  }
+  return false;
+}
+
+void Engine::submit(protocol::Generate request) {
+  waiting_.push_back(std::move(request));
+}
+
+void Engine::cancel(uint64_t id) {
+  const auto gone = [&](uint64_t other) {
+    if (other != id) return false;
+    shared_.emit(protocol::Failure{
+        .id = id, .kind = ErrorKind::kCancelled, .message = "the request was cancelled"});
+    return true;
+  };
+  std::erase_if(waiting_, [&](const protocol::Generate& request) { return gone(request.id); });
+  for (auto it = running_.begin(); it != running_.end();) {
+    if (!gone(it->id())) {
+      ++it;
+      continue;
+    }
+    log::debug("request {}: cancelled", id);
+    it->publish();  // what was computed may still serve others
+    it = running_.erase(it);
+  }
+}
+
+void Engine::start(const protocol::Generate& request) {
+  const GenerationOptions options = parse_options(request.options);
+  if (only_loads(request)) return shared_.emit(protocol::Done{.id = request.id, .reason = "load"});
+  refuse_unsupported(request);
+  const PromptLimits limits{.context = loaded_.context, .vocabulary = loaded_.model.vocabulary};
+  const Fits fits = [&](const std::string& text) {
+    return !request.truncate ||
+           std::ssize(loaded_.tokenizer->encode(text, {.add_special = false})) <= limits.context;
+  };
+  RenderedPrompt rendered = render_(request, fits);
+  if (request.debug_render_only)
+    return shared_.emit(protocol::Done{.id = request.id,
+                                       .truncated_messages = rendered.truncated_messages,
+                                       .rendered = std::move(rendered.text)});
+  Prompt prompt = tokenize_prompt(request, std::move(rendered.text), *loaded_.tokenizer, limits);
+  prompt.truncated_messages = rendered.truncated_messages;
+  if (prompt.ids.empty()) return shared_.emit(protocol::Done{.id = request.id, .reason = "load"});
+  fit_prompt(prompt, request, options, limits);
+  running_.emplace_back(shared_, request, options, std::move(prompt));
+}
+
+std::vector<BatchItem> Engine::choose_rows() {
+  std::vector<Generation*> ready;
+  std::vector<int64_t> pending;
+  for (auto it = running_.begin(); it != running_.end();) {
+    const bool alive = guarded(it->id(), [&] { it->make_room(); });
+    if (!alive || it->finished()) {
+      it->publish();
+      it = running_.erase(it);
+      continue;
+    }
+    ready.push_back(&*it);
+    pending.push_back(it->sequence().pending());
+    ++it;
+  }
+  const bool somebody_waits = std::ranges::find(pending, 1) != pending.end();
+  const int64_t decoding = std::ranges::count(pending, 1);
+  const int64_t prompt_rows = sizer_.rows(somebody_waits ? kSharedSeconds : kAloneSeconds);
+  const std::vector<int64_t> rows =
+      share_rows(pending, std::min(decoding + prompt_rows, loaded_.capacity), turn_++);
+  std::vector<BatchItem> items;
+  for (size_t i = 0; i < ready.size(); ++i) {
+    if (rows[i] == 0) continue;
+    const auto reserve = [&] { ready[i]->sequence().reserve(rows[i]); };
+    if (guarded(ready[i]->id(), reserve)) {
+      items.push_back({&ready[i]->sequence(), rows[i]});
+    } else {
+      std::erase_if(running_, [&](const Generation& g) { return &g == ready[i]; });
+    }
+  }
+  return items;
+}
+
+void Engine::run_step() {
+  const std::vector<BatchItem> items = choose_rows();
+  if (items.empty()) return;
+  int64_t rows = 0;
+  for (const BatchItem& item : items) rows += item.rows;
+  const auto start = std::chrono::steady_clock::now();
+  const std::vector<std::span<float>> logits = batcher_.run(items);
+  sizer_.record(rows,
+                std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  size_t next = 0;
+  for (auto it = running_.begin(); it != running_.end() && next < items.size();) {
+    if (&it->sequence() != items[next].sequence) {
+      ++it;
+      continue;
+    }
+    const std::span<float> row = logits[next++];
+    if (row.empty()) {
+      ++it;
+      continue;
+    }
+    const bool alive = guarded(it->id(), [&] { it->take(row); });
+    if (alive && !it->finished()) {
+      ++it;
+      continue;
+    }
+    it->publish();
+    it = running_.erase(it);
+  }
+}
+
+void Engine::step() {
+  while (!waiting_.empty() && std::ssize(running_) < loaded_.parallel) {
+    const protocol::Generate request = std::move(waiting_.front());
+    waiting_.pop_front();
+    guarded(request.id, [&] { start(request); });
+  }
+  run_step();
+}
+
+}  // namespace cria::engine

@@ -1,0 +1,60 @@
+// engine.h - continuous batching: many requests, one model, one step at a time.
+//
+// One thread owns an Engine. An Error inside a request ends that request with a Failure and nothing
+// else.
+#pragma once
+
+#include "engine/batcher.h"
+#include "engine/generation.h"
+#include "engine/loader.h"
+#include "engine/prompt.h"
+#include "protocol/protocol.h"
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <list>
+#include <string>
+#include <vector>
+
+namespace cria::engine {
+
+// Makes the text of the prompt from a request; `fits` tells whether a candidate is short enough
+// when messages may be dropped.
+struct RenderedPrompt {
+  std::string text;
+  int64_t truncated_messages = 0;
+};
+using Fits = std::function<bool(const std::string& text)>;
+using Render = std::function<RenderedPrompt(const protocol::Generate& request, const Fits& fits)>;
+
+class Engine {
+ public:
+  // `loaded` outlives the engine; `emit` gets all events of all requests.
+  Engine(LoadedEngine& loaded, Render render, Emit emit);
+
+  void submit(protocol::Generate request);
+  void cancel(uint64_t id);
+  bool busy() const { return !waiting_.empty() || !running_.empty(); }
+  // Starts what waits, runs one step, answers what ended.
+  void step();
+
+ private:
+  void start(const protocol::Generate& request);
+  void run_step();
+  std::vector<BatchItem> choose_rows();
+  // Runs `body` for a request; an Error becomes its Failure. False when it failed.
+  template <class Body>
+  bool guarded(uint64_t id, Body&& body);
+
+  LoadedEngine& loaded_;
+  Render render_;
+  GenerationContext shared_;
+  Batcher batcher_;
+  StepSizer sizer_;
+  std::deque<protocol::Generate> waiting_;
+  std::list<Generation> running_;
+  size_t turn_ = 0;  // who gets the first share of prompt rows
+};
+
+}  // namespace cria::engine

@@ -1,0 +1,276 @@
+// Properties of whole requests on a small real model. Without the model's file nothing is tested; a
+// MESSAGE line says so.
+#include "engine/engine.h"
+
+#include "base/error.h"
+#include "engine/render.h"
+
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <map>
+
+namespace cria::engine {
+namespace {
+
+fs::path test_model() {
+  const char* folder = std::getenv("CRIA_TEST_MODELS");
+  const char* home = std::getenv("HOME");
+  return (folder != nullptr ? fs::path(folder)
+                            : fs::path(home == nullptr ? "/" : home) / ".cache/cria-test-models") /
+         "SmolLM2-135M-Instruct.Q4_1.gguf";
+}
+
+bool have_model() {
+  if (fs::exists(test_model())) return true;
+  MESSAGE("SKIPPED: no " << test_model().string() << "; set CRIA_TEST_MODELS");
+  return false;
+}
+
+struct Answer {
+  std::string text, failure;
+  protocol::Done done;
+  Json logprobs = Json::array();
+  bool ended = false;
+};
+
+// One loaded model with an engine; events are collected per request.
+struct Fixture {
+  explicit Fixture(LoadSettings settings) {
+    settings.threads = 2;
+    loaded = load_engine(formats::open_gguf(test_model()), settings);
+    engine = std::make_unique<Engine>(
+        loaded,
+        [this](const protocol::Generate& request, const Fits& fits) {
+          return plain ? RenderedPrompt{} : renderer(request, fits);
+        },
+        [this](const protocol::Event& event) { collect(event); });
+  }
+  void collect(const protocol::Event& event) {
+    if (const auto* text = std::get_if<protocol::Text>(&event)) {
+      answers[text->id].text += text->content;
+      for (const Json& entry : text->logprobs) answers[text->id].logprobs.push_back(entry);
+    } else if (const auto* done = std::get_if<protocol::Done>(&event)) {
+      answers[done->id].done = *done;
+      answers[done->id].ended = true;
+    } else if (const auto* failure = std::get_if<protocol::Failure>(&event)) {
+      answers[failure->id].failure = failure->message;
+      answers[failure->id].ended = true;
+    }
+  }
+  uint64_t submit(const std::string& prompt, const char* options, bool raw = true) {
+    protocol::Generate request{.id = ++last_id, .prompt = prompt, .raw = raw};
+    request.options = parse_json(options);
+    engine->submit(request);
+    return last_id;
+  }
+  void finish() {
+    while (engine->busy()) engine->step();
+  }
+  Answer ask(const std::string& prompt, const char* options, bool raw = true) {
+    const uint64_t id = submit(prompt, options, raw);
+    finish();
+    return answers[id];
+  }
+  int64_t held_by_requests() const {
+    return loaded.memory->pool().size() - loaded.memory->pool().free() -
+           loaded.memory->cache().size();
+  }
+
+  protocol::Load load;
+  LoadedEngine loaded;
+  Renderer renderer{load, "<|im_start|>"};
+  std::unique_ptr<Engine> engine;
+  std::map<uint64_t, Answer> answers;
+  bool plain = false;  // an empty text instead of the rendered one
+  uint64_t last_id = 0;
+};
+
+constexpr const char* kGreedy = R"({"temperature":0,"num_predict":24})";
+const std::string kStory =
+    "The old lighthouse keeper climbed the stairs every evening. He counted the steps, one by one, "
+    "and thought of the ships that would pass in the night. The wind was strong and the sea was "
+    "dark, "
+    "but the lamp had never failed him in forty years. That evening, however,";
+
+TEST_CASE("greedy answers do not depend on chunking, company, or a warm cache") {
+  if (!have_model()) return;
+  std::string expected;
+  {
+    Fixture whole({.num_ctx = 512, .num_batch = 256});
+    expected = whole.ask(kStory, kGreedy).text;
+    CHECK(expected.size() > 20);
+    const Answer warm = whole.ask(kStory, kGreedy);
+    CHECK(warm.text == expected);
+    CHECK(warm.done.cached_tokens == warm.done.prompt_tokens - 1);
+    CHECK(warm.done.generated_tokens == 24);
+    CHECK(warm.done.reason == "length");
+  }
+  Fixture chunked({.num_ctx = 512, .num_batch = 7, .parallel = 3});
+  const uint64_t a = chunked.submit(kStory, kGreedy);
+  const uint64_t b = chunked.submit("Once upon a time", kGreedy);
+  const uint64_t c = chunked.submit(kStory + " he", kGreedy);
+  chunked.finish();
+  CHECK(chunked.answers[a].text == expected);
+  Fixture alone({.num_ctx = 512});
+  CHECK(chunked.answers[b].text == alone.ask("Once upon a time", kGreedy).text);
+  CHECK(chunked.answers[c].text == alone.ask(kStory + " he", kGreedy).text);
+  CHECK(chunked.held_by_requests() == 0);
+}
+
+TEST_CASE("a cancelled request gives its pages back at once, and the others go on") {
+  if (!have_model()) return;
+  Fixture f({.num_ctx = 256, .num_batch = 16, .parallel = 2});
+  const uint64_t doomed = f.submit(kStory, R"({"temperature":0})");
+  const uint64_t other = f.submit("Once upon a time", kGreedy);
+  for (int i = 0; i < 3; ++i) f.engine->step();
+  f.engine->cancel(doomed);
+  CHECK(f.answers[doomed].ended);
+  f.finish();
+  CHECK(f.answers[other].done.generated_tokens == 24);
+  CHECK(f.held_by_requests() == 0);
+}
+
+TEST_CASE("an answer goes on past the context with shift, and ends there without") {
+  if (!have_model()) return;
+  Fixture f({.num_ctx = 64});
+  const Answer shifted =
+      f.ask("Count: one, two, three, four", R"({"temperature":0,"num_predict":100})");
+  CHECK(shifted.failure.empty());
+  CHECK(shifted.done.generated_tokens == 100);
+  protocol::Generate fixed{
+      .id = 77, .prompt = "Count: one, two, three, four", .raw = true, .shift = false};
+  fixed.options = parse_json(R"({"temperature":0,"num_predict":100})");
+  f.engine->submit(fixed);
+  f.finish();
+  CHECK(f.answers[77].done.reason == "length");
+  CHECK(f.answers[77].done.prompt_tokens + f.answers[77].done.generated_tokens == 65);
+}
+
+TEST_CASE("a prompt that is too long is cut, or refused with both numbers") {
+  if (!have_model()) return;
+  Fixture f({.num_ctx = 32});
+  CHECK(f.ask(kStory, R"({"num_predict":1})").done.prompt_tokens == 32 - (32 - 4) / 2);
+  protocol::Generate whole{.id = 50, .prompt = kStory, .raw = true, .truncate = false};
+  f.engine->submit(whole);
+  f.finish();
+  CHECK(f.answers[50].failure.find("num_ctx is 32") != std::string::npos);
+}
+
+TEST_CASE("greedy tokens are those of the float reference while it is sure of them") {
+  const fs::path path =
+      fs::path(CRIA_SHARED_DIR) / "data/real-models/smollm2-135m-instruct-q4_1.json";
+  if (!have_model()) return;
+  if (!fs::exists(path)) {
+    MESSAGE("SKIPPED: no " << path.string());
+    return;
+  }
+  Fixture f({.num_ctx = 2048});
+  const Json golden = parse_json(read_text_file(path, 64 << 20));
+  int64_t compared = 0;
+  for (const Json& row : golden["prompts"]) {
+    const auto expected = row["greedy_24"].get<std::vector<TokenId>>();
+    const auto margins = row["greedy_margins"].get<std::vector<double>>();
+    protocol::Generate request{.id = ++f.last_id, .truncate = false};
+    request.context = row["input_ids"].get<std::vector<int32_t>>();
+    request.options = parse_json(kGreedy);
+    f.plain = true;  // the ids are the whole prompt
+    f.engine->submit(request);
+    f.finish();
+    const std::vector<int32_t>& got = f.answers[request.id].done.context;
+    const size_t first = request.context.size();
+    // Rounding to 8 bits may turn a close call; from there on the texts differ.
+    for (size_t i = 0; i < expected.size() && margins[i] > 0.5 && first + i < got.size(); ++i) {
+      CHECK(got[first + i] == expected[i]);
+      ++compared;
+    }
+  }
+  CHECK(compared >= 10);
+}
+
+TEST_CASE("stop strings cut across tokens and are not sent") {
+  if (!have_model()) return;
+  Fixture f({.num_ctx = 256});
+  const std::string full = f.ask("Once upon a time", kGreedy).text;
+  const std::string stop = full.substr(10, 9);
+  const Json options = {{"temperature", 0}, {"num_predict", 24}, {"stop", {stop}}};
+  const Answer cut = f.ask("Once upon a time", dump_json(options).c_str());
+  CHECK(cut.text == full.substr(0, full.find(stop)));
+  CHECK(cut.done.reason == "stop");
+}
+
+TEST_CASE("a chat is answered in the model's format and ends by itself") {
+  if (!have_model()) return;
+  Fixture f({.num_ctx = 256});
+  protocol::Generate request{.id = 5, .chat = true};
+  request.messages = parse_json(R"([{"role":"user","content":"What is the capital of France?"}])");
+  request.options = parse_json(R"({"temperature":0,"num_predict":60})");
+  request.logprobs = true;
+  request.top_logprobs = 2;
+  f.engine->submit(request);
+  f.finish();
+  const Answer& answer = f.answers[5];
+  CHECK(answer.text.find("Paris") != std::string::npos);
+  CHECK(answer.done.reason == "stop");
+  std::string joined;
+  for (const Json& entry : answer.logprobs) {
+    joined += entry["token"].get<std::string>();
+    CHECK(entry["logprob"].get<double>() <= 0);
+    REQUIRE(entry["top_logprobs"].size() == 2);
+    CHECK(entry["top_logprobs"][0]["token"] == entry["token"]);  // greedy
+  }
+  CHECK(joined == answer.text);
+}
+
+TEST_CASE("the context of an answer continues the conversation") {
+  if (!have_model()) return;
+  Fixture f({.num_ctx = 256});
+  const Answer first = f.ask("My name is Ada. Say hello.", kGreedy, false);
+  REQUIRE(first.done.context.size() > 10);
+  protocol::Generate next{.id = 60, .prompt = "What is my name?"};
+  next.context = first.done.context;
+  next.options = parse_json(kGreedy);
+  f.engine->submit(next);
+  f.finish();
+  CHECK(f.answers[60].done.cached_tokens >= static_cast<int64_t>(first.done.context.size()) - 2);
+  next.id = 61;
+  next.context = {1, 1 << 30};
+  f.engine->submit(next);
+  f.finish();
+  CHECK(f.answers[61].failure.find("context holds token 1073741824") != std::string::npos);
+}
+
+TEST_CASE("errors of a request are its own") {
+  if (!have_model()) return;
+  Fixture f({.num_ctx = 128});
+  CHECK(f.ask("x", R"({"top_k":"many"})").failure.find("top_k") != std::string::npos);
+  protocol::Generate request{.id = 70, .prompt = "x", .images = {"png"}};
+  f.engine->submit(request);
+  request = {.id = 71, .prompt = "x", .format = "json"};
+  f.engine->submit(request);
+  request = {.id = 72, .chat = true, .messages = parse_json("[7]")};
+  f.engine->submit(request);
+  request = {.id = 73};
+  f.engine->submit(request);
+  f.finish();
+  CHECK(f.answers[70].failure == "this model does not support images");
+  CHECK(f.answers[71].failure.find("\"format\"") != std::string::npos);
+  CHECK(f.answers[72].failure == "a message must be an object");
+  CHECK(f.answers[73].done.reason == "load");
+  CHECK(f.ask("x", kGreedy).done.generated_tokens > 0);
+}
+
+TEST_CASE("a model that does not fit in memory is refused with the numbers") {
+  if (!have_model()) return;
+  try {
+    load_engine(formats::open_gguf(test_model()), {.available_memory = 50 << 20});
+    FAIL("it was loaded");
+  } catch (const Error& e) {
+    CHECK(e.kind() == ErrorKind::kOutOfMemory);
+    CHECK(std::string(e.what()).find("50.0 MiB") != std::string::npos);
+  }
+}
+
+}  // namespace
+}  // namespace cria::engine

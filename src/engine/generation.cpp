@@ -1,0 +1,144 @@
+#include "engine/generation.h"
+
+#include "base/error.h"
+#include "base/log.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace cria::engine {
+namespace {
+
+int64_t nanoseconds(std::chrono::steady_clock::duration duration) {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(duration).count();
+}
+
+// Endless output is bounded by this many contexts.
+constexpr int64_t kMostContexts = 10;
+
+}  // namespace
+
+Generation::Generation(const GenerationContext& shared, const protocol::Generate& request,
+                       const GenerationOptions& options, Prompt prompt)
+    : shared_(shared),
+      id_(request.id),
+      options_(options),
+      shift_(request.shift),
+      wants_scores_(request.logprobs),
+      wants_context_(!request.chat && !request.raw),
+      top_scores_(std::clamp<int64_t>(request.top_logprobs, 0, 20)),
+      prompt_tokens_(std::ssize(prompt.ids)),
+      truncated_messages_(prompt.truncated_messages),
+      keep_(kept_tokens(options, prompt.has_bos, std::ssize(prompt.ids), shared.context)),
+      history_(prompt.ids.begin() + (prompt.has_bos ? 1 : 0), prompt.ids.end()),
+      sequence_(shared.memory, std::move(prompt.ids)),
+      sampler_(options.sampling, shared.context),
+      stops_(options.stop),
+      start_(Clock::now()),
+      first_token_(start_) {
+  for (const TokenId token : sequence_.tokens()) sampler_.accept(token);
+  log::debug("request {}: {} prompt tokens, {} of them in the prefix cache", id_, prompt_tokens_,
+             sequence_.reused());
+}
+
+int64_t Generation::output_limit() const {
+  const int64_t most = kMostContexts * shared_.context;
+  return options_.num_predict < 0 ? most : std::min(options_.num_predict, most);
+}
+
+void Generation::make_room() {
+  if (output_limit() == 0) return finish("length");
+  if (sequence_.size() <= shared_.context) return;
+  // -2 asks to fill the context once.
+  if (!shift_ || options_.num_predict == -2) return finish("length");
+  const int64_t discard = std::max<int64_t>((shared_.context - keep_) / 2, 1);
+  log::debug("request {}: context of {} is full, dropping {} tokens behind the first {}", id_,
+             shared_.context, discard, keep_);
+  sequence_.shift(keep_, discard);
+}
+
+Json Generation::score(std::span<const float> logits, TokenId token) const {
+  const double total = log_sum_exp(logits);
+  const auto entry = [&](TokenId id) {
+    const std::string piece = shared_.tokenizer.piece(id, true);
+    Json out = {{"token", piece}, {"logprob", logits[static_cast<size_t>(id)] - total}};
+    if (piece.empty()) return out;
+    Json& bytes = out["bytes"] = Json::array();
+    for (const char c : piece) bytes.push_back(static_cast<unsigned char>(c));
+    return out;
+  };
+  Json out = entry(token);
+  if (top_scores_ == 0) return out;
+  std::vector<Candidate> best;
+  largest(logits, top_scores_, best);
+  Json& top = out["top_logprobs"] = Json::array();
+  for (const Candidate& candidate : best) top.push_back(entry(candidate.id));
+  return out;
+}
+
+void Generation::send(std::string text, bool last) {
+  protocol::Text event{.id = id_, .content = std::move(text)};
+  sent_ += std::ssize(event.content);
+  // A token goes with the event that holds its first byte. What lies behind a stop string is
+  // dropped.
+  while (!scores_.empty()) {
+    const Scored& next = scores_.front();
+    if (next.begin >= sent_ && !(last && !stops_.stopped()) && next.end > sent_) break;
+    if (next.begin < sent_ || !stops_.stopped()) event.logprobs.push_back(next.entry);
+    scores_.pop_front();
+  }
+  if (!event.content.empty() || !event.logprobs.empty()) shared_.emit(event);
+}
+
+void Generation::take(std::span<float> logits) {
+  if (generated_ == 0) {
+    first_token_ = Clock::now();
+    sequence_.publish(false);  // others with the same beginning need not wait for the end
+  }
+  std::vector<float> raw;
+  if (wants_scores_) raw.assign(logits.begin(), logits.end());
+  const TokenId token = sampler_.sample(logits);
+  ++generated_;
+  if (shared_.tokenizer.is_end(token)) return finish("stop");
+  sampler_.accept(token);
+  sequence_.append(token);
+  const std::string piece = shared_.tokenizer.piece(token);
+  if (wants_scores_) scores_.push_back({spelled_, spelled_ + std::ssize(piece), score(raw, token)});
+  spelled_ += std::ssize(piece);
+  std::string text = stops_.push(decoder_.push(piece));
+  if (wants_context_) history_.push_back(token);
+  if (stops_.stopped()) {
+    send(std::move(text), true);
+    return finish("stop");
+  }
+  send(std::move(text), false);
+  if (generated_ >= output_limit()) finish("length");
+}
+
+void Generation::finish(const char* reason) {
+  finished_ = true;
+  if (!stops_.stopped()) {
+    std::string rest = stops_.push(decoder_.flush());
+    send(rest + stops_.flush(), true);
+  }
+  const auto now = Clock::now();
+  protocol::Done done{.id = id_,
+                      .reason = reason,
+                      .prompt_tokens = prompt_tokens_,
+                      .cached_tokens = sequence_.reused(),
+                      .generated_tokens = generated_,
+                      .prompt_ns = nanoseconds(first_token_ - start_),
+                      .generate_ns = nanoseconds(now - first_token_),
+                      .truncated_messages = truncated_messages_};
+  if (wants_context_) done.context = std::move(history_);
+  const double prompt_seconds = static_cast<double>(done.prompt_ns) * 1e-9;
+  const double seconds = static_cast<double>(done.generate_ns) * 1e-9;
+  log::debug(
+      "request {}: {} after {} tokens; prompt {:.1f} tokens/s, output {:.1f} tokens/s", id_, reason,
+      generated_,
+      static_cast<double>(prompt_tokens_ - sequence_.reused()) / std::max(prompt_seconds, 1e-9),
+      static_cast<double>(std::max<int64_t>(generated_ - 1, 0)) / std::max(seconds, 1e-9));
+  shared_.emit(done);
+}
+
+}  // namespace cria::engine

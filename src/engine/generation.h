@@ -1,0 +1,77 @@
+// generation.h - one request while it runs: from logits to events.
+#pragma once
+
+#include "engine/options.h"
+#include "engine/prompt.h"
+#include "engine/sampler.h"
+#include "engine/sequence.h"
+#include "engine/stop_filter.h"
+#include "protocol/protocol.h"
+#include "text/tokenizer/tokenizer.h"
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <span>
+#include <string>
+
+namespace cria::engine {
+
+using Emit = std::function<void(const protocol::Event&)>;
+
+// What all requests of a runner share; outlives them.
+struct GenerationContext {
+  const text::Tokenizer& tokenizer;
+  KvMemory& memory;
+  int64_t context = 0;  // positions of a sequence
+  Emit emit;
+};
+
+class Generation {
+ public:
+  // The prompt fits into the context and is not empty.
+  Generation(const GenerationContext& shared, const protocol::Generate& request,
+             const GenerationOptions& options, Prompt prompt);
+
+  uint64_t id() const { return id_; }
+  Sequence& sequence() { return sequence_; }
+  bool finished() const { return finished_; }
+  // Before a step: makes room when the context is full, or ends the request.
+  void make_room();
+  // After a step: samples the next token and sends what became certain. May change the logits.
+  void take(std::span<float> logits);
+  // Shares what was computed with later requests.
+  void publish() { sequence_.publish(finished_); }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  struct Scored {
+    int64_t begin, end;  // bytes of the output
+    Json entry;
+  };
+
+  Json score(std::span<const float> logits, TokenId token) const;
+  void send(std::string text, bool last);
+  void finish(const char* reason);
+  int64_t output_limit() const;
+
+  const GenerationContext& shared_;
+  const uint64_t id_;
+  const GenerationOptions options_;
+  const bool shift_, wants_scores_, wants_context_;
+  const int64_t top_scores_;
+  const int64_t prompt_tokens_, truncated_messages_, keep_;
+  std::vector<int32_t> history_;  // for the next request's context: prompt and output
+  Sequence sequence_;
+  Sampler sampler_;
+  text::StreamDecoder decoder_;
+  StopFilter stops_;
+  std::deque<Scored> scores_;       // of tokens whose text is not sent yet
+  int64_t spelled_ = 0, sent_ = 0;  // bytes of output: of all tokens, and sent
+  int64_t generated_ = 0;
+  bool finished_ = false;
+  Clock::time_point start_, first_token_;
+};
+
+}  // namespace cria::engine

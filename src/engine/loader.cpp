@@ -1,0 +1,115 @@
+#include "engine/loader.h"
+
+#include "base/error.h"
+#include "base/log.h"
+#include "engine/resources.h"
+#include "engine/vocabulary.h"
+
+#include <algorithm>
+#include <chrono>
+#include <limits>
+#include <utility>
+
+namespace cria::engine {
+namespace {
+
+// Rows of one step: kernels gain nothing beyond it, and a step should stay short.
+constexpr int64_t kMostRows = 256;
+
+int64_t checked_product(std::initializer_list<int64_t> factors) {
+  int64_t out = 1;
+  for (const int64_t factor : factors)
+    if (__builtin_mul_overflow(out, factor, &out)) return std::numeric_limits<int64_t>::max();
+  return out;
+}
+
+int64_t context_of(int64_t asked, int64_t trained) {
+  const int64_t wanted = std::max(asked > 0 ? asked : kDefaultContext, kLeastContext);
+  if (trained > 0 && wanted > trained) {
+    if (asked > 0)
+      log::warn("num_ctx {} is beyond the {} tokens that the model was trained on; using {}", asked,
+                trained, trained);
+    return trained;
+  }
+  return wanted;
+}
+
+int64_t kv_bytes(const ml::KvLayout& layout, int64_t tokens) {
+  const int64_t element = layout.dtype == ml::DType::kF32 ? 4 : 2;
+  int64_t values = 0;
+  for (const ml::KvLayerLayout& layer : layout.layers) {
+    const int64_t width = checked_product({layer.kv_heads, layer.key_dim + layer.value_dim});
+    if (__builtin_add_overflow(values, width, &values)) return std::numeric_limits<int64_t>::max();
+  }
+  return checked_product({values, tokens, element});
+}
+
+void check_memory(const models::LoadedModel& model, int64_t tokens, const LoadSettings& settings) {
+  int64_t weights = 0;
+  for (const formats::TensorInfo& tensor : model.file->tensors) weights += tensor.bytes;
+  const int64_t cache = kv_bytes(model.kv, tokens);
+  // Scratch is small beside both; a tenth of the weights covers repacking and buffers.
+  int64_t needed = weights + weights / 10;
+  if (__builtin_add_overflow(needed, cache, &needed)) needed = std::numeric_limits<int64_t>::max();
+  if (needed <= settings.available_memory) return;
+  fail(ErrorKind::kOutOfMemory,
+       "model requires more system memory ({}) than is available ({}): {} of weights, and a KV "
+       "cache "
+       "of {} for {} tokens; try a smaller num_ctx or a smaller model",
+       human_bytes(needed), human_bytes(settings.available_memory), human_bytes(weights),
+       human_bytes(cache), tokens);
+}
+
+ml::DType kv_dtype(const std::string& name) {
+  if (name == "f32") return ml::DType::kF32;
+  if (name != "f16" && !name.empty())
+    log::warn("KV cache type {} is not available in this build; using f16", name);
+  return ml::DType::kF16;
+}
+
+std::string chat_template_of(const formats::ModelFile& file) {
+  const formats::Value* value = file.find("tokenizer.chat_template");
+  if (value == nullptr) return {};
+  const auto* text = std::get_if<std::string>(&value->data);
+  return text == nullptr ? std::string() : *text;
+}
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+}  // namespace
+
+LoadedEngine load_engine(std::shared_ptr<const formats::ModelFile> file,
+                         const LoadSettings& settings) {
+  const auto start = std::chrono::steady_clock::now();
+  LoadedEngine out;
+  out.parallel = std::clamp<int64_t>(settings.parallel, 1, 256);
+  out.capacity = std::max(std::clamp<int64_t>(settings.num_batch, 1, kMostRows), out.parallel);
+  out.threads = std::max(1, settings.threads);
+  out.chat_template = chat_template_of(*file);
+  out.model = models::load_model(file, out.capacity);
+  out.model.kv.dtype = kv_dtype(settings.kv_type);
+  out.context = context_of(settings.num_ctx, out.model.context_length);
+  const int64_t pages_each = (out.context + ml::kPageTokens - 1) / ml::kPageTokens;
+  const int64_t pages = checked_product({pages_each, out.parallel});
+  if (pages > std::numeric_limits<int32_t>::max())
+    fail(ErrorKind::kOutOfMemory, "num_ctx {} for {} sequences is beyond the KV cache's limit",
+         out.context, out.parallel);
+  check_memory(out.model, checked_product({pages, ml::kPageTokens}), settings);
+  out.tokenizer = text::make_tokenizer(vocabulary_of(*file));
+  const double parsed = seconds_since(start);
+  out.backend = ml::make_backend(settings.backend);
+  out.plan = out.backend->compile(*out.model.graph,
+                                  {.threads = out.threads, .progress = settings.progress});
+  out.memory = std::make_unique<KvMemory>(out.backend->allocate_kv(out.model.kv, pages));
+  log::debug(
+      "loaded {} ({} layers, vocabulary {}) in {:.2f} s, {:.2f} s of it before the weights: {} "
+      "of weights, {} of scratch, KV cache {} in {} pages for {} x {} tokens, {} threads",
+      out.model.architecture, out.model.layers, out.model.vocabulary, seconds_since(start), parsed,
+      human_bytes(out.plan->weight_bytes()), human_bytes(out.plan->scratch_bytes()),
+      human_bytes(out.memory->store().bytes()), pages, out.parallel, out.context, out.threads);
+  return out;
+}
+
+}  // namespace cria::engine

@@ -1,0 +1,44 @@
+// loader.h - from an open model file to something that generates: tokenizer, plan, KV memory.
+#pragma once
+
+#include "engine/sequence.h"
+#include "models/model.h"
+#include "text/tokenizer/tokenizer.h"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+namespace cria::engine {
+
+struct LoadSettings {
+  int64_t num_ctx = 0;  // per sequence; 0: kDefaultContext. At most what the model was trained on.
+  int64_t num_batch = 512;  // most rows of a step
+  int64_t parallel = 1;     // sequences at a time
+  int threads = 1;
+  std::string backend = "cpu";
+  std::string kv_type = "f16";
+  int64_t available_memory = INT64_MAX;
+  std::function<void(double)> progress;
+};
+
+inline constexpr int64_t kDefaultContext = 4096, kLeastContext = 4;
+
+struct LoadedEngine {
+  models::LoadedModel model;
+  std::unique_ptr<const text::Tokenizer> tokenizer;
+  std::unique_ptr<ml::Backend> backend;
+  std::unique_ptr<ml::Plan> plan;
+  std::unique_ptr<KvMemory> memory;
+  int64_t context = 0, capacity = 0, parallel = 1;
+  int threads = 1;
+  std::string chat_template;  // tokenizer.chat_template of the file, or empty
+};
+
+// Checks that weights and KV cache fit in available_memory before it allocates either. Throws
+// Error{kOutOfMemory} with both numbers, and what the file's readers throw.
+LoadedEngine load_engine(std::shared_ptr<const formats::ModelFile> file,
+                         const LoadSettings& settings);
+
+}  // namespace cria::engine

@@ -1,0 +1,72 @@
+// sequence.h - the tokens of one request and the pages that hold their keys and values.
+#pragma once
+
+#include "engine/pages.h"
+#include "engine/prefix_cache.h"
+#include "ml/backend.h"
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+namespace cria::engine {
+
+// The KV memory of a runner: its pages, who holds them, and the prefixes that can be found again.
+class KvMemory {
+ public:
+  explicit KvMemory(std::unique_ptr<ml::KvStore> store);
+  // A page for writing, if need be by forgetting the oldest prefix.
+  std::optional<int32_t> try_take();
+  int32_t take();  // throws Error{kOutOfMemory} when running sequences hold everything
+  ml::KvStore& store() { return *store_; }
+  PagePool& pool() { return pool_; }
+  PrefixCache& cache() { return cache_; }
+
+ private:
+  std::unique_ptr<ml::KvStore> store_;
+  PagePool pool_;
+  PrefixCache cache_;
+};
+
+// Tokens [0, stored) have keys and values in the pages; the rest waits for a step.
+class Sequence {
+ public:
+  // Begins with what the prefix cache knows of `prompt`, but leaves its last token to compute:
+  // somebody wants logits. `memory` outlives the sequence.
+  Sequence(KvMemory& memory, std::vector<TokenId> prompt);
+  ~Sequence();  // gives the pages back
+  Sequence(const Sequence&) = delete;
+  Sequence& operator=(const Sequence&) = delete;
+
+  std::span<const TokenId> tokens() const { return tokens_; }
+  int64_t size() const { return static_cast<int64_t>(tokens_.size()); }
+  int64_t stored() const { return stored_; }
+  int64_t pending() const { return size() - stored_; }
+  int64_t reused() const { return reused_; }  // tokens that came from the prefix cache
+  std::span<const int32_t> pages() const { return pages_; }
+
+  void append(TokenId token) { tokens_.push_back(token); }
+  // Gets the pages for `rows` more positions. Throws Error{kOutOfMemory}.
+  void reserve(int64_t rows);
+  // A step has written `rows` more positions.
+  void advance(int64_t rows);
+  // Drops the tokens [keep, keep + discard) and moves those behind them down. All but the last
+  // token must be stored.
+  void shift(int64_t keep, int64_t discard);
+  // Lets others find what is stored: whole pages, and the part-full last one when `finished`. After
+  // a shift only the untouched beginning still is what its tokens say.
+  void publish(bool finished);
+
+ private:
+  void make_exclusive(size_t first_page);
+
+  KvMemory& memory_;
+  std::vector<TokenId> tokens_;
+  std::vector<int32_t> pages_;
+  int64_t stored_ = 0, reused_ = 0;
+  int64_t pure_ = INT64_MAX;  // positions below it were computed from all tokens before them
+};
+
+}  // namespace cria::engine
