@@ -1,6 +1,6 @@
 // options.cpp - the options of a request are whatever a client sends.
-#include "base/error.h"
 #include "engine/options.h"
+#include "base/error.h"
 #include "engine/sampler.h"
 
 #include <spdlog/spdlog.h>
@@ -10,8 +10,8 @@
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   spdlog::set_level(spdlog::level::off);
   try {
-    const auto options = cria::engine::parse_options(
-        cria::parse_json({reinterpret_cast<const char*>(data), size}));
+    const auto options =
+        cria::engine::parse_options(cria::parse_json({reinterpret_cast<const char*>(data), size}));
     // Whatever is accepted must sample a token that exists, or say why not.
     cria::engine::Sampler sampler(options.sampling, 64);
     for (int i = 0; i < 4; ++i) {

@@ -20,7 +20,8 @@ namespace cria::engine {
 namespace {
 
 constexpr std::string_view kUsage =
-    "usage: cria bench MODEL|FILE [--json] [--runs N] [--threads N,N,...] [--depth N] [--backend NAME]";
+    "usage: cria bench MODEL|FILE [--json] [--runs N] [--threads N,N,...] [--depth N] [--backend "
+    "NAME]";
 
 struct Options {
   std::string model, backend = "cpu";
@@ -33,7 +34,8 @@ int64_t number(const std::string& text, int64_t low, int64_t high) {
   int64_t value = 0;
   const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (code != std::errc() || end != text.data() + text.size() || value < low || value > high)
-    fail(ErrorKind::kInvalidInput, "\"{}\" is not a number from {} to {}\n{}", text, low, high, kUsage);
+    fail(ErrorKind::kInvalidInput, "\"{}\" is not a number from {} to {}\n{}", text, low, high,
+         kUsage);
   return value;
 }
 
@@ -51,17 +53,26 @@ Options parse(std::span<const std::string> args) {
   Options out;
   for (size_t i = 0; i < args.size(); ++i) {
     const auto value = [&]() -> const std::string& {
-      if (i + 1 == args.size()) fail(ErrorKind::kInvalidInput, "{} needs a value\n{}", args[i], kUsage);
+      if (i + 1 == args.size())
+        fail(ErrorKind::kInvalidInput, "{} needs a value\n{}", args[i], kUsage);
       return args[++i];
     };
-    if (args[i] == "--json") out.json = true;
-    else if (args[i] == "--runs") out.runs = number(value(), 1, 1000);
-    else if (args[i] == "--depth") out.depth = number(value(), 0, 1 << 20);
-    else if (args[i] == "--threads") out.threads = number_list(value());
-    else if (args[i] == "--backend") out.backend = value();
-    else if (args[i].starts_with("-")) fail(ErrorKind::kInvalidInput, "unknown flag {}\n{}", args[i], kUsage);
-    else if (out.model.empty()) out.model = args[i];
-    else fail(ErrorKind::kInvalidInput, "one model at a time\n{}", kUsage);
+    if (args[i] == "--json")
+      out.json = true;
+    else if (args[i] == "--runs")
+      out.runs = number(value(), 1, 1000);
+    else if (args[i] == "--depth")
+      out.depth = number(value(), 0, 1 << 20);
+    else if (args[i] == "--threads")
+      out.threads = number_list(value());
+    else if (args[i] == "--backend")
+      out.backend = value();
+    else if (args[i].starts_with("-"))
+      fail(ErrorKind::kInvalidInput, "unknown flag {}\n{}", args[i], kUsage);
+    else if (out.model.empty())
+      out.model = args[i];
+    else
+      fail(ErrorKind::kInvalidInput, "one model at a time\n{}", kUsage);
   }
   if (out.model.empty()) fail(ErrorKind::kInvalidInput, "{}", kUsage);
   if (out.threads.empty()) {
@@ -116,7 +127,8 @@ double measure(LoadedEngine& loaded, Case test, const Options& options) {
   const bool prompt = std::string_view(test.kind) == "prompt";
   std::vector<double> speeds;
   for (int64_t run = 0; run <= options.runs; ++run) {
-    const std::vector<TokenId> ids = tokens(loaded, std::max<int64_t>(options.depth, 1) + test.tokens);
+    const std::vector<TokenId> ids =
+        tokens(loaded, std::max<int64_t>(options.depth, 1) + test.tokens);
     const auto depth = ids.begin() + std::max<int64_t>(options.depth, 1);
     Sequence sequence(*loaded.memory, {ids.begin(), depth});
     feed(loaded, batcher, sequence);
@@ -127,7 +139,8 @@ double measure(LoadedEngine& loaded, Case test, const Options& options) {
       }
       feed(loaded, batcher, sequence);
     });
-    if (run > 0) speeds.push_back(static_cast<double>(test.tokens) / seconds);  // the first warms up
+    if (run > 0)
+      speeds.push_back(static_cast<double>(test.tokens) / seconds);  // the first warms up
   }
   return median(speeds);
 }
@@ -142,7 +155,8 @@ Json measure_all(const Options& options, const std::shared_ptr<const formats::Mo
                           .available_memory = available_memory()};
     std::optional<LoadedEngine> loaded;
     const double seconds = seconds_of([&] { loaded.emplace(load_engine(file, settings)); });
-    results.push_back({{"test", "load"}, {"tokens", 0}, {"threads", threads}, {"seconds", seconds}});
+    results.push_back(
+        {{"test", "load"}, {"tokens", 0}, {"threads", threads}, {"seconds", seconds}});
     for (const Case& test : kCases) {
       if (options.depth + 1 + test.tokens > loaded->context) continue;  // a short model
       results.push_back({{"test", test.kind},
@@ -164,11 +178,14 @@ void print_table(const Json& report) {
   for (const Json& row : report["results"]) {
     const bool load = row["test"] == "load";
     const std::string name =
-        load ? "load" : fmt::format("{} {}", row["test"].get<std::string>(), row["tokens"].get<int64_t>());
-    const std::string result = load ? fmt::format("{:.2f} s", row["seconds"].get<double>())
-                                    : fmt::format("{:.1f} t/s", row["tokens_per_second"].get<double>());
-    std::fputs(fmt::format("{:>8}  {:<14}  {:>12}\n", row["threads"].get<int>(), name, result).c_str(),
-               stdout);
+        load ? "load"
+             : fmt::format("{} {}", row["test"].get<std::string>(), row["tokens"].get<int64_t>());
+    const std::string result =
+        load ? fmt::format("{:.2f} s", row["seconds"].get<double>())
+             : fmt::format("{:.1f} t/s", row["tokens_per_second"].get<double>());
+    std::fputs(
+        fmt::format("{:>8}  {:<14}  {:>12}\n", row["threads"].get<int>(), name, result).c_str(),
+        stdout);
   }
 }
 
@@ -176,7 +193,8 @@ void print_table(const Json& report) {
 
 int run_bench(std::span<const std::string> args, const ResolveModel& resolve) {
   const Options options = parse(args);
-  const fs::path path = fs::is_regular_file(options.model) ? fs::path(options.model) : resolve(options.model);
+  const fs::path path =
+      fs::is_regular_file(options.model) ? fs::path(options.model) : resolve(options.model);
   const Json report = {{"model", options.model},
                        {"backend", options.backend},
                        {"depth", options.depth},

@@ -105,7 +105,8 @@ TEST_CASE("a loaded runner answers, cancels, and ends with its server") {
     return;
   }
   RunnerProcess runner;
-  runner.send(Load{.model_path = test_model().string(), .num_ctx = 256, .threads = 2, .parallel = 2});
+  runner.send(
+      Load{.model_path = test_model().string(), .num_ctx = 256, .threads = 2, .parallel = 2});
   const auto loaded = runner.receive();
   REQUIRE(loaded.has_value());
   REQUIRE(std::holds_alternative<Loaded>(*loaded));
