@@ -3,6 +3,7 @@
 #include "base/settings.h"
 #include "cli/app.h"
 #include "create/worker.h"
+#include "engine/runner.h"
 #include "protocol/child.h"
 #include "server/serve.h"
 
@@ -10,10 +11,6 @@
 #include <string>
 #include <string_view>
 #include <vector>
-
-#if __has_include("engine/runner.h")
-#include "engine/runner.h"
-#endif
 
 namespace {
 
@@ -28,9 +25,7 @@ int run_role(std::string_view role) {
   cria::set_up_log(name.c_str(), debug_level());
   if (role == "serve") return cria::server::serve();
   if (role == "worker") return cria::create::run_worker(cria::protocol::kChildDescriptor);
-#if __has_include("engine/runner.h")
   if (role == "runner") return cria::engine::run_runner(cria::protocol::kChildDescriptor);
-#endif
   std::fprintf(stderr, "Error: unknown command \"%s\"\n", name.c_str());
   return 1;
 }

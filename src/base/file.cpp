@@ -1,5 +1,6 @@
 #include "base/file.h"
 
+#include "base/disk.h"
 #include "base/error.h"
 
 #include <fcntl.h>
@@ -17,7 +18,8 @@ namespace {
 [[noreturn]] void fail_errno(const fs::path& path, std::string_view doing) {
   const int code = errno;
   const ErrorKind kind = code == ENOENT                    ? ErrorKind::kNotFound
-                         : code == ENOSPC || code == EDQUOT ? ErrorKind::kOutOfMemory
+                         : code == ENOSPC || code == EDQUOT || code == EFBIG
+                               ? ErrorKind::kOutOfMemory
                          : code == EACCES || code == EPERM  ? ErrorKind::kForbidden
                                                             : ErrorKind::kInternal;
   fail(kind, "{}: cannot {}: {}", path.string(), doing, std::strerror(code));
@@ -43,7 +45,7 @@ struct TemporaryFile {
 
 void write_all(int descriptor, std::string_view content, const fs::path& path) {
   while (!content.empty()) {
-    const ssize_t n = ::write(descriptor, content.data(), content.size());
+    const ssize_t n = disk::write(descriptor, content.data(), content.size());
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) fail_errno(path, "write");
     content.remove_prefix(static_cast<size_t>(n));
@@ -108,20 +110,24 @@ std::string read_text_file(const fs::path& path, int64_t max_bytes) {
 void sync_folder(const fs::path& folder) {
   const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (descriptor < 0) fail_errno(folder, "open");
-  const int result = ::fsync(descriptor);
+  const int result = disk::fsync(descriptor);
+  const int code = errno;
   ::close(descriptor);
-  if (result != 0 && errno != EINVAL) fail_errno(folder, "sync");
+  errno = code;
+  if (result != 0 && code != EINVAL) fail_errno(folder, "sync");
 }
 
 void write_file_atomically(const fs::path& path, std::string_view content) {
-  std::string pattern = path.string() + ".tmp-XXXXXX";
+  // Hidden, so that no reader of the folder takes it for one of its files.
+  const fs::path hidden = "." + path.filename().string() + std::string(kTemporaryMark) + "XXXXXX";
+  std::string pattern = (path.parent_path() / hidden).string();
   const int descriptor = ::mkostemp(pattern.data(), O_CLOEXEC);
   if (descriptor < 0) fail_errno(path, "create a temporary file beside it");
   TemporaryFile temporary{.path = pattern, .descriptor = descriptor};
   write_all(descriptor, content, path);
   if (::fchmod(descriptor, 0644) != 0) fail_errno(path, "set its mode");
-  if (::fsync(descriptor) != 0) fail_errno(path, "sync");
-  if (::rename(pattern.c_str(), path.c_str()) != 0) fail_errno(path, "rename into place");
+  if (disk::fsync(descriptor) != 0) fail_errno(path, "sync");
+  if (disk::rename(pattern.c_str(), path.c_str()) != 0) fail_errno(path, "rename into place");
   temporary.committed = true;
   sync_folder(path.has_parent_path() ? path.parent_path() : fs::path("."));
 }

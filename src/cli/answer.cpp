@@ -37,7 +37,6 @@ class Printer {
   Answer finish(bool cancelled) {
     waiting_.reset();
     end_thinking();
-    if (terminal_) write(kPlain);
     answer_.cancelled = cancelled;
     write("\n\n");
     if (style_.verbose && !done_.is_null()) {

@@ -10,9 +10,10 @@
 
 namespace cria::engine {
 
-// How many rows each sequence gets in a step of at most `budget`, given the tokens that each still has
-// to store. Sequences with one token generate, and come first; the rest is shared evenly by those that
-// read their prompts, beginning with number `first`, so that a long prompt does not hold up a short one.
+// How many rows each sequence gets in a step of at most `budget`, given the tokens that each still
+// has to store. Sequences with one token generate, and come first; the rest is shared evenly by
+// those that read their prompts, beginning with number `first`, so that a long prompt does not hold
+// up a short one.
 std::vector<int64_t> share_rows(std::span<const int64_t> pending, int64_t budget, size_t first);
 
 struct BatchItem {
@@ -25,8 +26,8 @@ class Batcher {
  public:
   // Both outlive the batcher. `vocabulary` is the length of a row of logits.
   Batcher(ml::Plan& plan, ml::KvStore& store, int64_t vocabulary);
-  // One step. Returns for each item the logits after its last token, or nothing when the prompt goes
-  // on; valid until the next run.
+  // One step. Returns for each item the logits after its last token, or nothing when the prompt
+  // goes on; valid until the next run.
   std::vector<std::span<float>> run(std::span<const BatchItem> items);
 
  private:

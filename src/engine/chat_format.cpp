@@ -8,17 +8,46 @@ namespace {
 
 const std::array<ChatFormat, 6>& formats() {
   static const std::array<ChatFormat, 6> kFormats = {{
-      {"chatml", {"<|im_start|>"}, "<|im_start|>system\n", "<|im_end|>\n", "<|im_start|>user\n",
-       "<|im_end|>\n", "<|im_start|>assistant\n", "<|im_end|>\n"},
-      {"llama3", {"<|start_header_id|>"}, "<|start_header_id|>system<|end_header_id|>\n\n",
-       "<|eot_id|>", "<|start_header_id|>user<|end_header_id|>\n\n", "<|eot_id|>",
-       "<|start_header_id|>assistant<|end_header_id|>\n\n", "<|eot_id|>"},
-      {"gemma", {"<start_of_turn>"}, "", "", "<start_of_turn>user\n", "<end_of_turn>\n",
-       "<start_of_turn>model\n", "<end_of_turn>\n"},
+      {"chatml",
+       {"<|im_start|>"},
+       "<|im_start|>system\n",
+       "<|im_end|>\n",
+       "<|im_start|>user\n",
+       "<|im_end|>\n",
+       "<|im_start|>assistant\n",
+       "<|im_end|>\n"},
+      {"llama3",
+       {"<|start_header_id|>"},
+       "<|start_header_id|>system<|end_header_id|>\n\n",
+       "<|eot_id|>",
+       "<|start_header_id|>user<|end_header_id|>\n\n",
+       "<|eot_id|>",
+       "<|start_header_id|>assistant<|end_header_id|>\n\n",
+       "<|eot_id|>"},
+      {"gemma",
+       {"<start_of_turn>"},
+       "",
+       "",
+       "<start_of_turn>user\n",
+       "<end_of_turn>\n",
+       "<start_of_turn>model\n",
+       "<end_of_turn>\n"},
       {"mistral", {"[INST]"}, "", "", "[INST] ", "[/INST]", " ", "</s>"},
-      {"phi3", {"<|user|>", "<|end|>"}, "<|system|>\n", "<|end|>\n", "<|user|>\n", "<|end|>\n",
-       "<|assistant|>\n", "<|end|>\n"},
-      {"zephyr", {"<|user|>"}, "<|system|>\n", "</s>\n", "<|user|>\n", "</s>\n", "<|assistant|>\n",
+      {"phi3",
+       {"<|user|>", "<|end|>"},
+       "<|system|>\n",
+       "<|end|>\n",
+       "<|user|>\n",
+       "<|end|>\n",
+       "<|assistant|>\n",
+       "<|end|>\n"},
+      {"zephyr",
+       {"<|user|>"},
+       "<|system|>\n",
+       "</s>\n",
+       "<|user|>\n",
+       "</s>\n",
+       "<|assistant|>\n",
        "</s>\n"},
   }};
   return kFormats;
@@ -28,7 +57,9 @@ const std::array<ChatFormat, 6>& formats() {
 
 const ChatFormat* find_chat_format(std::string_view template_text) {
   for (const ChatFormat& format : formats()) {
-    const auto present = [&](std::string_view m) { return template_text.find(m) != std::string_view::npos; };
+    const auto present = [&](std::string_view m) {
+      return template_text.find(m) != std::string_view::npos;
+    };
     if (std::ranges::all_of(format.markers, present)) return &format;
   }
   return nullptr;
@@ -61,7 +92,8 @@ std::string render_chat(const ChatFormat& format, std::span<const ChatTurn> turn
       carried.clear();
     }
   }
-  if (!carried.empty()) add(format.before_user, carried.substr(0, carried.size() - 2), format.after_user);
+  if (!carried.empty())
+    add(format.before_user, carried.substr(0, carried.size() - 2), format.after_user);
   // Mistral's answers begin behind the blank that its tokens carry themselves.
   if (format.before_assistant != " ") out += format.before_assistant;
   return out;

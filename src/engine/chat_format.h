@@ -19,7 +19,7 @@ struct ChatTurn {
 
 struct ChatFormat {
   std::string_view name;
-  std::vector<std::string_view> markers;  // all of them stand in the template
+  std::vector<std::string_view> markers;         // all of them stand in the template
   std::string_view before_system, after_system;  // both empty: the first user turn carries it
   std::string_view before_user, after_user;
   std::string_view before_assistant, after_assistant;

@@ -16,8 +16,8 @@ constexpr double kAloneSeconds = 0.5, kSharedSeconds = 0.15;
 
 bool only_loads(const protocol::Generate& request) {
   return request.chat ? request.messages.empty()
-                      : request.prompt.empty() && request.suffix.empty() && request.images.empty() &&
-                            request.context.empty();
+                      : request.prompt.empty() && request.suffix.empty() &&
+                            request.images.empty() && request.context.empty();
 }
 
 void refuse_unsupported(const protocol::Generate& request) {
@@ -28,11 +28,13 @@ void refuse_unsupported(const protocol::Generate& request) {
   }
   if (images) fail(ErrorKind::kInvalidInput, "this model does not support images");
   const Json& format = request.format;
-  const bool free = format.is_null() || (format.is_string() && format.get_ref<const std::string&>().empty());
+  const bool free =
+      format.is_null() || (format.is_string() && format.get_ref<const std::string&>().empty());
   if (!free)
-    fail(ErrorKind::kUnsupported,
-         "output constrained by \"format\" is not supported in this build; leave \"format\" out and "
-         "ask for JSON in the prompt");
+    fail(
+        ErrorKind::kUnsupported,
+        "output constrained by \"format\" is not supported in this build; leave \"format\" out and "
+        "ask for JSON in the prompt");
 }
 
 }  // namespace
@@ -52,14 +54,15 @@ bool Engine::guarded(uint64_t id, Body&& body) {
   } catch (const Error& e) {
     shared_.emit(protocol::Failure{.id = id, .kind = e.kind(), .message = e.what()});
   } catch (const std::bad_alloc&) {
-    shared_.emit(protocol::Failure{.id = id,
-                                   .kind = ErrorKind::kOutOfMemory,
-                                   .message = "no memory left for this request"});
+    shared_.emit(protocol::Failure{
+        .id = id, .kind = ErrorKind::kOutOfMemory, .message = "no memory left for this request"});
   }
   return false;
 }
 
-void Engine::submit(protocol::Generate request) { waiting_.push_back(std::move(request)); }
+void Engine::submit(protocol::Generate request) {
+  waiting_.push_back(std::move(request));
+}
 
 void Engine::cancel(uint64_t id) {
   const auto gone = [&](uint64_t other) {

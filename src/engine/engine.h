@@ -19,8 +19,8 @@
 
 namespace cria::engine {
 
-// Makes the text of the prompt from a request; `fits` tells whether a candidate is short enough when
-// messages may be dropped.
+// Makes the text of the prompt from a request; `fits` tells whether a candidate is short enough
+// when messages may be dropped.
 struct RenderedPrompt {
   std::string text;
   int64_t truncated_messages = 0;

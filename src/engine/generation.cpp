@@ -79,7 +79,8 @@ Json Generation::score(std::span<const float> logits, TokenId token) const {
 void Generation::send(std::string text, bool last) {
   protocol::Text event{.id = id_, .content = std::move(text)};
   sent_ += std::ssize(event.content);
-  // A token goes with the event that holds its first byte. What lies behind a stop string is dropped.
+  // A token goes with the event that holds its first byte. What lies behind a stop string is
+  // dropped.
   while (!scores_.empty()) {
     const Scored& next = scores_.front();
     if (next.begin >= sent_ && !(last && !stops_.stopped()) && next.end > sent_) break;
@@ -102,8 +103,7 @@ void Generation::take(std::span<float> logits) {
   sampler_.accept(token);
   sequence_.append(token);
   const std::string piece = shared_.tokenizer.piece(token);
-  if (wants_scores_)
-    scores_.push_back({spelled_, spelled_ + std::ssize(piece), score(raw, token)});
+  if (wants_scores_) scores_.push_back({spelled_, spelled_ + std::ssize(piece), score(raw, token)});
   spelled_ += std::ssize(piece);
   std::string text = stops_.push(decoder_.push(piece));
   if (wants_context_) history_.push_back(token);
@@ -133,10 +133,11 @@ void Generation::finish(const char* reason) {
   if (wants_context_) done.context = std::move(history_);
   const double prompt_seconds = static_cast<double>(done.prompt_ns) * 1e-9;
   const double seconds = static_cast<double>(done.generate_ns) * 1e-9;
-  log::debug("request {}: {} after {} tokens; prompt {:.1f} tokens/s, output {:.1f} tokens/s", id_,
-             reason, generated_,
-             static_cast<double>(prompt_tokens_ - sequence_.reused()) / std::max(prompt_seconds, 1e-9),
-             static_cast<double>(std::max<int64_t>(generated_ - 1, 0)) / std::max(seconds, 1e-9));
+  log::debug(
+      "request {}: {} after {} tokens; prompt {:.1f} tokens/s, output {:.1f} tokens/s", id_, reason,
+      generated_,
+      static_cast<double>(prompt_tokens_ - sequence_.reused()) / std::max(prompt_seconds, 1e-9),
+      static_cast<double>(std::max<int64_t>(generated_ - 1, 0)) / std::max(seconds, 1e-9));
   shared_.emit(done);
 }
 

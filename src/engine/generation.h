@@ -67,7 +67,7 @@ class Generation {
   Sampler sampler_;
   text::StreamDecoder decoder_;
   StopFilter stops_;
-  std::deque<Scored> scores_;  // of tokens whose text is not sent yet
+  std::deque<Scored> scores_;       // of tokens whose text is not sent yet
   int64_t spelled_ = 0, sent_ = 0;  // bytes of output: of all tokens, and sent
   int64_t generated_ = 0;
   bool finished_ = false;

@@ -53,7 +53,8 @@ void check_memory(const models::LoadedModel& model, int64_t tokens, const LoadSe
   if (__builtin_add_overflow(needed, cache, &needed)) needed = std::numeric_limits<int64_t>::max();
   if (needed <= settings.available_memory) return;
   fail(ErrorKind::kOutOfMemory,
-       "model requires more system memory ({}) than is available ({}): {} of weights, and a KV cache "
+       "model requires more system memory ({}) than is available ({}): {} of weights, and a KV "
+       "cache "
        "of {} for {} tokens; try a smaller num_ctx or a smaller model",
        human_bytes(needed), human_bytes(settings.available_memory), human_bytes(weights),
        human_bytes(cache), tokens);
@@ -79,7 +80,8 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 
 }  // namespace
 
-LoadedEngine load_engine(std::shared_ptr<const formats::ModelFile> file, const LoadSettings& settings) {
+LoadedEngine load_engine(std::shared_ptr<const formats::ModelFile> file,
+                         const LoadSettings& settings) {
   const auto start = std::chrono::steady_clock::now();
   LoadedEngine out;
   out.parallel = std::clamp<int64_t>(settings.parallel, 1, 256);
@@ -101,11 +103,12 @@ LoadedEngine load_engine(std::shared_ptr<const formats::ModelFile> file, const L
   out.plan = out.backend->compile(*out.model.graph,
                                   {.threads = out.threads, .progress = settings.progress});
   out.memory = std::make_unique<KvMemory>(out.backend->allocate_kv(out.model.kv, pages));
-  log::debug("loaded {} ({} layers, vocabulary {}) in {:.2f} s, {:.2f} s of it before the weights: {} "
-             "of weights, {} of scratch, KV cache {} in {} pages for {} x {} tokens, {} threads",
-             out.model.architecture, out.model.layers, out.model.vocabulary, seconds_since(start),
-             parsed, human_bytes(out.plan->weight_bytes()), human_bytes(out.plan->scratch_bytes()),
-             human_bytes(out.memory->store().bytes()), pages, out.parallel, out.context, out.threads);
+  log::debug(
+      "loaded {} ({} layers, vocabulary {}) in {:.2f} s, {:.2f} s of it before the weights: {} "
+      "of weights, {} of scratch, KV cache {} in {} pages for {} x {} tokens, {} threads",
+      out.model.architecture, out.model.layers, out.model.vocabulary, seconds_since(start), parsed,
+      human_bytes(out.plan->weight_bytes()), human_bytes(out.plan->scratch_bytes()),
+      human_bytes(out.memory->store().bytes()), pages, out.parallel, out.context, out.threads);
   return out;
 }
 

@@ -13,7 +13,7 @@
 namespace cria::engine {
 
 struct LoadSettings {
-  int64_t num_ctx = 0;      // per sequence; 0: kDefaultContext. At most what the model was trained on.
+  int64_t num_ctx = 0;  // per sequence; 0: kDefaultContext. At most what the model was trained on.
   int64_t num_batch = 512;  // most rows of a step
   int64_t parallel = 1;     // sequences at a time
   int threads = 1;
@@ -38,6 +38,7 @@ struct LoadedEngine {
 
 // Checks that weights and KV cache fit in available_memory before it allocates either. Throws
 // Error{kOutOfMemory} with both numbers, and what the file's readers throw.
-LoadedEngine load_engine(std::shared_ptr<const formats::ModelFile> file, const LoadSettings& settings);
+LoadedEngine load_engine(std::shared_ptr<const formats::ModelFile> file,
+                         const LoadSettings& settings);
 
 }  // namespace cria::engine

@@ -14,13 +14,14 @@ namespace {
 
 // Decided when the model is loaded; the server takes care of them.
 constexpr std::array<std::string_view, 8> kLoadTime = {
-    "num_ctx", "num_batch", "num_gpu", "main_gpu", "use_mmap", "num_thread", "draft_num_predict",
-    "num_parallel"};
+    "num_ctx",  "num_batch",  "num_gpu",           "main_gpu",
+    "use_mmap", "num_thread", "draft_num_predict", "num_parallel"};
 constexpr size_t kMaxStops = 1024, kMaxStopBytes = 64 << 10;
 constexpr double kHuge = 1e6;  // no option means anything beyond it
 
 double number_of(std::string_view name, const Json& value, const char* type) {
-  if (!value.is_number()) fail(ErrorKind::kInvalidInput, "option \"{}\" must be of type {}", name, type);
+  if (!value.is_number())
+    fail(ErrorKind::kInvalidInput, "option \"{}\" must be of type {}", name, type);
   const double number = value.get<double>();
   if (!std::isfinite(number)) fail(ErrorKind::kInvalidInput, "option \"{}\" must be finite", name);
   return number;
@@ -70,8 +71,9 @@ void read_stop(const Json& value, std::vector<std::string>& out) {
       fail(ErrorKind::kInvalidInput, "option \"stop\" must be of type an array of strings");
     const auto& text = item.get_ref<const std::string&>();
     if (text.size() > kMaxStopBytes)
-      fail(ErrorKind::kInvalidInput, "option \"stop\" holds a string of {} bytes, at most {} are allowed",
-           text.size(), kMaxStopBytes);
+      fail(ErrorKind::kInvalidInput,
+           "option \"stop\" holds a string of {} bytes, at most {} are allowed", text.size(),
+           kMaxStopBytes);
     if (!text.empty()) out.push_back(text);
   }
 }
@@ -80,20 +82,34 @@ void read_stop(const Json& value, std::vector<std::string>& out) {
 bool read_option(std::string_view name, const Json& value, GenerationOptions& out) {
   constexpr double kMaxCount = std::numeric_limits<int32_t>::max();
   SamplingOptions& s = out.sampling;
-  if (name == "seed") read_seed(value, s.seed);
-  else if (name == "temperature") read(name, value, s.temperature, {-kHuge, kHuge});
-  else if (name == "top_k") read(name, value, s.top_k, {-1, kMaxCount});
-  else if (name == "top_p") read(name, value, s.top_p, {0, kHuge});
-  else if (name == "min_p") read(name, value, s.min_p, {0, 1});
-  else if (name == "typical_p") read(name, value, s.typical_p, {0, kHuge});
-  else if (name == "repeat_last_n") read(name, value, s.repeat_last_n, {-1, kMaxCount});
-  else if (name == "repeat_penalty") read(name, value, s.repeat_penalty, {0, kHuge, true});
-  else if (name == "presence_penalty") read(name, value, s.presence_penalty, {-kHuge, kHuge});
-  else if (name == "frequency_penalty") read(name, value, s.frequency_penalty, {-kHuge, kHuge});
-  else if (name == "num_predict") read(name, value, out.num_predict, {-2, kMaxCount});
-  else if (name == "num_keep") read(name, value, out.num_keep, {-1, kMaxCount});
-  else if (name == "stop") read_stop(value, out.stop);
-  else return std::ranges::find(kLoadTime, name) != kLoadTime.end();
+  if (name == "seed")
+    read_seed(value, s.seed);
+  else if (name == "temperature")
+    read(name, value, s.temperature, {-kHuge, kHuge});
+  else if (name == "top_k")
+    read(name, value, s.top_k, {-1, kMaxCount});
+  else if (name == "top_p")
+    read(name, value, s.top_p, {0, kHuge});
+  else if (name == "min_p")
+    read(name, value, s.min_p, {0, 1});
+  else if (name == "typical_p")
+    read(name, value, s.typical_p, {0, kHuge});
+  else if (name == "repeat_last_n")
+    read(name, value, s.repeat_last_n, {-1, kMaxCount});
+  else if (name == "repeat_penalty")
+    read(name, value, s.repeat_penalty, {0, kHuge, true});
+  else if (name == "presence_penalty")
+    read(name, value, s.presence_penalty, {-kHuge, kHuge});
+  else if (name == "frequency_penalty")
+    read(name, value, s.frequency_penalty, {-kHuge, kHuge});
+  else if (name == "num_predict")
+    read(name, value, out.num_predict, {-2, kMaxCount});
+  else if (name == "num_keep")
+    read(name, value, out.num_keep, {-1, kMaxCount});
+  else if (name == "stop")
+    read_stop(value, out.stop);
+  else
+    return std::ranges::find(kLoadTime, name) != kLoadTime.end();
   return true;
 }
 

@@ -10,7 +10,7 @@
 namespace cria::engine {
 
 struct SamplingOptions {
-  int64_t seed = -1;  // -1: random
+  int64_t seed = -1;         // -1: random
   float temperature = 0.8f;  // <= 0: always the most likely token
   int64_t top_k = 40;        // <= 0: off
   float top_p = 0.9f, min_p = 0.0f, typical_p = 1.0f;

@@ -114,14 +114,17 @@ void PrefixCache::insert(std::span<const TokenId> tokens, std::span<int32_t> pag
       continue;
     }
     // A part-full page that something longer contains adds nothing.
-    if (place != node->children.end() && common_prefix(key, place->first) == std::ssize(key)) return;
+    if (place != node->children.end() && common_prefix(key, place->first) == std::ssize(key))
+      return;
     if (place != node->children.begin()) {
       Node& shorter = *std::prev(place)->second;
       const auto& spelled = std::prev(place)->first;
-      if (spelled.size() < kPage && common_prefix(spelled, key) == std::ssize(spelled)) remove(shorter);
+      if (spelled.size() < kPage && common_prefix(spelled, key) == std::ssize(spelled))
+        remove(shorter);
     }
     // Partial sequences of one page cannot stand in the tree twice.
-    if (const auto held = by_page_.find(pages[index]); held != by_page_.end()) remove(*held->second);
+    if (const auto held = by_page_.find(pages[index]); held != by_page_.end())
+      remove(*held->second);
     node = &add(*node, std::move(key), pages[index]);
   }
 }

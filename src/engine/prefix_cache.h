@@ -1,11 +1,11 @@
 // prefix_cache.h - pages of finished and running sequences, found again by their tokens.
 //
 // A radix tree whose edges are the tokens of one page: a path from the root spells a prefix. Full
-// pages are shared as they are. The last page of a sequence may be part full; such a page is a leaf,
-// and whoever matches a part of any page copies it before writing on.
+// pages are shared as they are. The last page of a sequence may be part full; such a page is a
+// leaf, and whoever matches a part of any page copies it before writing on.
 //
-// Invariant: a sequence that holds the page of a node holds the pages of all nodes above it. So when
-// no page is free, some leaf is held by the tree alone, or the sequences hold everything.
+// Invariant: a sequence that holds the page of a node holds the pages of all nodes above it. So
+// when no page is free, some leaf is held by the tree alone, or the sequences hold everything.
 #pragma once
 
 #include "engine/pages.h"
@@ -24,7 +24,7 @@ namespace cria::engine {
 using text::TokenId;
 
 struct PrefixMatch {
-  std::vector<int32_t> pages;     // whole pages, held once more for the caller
+  std::vector<int32_t> pages;      // whole pages, held once more for the caller
   std::optional<int32_t> partial;  // a page whose first `partial_tokens` fit too, likewise held
   int64_t partial_tokens = 0;
 };
@@ -37,8 +37,8 @@ class PrefixCache {
   PrefixCache& operator=(const PrefixCache&) = delete;
 
   PrefixMatch match(std::span<const TokenId> tokens);
-  // Makes the pages of `tokens` findable; a part-full last page too. Where the tree has a page of the
-  // same tokens already, the sequence's own is given back and replaced by it in `pages`.
+  // Makes the pages of `tokens` findable; a part-full last page too. Where the tree has a page of
+  // the same tokens already, the sequence's own is given back and replaced by it in `pages`.
   void insert(std::span<const TokenId> tokens, std::span<int32_t> pages);
   // Drops the least recently used page that no sequence holds; false when there is none.
   bool evict();

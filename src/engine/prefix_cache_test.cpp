@@ -21,7 +21,8 @@ class FakeStore final : public ml::KvStore {
   int64_t pages() const override { return std::ssize(slots_) / kPageTokens; }
   int64_t bytes() const override { return std::ssize(slots_); }
   void copy_page(int32_t from, int32_t to) override {
-    std::copy_n(slots_.begin() + from * kPageTokens, kPageTokens, slots_.begin() + to * kPageTokens);
+    std::copy_n(slots_.begin() + from * kPageTokens, kPageTokens,
+                slots_.begin() + to * kPageTokens);
   }
   void shift(std::span<const int32_t> pages, int64_t from, int64_t to, int64_t count) override {
     for (int64_t i = 0; i < count; ++i) at(pages, to + i) = at(pages, from + i);

@@ -8,7 +8,8 @@
 
 namespace cria::engine {
 
-int64_t kept_tokens(const GenerationOptions& options, bool has_bos, int64_t prompt, int64_t context) {
+int64_t kept_tokens(const GenerationOptions& options, bool has_bos, int64_t prompt,
+                    int64_t context) {
   const int64_t asked = options.num_keep < 0 ? prompt : options.num_keep + (has_bos ? 1 : 0);
   return std::min({asked, prompt, context - 1});
 }
@@ -20,8 +21,8 @@ Prompt tokenize_prompt(const protocol::Generate& request, std::string text,
   std::vector<TokenId> ids = tokenizer.encode(text, {.add_special = request.context.empty()});
   for (const TokenId id : request.context)
     if (id < 0 || id >= limits.vocabulary)
-      fail(ErrorKind::kInvalidInput, "context holds token {}, but this model has tokens 0 to {}", id,
-           limits.vocabulary - 1);
+      fail(ErrorKind::kInvalidInput, "context holds token {}, but this model has tokens 0 to {}",
+           id, limits.vocabulary - 1);
   if (request.context.empty()) {
     out.ids = std::move(ids);
   } else {
@@ -31,11 +32,11 @@ Prompt tokenize_prompt(const protocol::Generate& request, std::string text,
     out.ids.insert(out.ids.end(), ids.begin(), ids.end());
   }
   out.has_bos = adds_bos && !out.ids.empty() && out.ids.front() == tokenizer.bos();
-  const auto strange = std::ranges::find_if(
-      out.ids, [&](TokenId id) { return id < 0 || id >= limits.vocabulary; });
+  const auto strange =
+      std::ranges::find_if(out.ids, [&](TokenId id) { return id < 0 || id >= limits.vocabulary; });
   if (strange != out.ids.end())
-    fail(ErrorKind::kInvalidInput, "the tokenizer gives token {}, but the model has only {}", *strange,
-         limits.vocabulary);
+    fail(ErrorKind::kInvalidInput, "the tokenizer gives token {}, but the model has only {}",
+         *strange, limits.vocabulary);
   out.rendered = std::move(text);
   return out;
 }
@@ -46,15 +47,17 @@ void fit_prompt(Prompt& prompt, const protocol::Generate& request, const Generat
   if (!request.truncate) {
     if (length <= context) return;
     fail(ErrorKind::kInvalidInput,
-         "the input length exceeds the context length: {} tokens, but num_ctx is {}", length, context);
+         "the input length exceeds the context length: {} tokens, but num_ctx is {}", length,
+         context);
   }
   if (length <= context - 1) return;
   if (!request.shift)
-    fail(ErrorKind::kInvalidInput,
-         "the prompt is longer than the context length currently available to the model ({} tokens, "
-         "num_ctx is {}); shorten the prompt, adjust the context length in settings, or use a model "
-         "with a longer context length",
-         length, context);
+    fail(
+        ErrorKind::kInvalidInput,
+        "the prompt is longer than the context length currently available to the model ({} tokens, "
+        "num_ctx is {}); shorten the prompt, adjust the context length in settings, or use a model "
+        "with a longer context length",
+        length, context);
   const int64_t keep = kept_tokens(options, prompt.has_bos, length, context);
   const int64_t kept = context - std::max<int64_t>((context - keep) / 2, 1);
   log::warn("prompt of {} tokens is cut to {}: the first {} and the last {}", length, kept, keep,

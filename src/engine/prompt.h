@@ -28,15 +28,16 @@ struct PromptLimits {
 
 // How many tokens at the beginning stay when the middle of the text gives way: num_keep and the
 // begin-of-text token, less than the context.
-int64_t kept_tokens(const GenerationOptions& options, bool has_bos, int64_t prompt, int64_t context);
+int64_t kept_tokens(const GenerationOptions& options, bool has_bos, int64_t prompt,
+                    int64_t context);
 
 // Text of a prompt that is complete, with the ids of an earlier conversation before it. Throws
 // Error{kInvalidInput} for ids that the model does not have.
 Prompt tokenize_prompt(const protocol::Generate& request, std::string text,
                        const text::Tokenizer& tokenizer, const PromptLimits& limits);
 
-// Cuts the middle out of a prompt that is too long, or throws Error{kInvalidInput} with both lengths
-// when the request does not allow it.
+// Cuts the middle out of a prompt that is too long, or throws Error{kInvalidInput} with both
+// lengths when the request does not allow it.
 void fit_prompt(Prompt& prompt, const protocol::Generate& request, const GenerationOptions& options,
                 const PromptLimits& limits);
 

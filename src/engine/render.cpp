@@ -25,7 +25,9 @@ std::vector<ChatTurn> turns_from(const Json& messages) {
   return out;
 }
 
-bool is_system(const ChatTurn& turn) { return turn.role == "system"; }
+bool is_system(const ChatTurn& turn) {
+  return turn.role == "system";
+}
 
 // "{{ .Prompt }}" and nothing else: the text goes to the model as it is.
 bool passes_through(std::string_view text) {
@@ -47,7 +49,8 @@ std::string render(std::string_view template_text, std::span<const ChatTurn> tur
   const ChatFormat* format = find_chat_format(template_text);
   if (format == nullptr)
     fail(ErrorKind::kUnsupported,
-         "the model's prompt template is none of the formats that this build knows ({}); use raw mode",
+         "the model's prompt template is none of the formats that this build knows ({}); use raw "
+         "mode",
          known_chat_formats());
   return render_chat(*format, turns);
 }
@@ -80,7 +83,8 @@ std::vector<ChatTurn> Renderer::turns_of(const protocol::Generate& request) cons
 RenderedPrompt Renderer::operator()(const protocol::Generate& request, const Fits& fits) const {
   if (request.raw) return {.text = request.prompt, .truncated_messages = 0};
   if (!request.suffix.empty())
-    fail(ErrorKind::kUnsupported, "filling in between prompt and suffix is not supported in this build");
+    fail(ErrorKind::kUnsupported,
+         "filling in between prompt and suffix is not supported in this build");
   if (!request.tools.empty())
     fail(ErrorKind::kUnsupported, "tools are not supported in this build");
   const std::string& text = request.has_template ? request.template_text : template_;

@@ -105,8 +105,8 @@ int allowed_cores() {
     std::set<std::string> cores;  // the threads of one core name the same siblings
     for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
       if (!CPU_ISSET(cpu, &set)) continue;
-      const std::string siblings = line_of(fmt::format(
-          "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list", cpu));
+      const std::string siblings =
+          line_of(fmt::format("/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list", cpu));
       cores.insert(siblings.empty() ? fmt::format("alone {}", cpu) : siblings);
     }
     if (!cores.empty()) return static_cast<int>(cores.size());

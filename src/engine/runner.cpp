@@ -130,7 +130,10 @@ void run(Channel& channel) {
   const auto emit = [&](const protocol::Event& event) { channel.send(protocol::to_json(event)); };
   Renderer renderer(request, loaded.chat_template);
   Engine engine(
-      loaded, [&](const protocol::Generate& generate, const Fits& fits) { return renderer(generate, fits); },
+      loaded,
+      [&](const protocol::Generate& generate, const Fits& fits) {
+        return renderer(generate, fits);
+      },
       emit);
   emit(protocol::Loaded{.context_length = loaded.context,
                         .weight_bytes = loaded.plan->weight_bytes(),

@@ -3,8 +3,8 @@
 
 namespace cria::engine {
 
-// Speaks protocol.h over the connected socket `fd`: receives Load, answers Progress and Loaded, then
-// serves Generate and Cancel until the server closes. Returns the exit code.
+// Speaks protocol.h over the connected socket `fd`: receives Load, answers Progress and Loaded,
+// then serves Generate and Cancel until the server closes. Returns the exit code.
 int run_runner(int fd);
 
 }  // namespace cria::engine

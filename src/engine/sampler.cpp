@@ -63,10 +63,12 @@ void keep_typical(std::vector<Candidate>& candidates, float p) {
   std::vector<Ranked> ranked;
   ranked.reserve(candidates.size());
   for (size_t i = 0; i < candidates.size(); ++i)
-    ranked.push_back({std::abs(-std::log(probability[i]) - entropy), probability[i], candidates[i]});
+    ranked.push_back(
+        {std::abs(-std::log(probability[i]) - entropy), probability[i], candidates[i]});
   // A heap gives up its best one by one: only what is kept is ever ordered.
   const auto later = [](const Ranked& a, const Ranked& b) {
-    return a.distance > b.distance || (a.distance == b.distance && better(b.candidate, a.candidate));
+    return a.distance > b.distance ||
+           (a.distance == b.distance && better(b.candidate, a.candidate));
   };
   std::ranges::make_heap(ranked, later);
   candidates.clear();
@@ -187,8 +189,7 @@ TokenId Sampler::draw(std::span<const Candidate> candidates) {
   const auto low = static_cast<double>(random_()), high = static_cast<double>(random_());
   const double point = (low + high * 4294967296.0) / 18446744073709551616.0 * total;
   const auto chosen = std::ranges::upper_bound(sums, point);
-  return candidates[static_cast<size_t>(
-                        std::min(chosen, sums.end() - 1) - sums.begin())].id;
+  return candidates[static_cast<size_t>(std::min(chosen, sums.end() - 1) - sums.begin())].id;
 }
 
 TokenId Sampler::sample(std::span<float> logits) {

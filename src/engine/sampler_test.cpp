@@ -90,7 +90,8 @@ TEST_CASE("equal seeds draw equal tokens, other seeds others") {
 TEST_CASE("top_p keeps the smallest set that reaches p") {
   const std::vector<float> logits = logs({0.1, 0.4, 0.2, 0.3});
   CHECK(reachable({.temperature = 1, .top_k = 0, .top_p = 0.35f}, logits) == std::set<TokenId>{1});
-  CHECK(reachable({.temperature = 1, .top_k = 0, .top_p = 0.65f}, logits) == std::set<TokenId>{1, 3});
+  CHECK(reachable({.temperature = 1, .top_k = 0, .top_p = 0.65f}, logits) ==
+        std::set<TokenId>{1, 3});
   CHECK(reachable({.temperature = 1, .top_k = 0, .top_p = 0.85f}, logits) ==
         std::set<TokenId>{1, 2, 3});
   CHECK(reachable({.temperature = 1, .top_k = 0, .top_p = 0.0f}, logits) == std::set<TokenId>{1});
@@ -127,8 +128,12 @@ TEST_CASE("top_k applies before temperature and leaves k tokens") {
 }
 
 TEST_CASE("penalties act on the window alone: divide or multiply, then subtract") {
-  Sampler sampler({.temperature = 0, .repeat_last_n = 3, .repeat_penalty = 2,
-                   .presence_penalty = 0.5f, .frequency_penalty = 0.25f}, 10);
+  Sampler sampler({.temperature = 0,
+                   .repeat_last_n = 3,
+                   .repeat_penalty = 2,
+                   .presence_penalty = 0.5f,
+                   .frequency_penalty = 0.25f},
+                  10);
   for (const TokenId t : {3, 0, 0, 1}) sampler.accept(t);  // 3 has left the window
   std::vector<float> logits = {4, -1, 1.1f, 1.2f};
   CHECK(sampler.sample(logits) == 3);

@@ -20,8 +20,7 @@ std::optional<int32_t> KvMemory::try_take() {
 
 int32_t KvMemory::take() {
   const std::optional<int32_t> page = try_take();
-  if (!page)
-    fail(ErrorKind::kOutOfMemory, "all {} pages of the KV cache are in use", pool_.size());
+  if (!page) fail(ErrorKind::kOutOfMemory, "all {} pages of the KV cache are in use", pool_.size());
   return *page;
 }
 
@@ -87,7 +86,8 @@ void Sequence::publish(bool finished) {
   int64_t count = std::min(stored_, pure_);
   if (!finished || pure_ != INT64_MAX) count -= count % kPageTokens;
   const auto pages = static_cast<size_t>((count + kPageTokens - 1) / kPageTokens);
-  memory_.cache().insert(tokens().first(static_cast<size_t>(count)), std::span(pages_).first(pages));
+  memory_.cache().insert(tokens().first(static_cast<size_t>(count)),
+                         std::span(pages_).first(pages));
 }
 
 }  // namespace cria::engine

@@ -33,8 +33,8 @@ class KvMemory {
 // Tokens [0, stored) have keys and values in the pages; the rest waits for a step.
 class Sequence {
  public:
-  // Begins with what the prefix cache knows of `prompt`, but leaves its last token to compute: somebody
-  // wants logits. `memory` outlives the sequence.
+  // Begins with what the prefix cache knows of `prompt`, but leaves its last token to compute:
+  // somebody wants logits. `memory` outlives the sequence.
   Sequence(KvMemory& memory, std::vector<TokenId> prompt);
   ~Sequence();  // gives the pages back
   Sequence(const Sequence&) = delete;
@@ -52,11 +52,11 @@ class Sequence {
   void reserve(int64_t rows);
   // A step has written `rows` more positions.
   void advance(int64_t rows);
-  // Drops the tokens [keep, keep + discard) and moves those behind them down. All but the last token
-  // must be stored.
+  // Drops the tokens [keep, keep + discard) and moves those behind them down. All but the last
+  // token must be stored.
   void shift(int64_t keep, int64_t discard);
-  // Lets others find what is stored: whole pages, and the part-full last one when `finished`. After a
-  // shift only the untouched beginning still is what its tokens say.
+  // Lets others find what is stored: whole pages, and the part-full last one when `finished`. After
+  // a shift only the untouched beginning still is what its tokens say.
   void publish(bool finished);
 
  private:

@@ -47,6 +47,8 @@ std::string StopFilter::push(std::string_view text) {
   return out;
 }
 
-std::string StopFilter::flush() { return std::exchange(held_, {}); }
+std::string StopFilter::flush() {
+  return std::exchange(held_, {});
+}
 
 }  // namespace cria::engine

@@ -53,7 +53,8 @@ class Reader {
       for (const auto number : numbers) out.push_back(static_cast<float>(number));
       return out;
     };
-    if (const auto* doubles = std::get_if<std::vector<double>>(&value->data)) return convert(*doubles);
+    if (const auto* doubles = std::get_if<std::vector<double>>(&value->data))
+      return convert(*doubles);
     if (const auto* whole = std::get_if<std::vector<int64_t>>(&value->data)) return convert(*whole);
     wrong_type(full(key), "an array of numbers");
   }
@@ -88,8 +89,10 @@ class Reader {
   static std::string full(std::string_view key) { return "tokenizer.ggml." + std::string(key); }
   const Value* find(std::string_view key) const { return file_.find(full(key)); }
   static int32_t narrow(std::string_view key, int64_t number) {
-    if (number < std::numeric_limits<int32_t>::min() || number > std::numeric_limits<int32_t>::max())
-      fail(ErrorKind::kInvalidInput, "metadata {} holds {}, which is no 32-bit number", full(key), number);
+    if (number < std::numeric_limits<int32_t>::min() ||
+        number > std::numeric_limits<int32_t>::max())
+      fail(ErrorKind::kInvalidInput, "metadata {} holds {}, which is no 32-bit number", full(key),
+           number);
     return static_cast<int32_t>(number);
   }
 
@@ -112,14 +115,14 @@ text::VocabularySpec vocabulary_of(const formats::ModelFile& file) {
   spec.more_eos = in.integers("eos_token_ids");
   spec.precompiled_charsmap = in.bytes("precompiled_charsmap");
   const std::array<std::pair<int32_t*, const char*>, 9> ids = {{{&spec.bos, "bos_token_id"},
-                                                               {&spec.eos, "eos_token_id"},
-                                                               {&spec.eot, "eot_token_id"},
-                                                               {&spec.eom, "eom_token_id"},
-                                                               {&spec.unk, "unknown_token_id"},
-                                                               {&spec.sep, "seperator_token_id"},
-                                                               {&spec.pad, "padding_token_id"},
-                                                               {&spec.cls, "cls_token_id"},
-                                                               {&spec.mask, "mask_token_id"}}};
+                                                                {&spec.eos, "eos_token_id"},
+                                                                {&spec.eot, "eot_token_id"},
+                                                                {&spec.eom, "eom_token_id"},
+                                                                {&spec.unk, "unknown_token_id"},
+                                                                {&spec.sep, "seperator_token_id"},
+                                                                {&spec.pad, "padding_token_id"},
+                                                                {&spec.cls, "cls_token_id"},
+                                                                {&spec.mask, "mask_token_id"}}};
   for (const auto& [field, key] : ids) *field = in.id(key);
   const std::array<std::pair<int*, const char*>, 7> flags = {
       {{&spec.add_bos, "add_bos_token"},

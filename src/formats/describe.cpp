@@ -54,7 +54,11 @@ std::string render(const Value& value, const DescribeOptions& options);
 std::string render_one(bool value, const DescribeOptions&) {
   return value ? "true" : "false";
 }
+// As few digits as tell a 32-bit float from its neighbours, where it is one: 1e-05,
+// not 9.9999997e-06.
 std::string render_one(double value, const DescribeOptions&) {
+  const auto narrow = static_cast<float>(std::clamp(value, -3e38, 3e38));
+  if (static_cast<double>(narrow) == value) return fmt::format("{}", narrow);
   return fmt::format("{}", value);
 }
 std::string render_one(std::integral auto value, const DescribeOptions&) {

@@ -1,7 +1,8 @@
-// safetensors.cpp - Hugging Face's tensor files: a little-endian header length, a JSON header, the data.
+// safetensors.cpp - Hugging Face's tensor files: a little-endian header length, a JSON header, the
+// data.
 //
-// {"name": {"dtype": "BF16", "shape": [out, in], "data_offsets": [begin, end]}, "__metadata__": {...}}
-// Shapes are {slowest, ..., fastest}; offsets count from the end of the header.
+// {"name": {"dtype": "BF16", "shape": [out, in], "data_offsets": [begin, end]}, "__metadata__":
+// {...}} Shapes are {slowest, ..., fastest}; offsets count from the end of the header.
 
 #include "base/error.h"
 #include "base/json.h"
@@ -9,6 +10,7 @@
 
 #include <algorithm>
 #include <set>
+#include <unordered_set>
 
 namespace cria::formats {
 namespace {
@@ -35,8 +37,8 @@ quant::DType dtype_of(const Json& entry) {
 }
 
 int64_t integer_at(const Json& list, size_t i) {
-  if (!list[i].is_number_integer() || (list[i].is_number_unsigned() &&
-                                       list[i].get<uint64_t>() > uint64_t{INT64_MAX}))
+  if (!list[i].is_number_integer() ||
+      (list[i].is_number_unsigned() && list[i].get<uint64_t>() > uint64_t{INT64_MAX}))
     fail(ErrorKind::kInvalidInput, "{} is not a size", dump_json(list[i]));
   const auto value = list[i].get<int64_t>();
   if (value < 0) fail(ErrorKind::kInvalidInput, "{} is negative", value);
@@ -58,7 +60,8 @@ int64_t read_shape(const Json& shape, TensorInfo& tensor) {
   for (size_t i = 0; i < shape.size(); ++i) {
     const int64_t dim = integer_at(shape, shape.size() - 1 - i);
     int64_t& merged = tensor.shape[std::min<size_t>(3, i)];
-    if (__builtin_mul_overflow(elements, dim, &elements) || __builtin_mul_overflow(merged, dim, &merged))
+    if (__builtin_mul_overflow(elements, dim, &elements) ||
+        __builtin_mul_overflow(merged, dim, &merged))
       fail(ErrorKind::kInvalidInput, "shape {} is too large", dump_json(shape));
   }
   return elements;
@@ -84,7 +87,7 @@ TensorInfo read_tensor(const std::string& name, const Json& entry,
   return tensor;
 }
 
-void read_shard(const fs::path& path, ModelFile& model) {
+void read_shard(const fs::path& path, ModelFile& model, std::unordered_set<std::string>& seen) {
   in_context(path.string(), [&] {
     const auto file = File::open(path);
     std::array<std::byte, 8> length{};
@@ -101,7 +104,7 @@ void read_shard(const fs::path& path, ModelFile& model) {
     if (!json.is_object()) fail(ErrorKind::kInvalidInput, "the header is not an object");
     for (const auto& [name, entry] : json.items()) {
       if (name == "__metadata__") continue;
-      if (model.find_tensor(name) != nullptr)
+      if (!seen.insert(name).second)
         fail(ErrorKind::kInvalidInput, "the tensor \"{}\" occurs twice", name);
       in_context(name, [&] {
         model.tensors.push_back(
@@ -142,7 +145,8 @@ std::shared_ptr<const ModelFile> open_safetensors(const fs::path& file_or_folder
       fs::is_directory(file_or_folder) ? shards_of(file_or_folder) : std::set{file_or_folder};
   if (shards.empty())
     fail(ErrorKind::kNotFound, "{} holds no *.safetensors file", file_or_folder.string());
-  for (const fs::path& shard : shards) read_shard(shard, *model);
+  std::unordered_set<std::string> seen;
+  for (const fs::path& shard : shards) read_shard(shard, *model, seen);
   return model;
 }
 

@@ -54,6 +54,16 @@ void dequantize_mxfp4(const std::byte* in, float* out, int64_t count) noexcept {
   });
 }
 
+void dequantize_mxfp4_early(const std::byte* in, float* out, int64_t count) noexcept {
+  for_blocks<32, 17>(in, out, count, [](const std::byte* p, float* y) {
+    const float scale = half_power(byte_at(p, 0));
+    for (int64_t j = 0; j < 16; ++j) {
+      y[2 * j] = scale * kDoubled[byte_at(p, 1 + j) & 15];
+      y[2 * j + 1] = scale * kDoubled[byte_at(p, 1 + j) >> 4];
+    }
+  });
+}
+
 void quantize_mxfp4(const float* in, std::byte* out, int64_t count) noexcept {
   quantize_blocks<32, 17>(in, out, count, [](const float* x, std::byte* p) {
     float largest = 0;

@@ -169,6 +169,21 @@ TEST_CASE("every quantiser survives zeros, infinities, NaN and tiny numbers") {
   }
 }
 
+TEST_CASE("formats without reference data decode as their definitions say") {
+  std::byte block[18] = {std::byte{0x00}, std::byte{0x38}, std::byte{0x05}, std::byte{0xe4}};
+  float out[128];  // d is the half 0.5
+  info(DType::kQ1_0).dequantize(block, out, 128);
+  CHECK(std::vector<float>(out, out + 4) == std::vector<float>{0.5f, -0.5f, 0.5f, -0.5f});
+  CHECK(out[127] == -0.5f);
+  info(DType::kQ2_0).dequantize(block, out, 64);
+  CHECK(std::vector<float>(out + 4, out + 8) == std::vector<float>{-0.5f, 0.0f, 0.5f, 1.0f});
+  std::byte early[17] = {std::byte{128}, std::byte{0xf1}};  // scale 1 for doubled values
+  info(DType::kMXFP4Early).dequantize(early, out, 32);
+  CHECK(out[0] == 1.0f);
+  CHECK(out[1] == -12.0f);
+  CHECK(out[2] == 0.0f);
+}
+
 TEST_CASE("activation blocks decode as scale times code") {
   std::vector<std::byte> block(292);
   const float d = 0.5f;

@@ -90,4 +90,19 @@ void quantize_tq2_0(const float* in, std::byte* out, int64_t count) noexcept {
   });
 }
 
+void dequantize_q1_0(const std::byte* in, float* out, int64_t count) noexcept {
+  for_blocks<128, 18>(in, out, count, [](const std::byte* p, float* y) {
+    const float d = read_half(p);
+    for (int64_t i = 0; i < 128; ++i) y[i] = (byte_at(p, 2 + i / 8) >> (i % 8) & 1) != 0 ? d : -d;
+  });
+}
+
+void dequantize_q2_0(const std::byte* in, float* out, int64_t count) noexcept {
+  for_blocks<64, 18>(in, out, count, [](const std::byte* p, float* y) {
+    const float d = read_half(p);
+    for (int64_t i = 0; i < 64; ++i)
+      y[i] = static_cast<float>((byte_at(p, 2 + i / 4) >> (2 * (i % 4)) & 3) - 1) * d;
+  });
+}
+
 }  // namespace cria::quant

@@ -103,6 +103,7 @@ class Responder {
 
   void on_done(const protocol::Done& done, size_t image_count) {
     Answer last = call_.request.stream ? call_.answer() : std::move(whole_);
+    last.created_at = std::chrono::system_clock::now();
     if (call_.request.debug_render_only)
       return answer_json(call_.exchange, render_debug(last, done, image_count));
     last.done = true;

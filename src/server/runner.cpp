@@ -22,12 +22,7 @@ size_t weight_of(const protocol::Event& event) {
 
 }  // namespace
 
-Generation::Generation(std::shared_ptr<Runner> runner, uint64_t id)
-    : runner_(std::move(runner)), id_(id) {}
-
-Generation::~Generation() { runner_->cancel(id_); }
-
-void Generation::put(protocol::Event event) {
+void EventQueue::put(protocol::Event event) {
   const std::lock_guard lock(mutex_);
   bytes_ += weight_of(event);
   if (bytes_ > kMaxWaitingBytes && !error_)
@@ -36,24 +31,28 @@ void Generation::put(protocol::Event event) {
   changed_.notify_all();
 }
 
-void Generation::end(Error why) {
+void EventQueue::end(Error why) {
   const std::lock_guard lock(mutex_);
   if (!error_) error_ = std::move(why);
   changed_.notify_all();
 }
 
-protocol::Event Generation::next(const std::stop_token& stop) {
+protocol::Event EventQueue::next(const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
-  CRIA_CHECK(!done_, "nothing follows Done");
-  if (!changed_.wait(lock, stop, [&] { return !events_.empty() || error_; }))
-    fail(ErrorKind::kCancelled, "request canceled");
+  changed_.wait(lock, stop, [&] { return !events_.empty() || error_; });
+  if (stop.stop_requested()) fail(ErrorKind::kCancelled, "request canceled");
   if (events_.empty()) throw *error_;
   protocol::Event event = std::move(events_.front());
   events_.pop_front();
   bytes_ -= weight_of(event);
-  done_ = std::holds_alternative<protocol::Done>(event);
   return event;
 }
+
+Generation::Generation(std::shared_ptr<Runner> runner, uint64_t id,
+                       std::shared_ptr<EventQueue> queue)
+    : runner_(std::move(runner)), id_(id), queue_(std::move(queue)) {}
+
+Generation::~Generation() { runner_->cancel(id_); }
 
 std::shared_ptr<Runner> Runner::start(protocol::Spawner& spawner, const protocol::Load& load,
                                       std::function<void()> on_end) {
@@ -108,24 +107,22 @@ protocol::Loaded Runner::wait_loaded(std::chrono::nanoseconds stall, const std::
   fail(ErrorKind::kInternal, "{}", kRunnerStopped);
 }
 
-std::shared_ptr<Generation> Runner::submit(protocol::Generate request) {
-  std::shared_ptr<Generation> generation;
+std::unique_ptr<Generation> Runner::submit(protocol::Generate request) {
+  const auto queue = std::make_shared<EventQueue>();
+  const Error stopped(ErrorKind::kInternal, std::string(kRunnerStopped));
   {
     const std::lock_guard lock(mutex_);
     request.id = next_id_++;
-    generation = std::make_shared<Generation>(shared_from_this(), request.id);
-    if (ended_ || killed_) {
-      generation->end(Error(ErrorKind::kInternal, std::string(kRunnerStopped)));
-      return generation;
-    }
-    running_.emplace(request.id, generation);
+    if (ended_ || killed_)
+      queue->end(stopped);
+    else
+      running_.emplace(request.id, queue);
   }
+  auto generation = std::make_unique<Generation>(shared_from_this(), request.id, queue);
   try {
     child_->channel().send(to_json(protocol::Request(std::move(request))));
   } catch (const Error& e) {
-    generation->end(e.kind() == ErrorKind::kTooLarge
-                        ? e
-                        : Error(ErrorKind::kInternal, std::string(kRunnerStopped)));
+    queue->end(e.kind() == ErrorKind::kTooLarge ? e : stopped);
   }
   return generation;
 }
@@ -160,47 +157,43 @@ void Runner::read() {
 }
 
 bool Runner::dispatch(protocol::Event event) {
-  std::shared_ptr<Generation> generation;
   const std::lock_guard lock(mutex_);
   const auto find = [&](uint64_t id) {
-    const auto it = running_.find(id);
-    return it == running_.end() ? nullptr : it->second.lock();
+    const auto it = running_.find(id);  // a request that was dropped is not there any more
+    return it == running_.end() ? nullptr : it->second;
   };
   last_sign_ = Clock::now();
   if (auto* loaded = std::get_if<protocol::Loaded>(&event)) {
     loaded_ = *loaded;
     changed_.notify_all();
   } else if (auto* text = std::get_if<protocol::Text>(&event)) {
-    if ((generation = find(text->id))) generation->put(std::move(event));
+    if (const auto queue = find(text->id)) queue->put(std::move(event));
   } else if (auto* done = std::get_if<protocol::Done>(&event)) {
     const uint64_t id = done->id;
-    if ((generation = find(id))) generation->put(std::move(event));
+    if (const auto queue = find(id)) queue->put(std::move(event));
     running_.erase(id);
   } else if (auto* failure = std::get_if<protocol::Failure>(&event)) {
     if (failure->id == 0) {
       failure_ = Error(failure->kind, failure->message);
       return false;
     }
-    if ((generation = find(failure->id))) generation->end(Error(failure->kind, failure->message));
+    if (const auto queue = find(failure->id)) queue->end(Error(failure->kind, failure->message));
     running_.erase(failure->id);
   }
   return true;
 }
 
 void Runner::finish(const std::string& why) {
-  std::map<uint64_t, std::weak_ptr<Generation>> orphans;
+  const Error stopped(ErrorKind::kInternal, std::string(kRunnerStopped));
   {
     const std::lock_guard lock(mutex_);
     ended_ = true;
-    orphans.swap(running_);
     if (!killed_)
       log::error("runner {} {}{}", pid(), why, failure_ ? fmt::format(": {}", failure_->what()) : "");
+    for (const auto& [id, queue] : running_) queue->end(failure_.value_or(stopped));
+    running_.clear();
     changed_.notify_all();
   }
-  for (const auto& [id, weak] : orphans)
-    if (const auto generation = weak.lock())
-      generation->end(failure_ ? *failure_
-                               : Error(ErrorKind::kInternal, std::string(kRunnerStopped)));
   if (on_end_) on_end_();
 }
 

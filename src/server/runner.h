@@ -29,31 +29,37 @@ inline constexpr std::string_view kRunnerStopped =
 
 class Runner;
 
-// The events of one request, in order. Dropping it before its end cancels the request.
-class Generation {
+// What the reader has got for one request and the request has not yet taken.
+class EventQueue {
  public:
-  Generation(std::shared_ptr<Runner> runner, uint64_t id);
-  ~Generation();
-  Generation(const Generation&) = delete;
-  Generation& operator=(const Generation&) = delete;
-
-  // Text or Done. Throws what the runner reported, Error{kInternal, kRunnerStopped} when it died,
-  // {kCancelled} when `stop` is requested. After Done there is nothing more.
+  void put(protocol::Event event);
+  void end(Error why);
   protocol::Event next(const std::stop_token& stop);
 
  private:
-  friend class Runner;
-  void put(protocol::Event event);
-  void end(Error why);
-
-  std::shared_ptr<Runner> runner_;
-  const uint64_t id_;
   std::mutex mutex_;
   std::condition_variable_any changed_;
   std::deque<protocol::Event> events_;
   size_t bytes_ = 0;  // of text that waits in events_
   std::optional<Error> error_;
-  bool done_ = false;
+};
+
+// The events of one request, in order. Its destruction cancels the request unless that has ended.
+class Generation {
+ public:
+  Generation(std::shared_ptr<Runner> runner, uint64_t id, std::shared_ptr<EventQueue> queue);
+  ~Generation();
+  Generation(const Generation&) = delete;
+  Generation& operator=(const Generation&) = delete;
+
+  // Text or Done, after which there is nothing more. Throws what the runner reported,
+  // Error{kInternal, kRunnerStopped} when it died, {kCancelled} when `stop` is requested.
+  protocol::Event next(const std::stop_token& stop) { return queue_->next(stop); }
+
+ private:
+  const std::shared_ptr<Runner> runner_;
+  const uint64_t id_;
+  const std::shared_ptr<EventQueue> queue_;
 };
 
 class Runner : public std::enable_shared_from_this<Runner> {
@@ -66,7 +72,7 @@ class Runner : public std::enable_shared_from_this<Runner> {
   // Throws Error{kInternal} with the reason when the load failed, or made no progress for `stall`;
   // {kCancelled} when `stop` is requested (the load goes on).
   protocol::Loaded wait_loaded(std::chrono::nanoseconds stall, const std::stop_token& stop);
-  std::shared_ptr<Generation> submit(protocol::Generate request);
+  std::unique_ptr<Generation> submit(protocol::Generate request);
   bool alive() const;
   // Ends the process; requests that still run fail.
   void kill();
@@ -85,7 +91,7 @@ class Runner : public std::enable_shared_from_this<Runner> {
   std::function<void()> on_end_;
   mutable std::mutex mutex_;
   std::condition_variable_any changed_;
-  std::map<uint64_t, std::weak_ptr<Generation>> running_;
+  std::map<uint64_t, std::shared_ptr<EventQueue>> running_;
   uint64_t next_id_ = 1;
   std::optional<protocol::Loaded> loaded_;
   std::optional<Error> failure_;

@@ -37,6 +37,9 @@ bool cut_last(std::string_view& rest, char separator, std::string_view& right) {
 
 }  // namespace
 
+constexpr std::array<std::string ModelName::*, 4> ModelName::kParts = {
+    &ModelName::host_, &ModelName::space_, &ModelName::model_, &ModelName::tag_};
+
 std::optional<ModelName> ModelName::parse(std::string_view text) {
   ModelName name;
   std::string_view rest = text, part;
@@ -83,16 +86,23 @@ std::string ModelName::short_text() const {
   return text + model_ + ":" + tag_;
 }
 
-bool ModelName::same(const ModelName& other) const {
-  return same_letters(host_, other.host_) && same_letters(space_, other.space_) &&
-         same_letters(model_, other.model_) && same_letters(tag_, other.tag_);
+bool ModelName::same(const ModelName& other) const { return same_parts(other) == 4; }
+
+int ModelName::same_parts(const ModelName& other) const {
+  int count = 0;
+  for (const auto part : kParts) {
+    if (!same_letters(this->*part, other.*part)) break;
+    ++count;
+  }
+  return count;
 }
 
-void ModelName::adopt_spelling(const ModelName& stored) {
-  constexpr std::array kParts = {&ModelName::host_, &ModelName::space_, &ModelName::model_,
-                                 &ModelName::tag_};
-  for (const auto part : kParts)
-    if (same_letters(this->*part, stored.*part)) this->*part = stored.*part;
+void ModelName::adopt_spelling(const ModelName& stored, int parts) {
+  CRIA_CHECK(parts >= 0 && parts <= 4, "a name has four parts");
+  for (int i = 0; i < parts; ++i) {
+    const auto part = kParts[static_cast<size_t>(i)];
+    this->*part = stored.*part;
+  }
 }
 
 std::optional<Digest> Digest::parse(std::string_view text) {

@@ -1,6 +1,7 @@
 // name.h - names of models and digests of blobs: types that can be built only from valid text.
 #pragma once
 
+#include <array>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -24,11 +25,14 @@ class ModelName {
   std::string full() const;        // host/namespace/model:tag
   std::string short_text() const;  // without the default host and namespace; always with tag
   bool same(const ModelName& other) const;  // letter case aside
-  // Takes over the spelling of the parts that `stored` has in another letter case.
-  void adopt_spelling(const ModelName& stored);
+  // How many leading parts (host, namespace, model, tag) are those of `other`, letter case aside.
+  int same_parts(const ModelName& other) const;
+  // Takes over the spelling of the first `parts` parts of `stored`.
+  void adopt_spelling(const ModelName& stored, int parts);
 
  private:
   ModelName() = default;
+  static const std::array<std::string ModelName::*, 4> kParts;  // host, namespace, model, tag
   std::string scheme_ = "https", host_ = "registry.ollama.ai", space_ = "library", model_,
               tag_ = "latest";
 };

@@ -1,5 +1,6 @@
 #include "store/store.h"
 
+#include "base/disk.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/settings.h"
@@ -16,7 +17,8 @@
 namespace cria::store {
 namespace {
 
-constexpr int64_t kMaxManifest = 4 << 20;
+constexpr int64_t kMaxManifest = 16 << 20;
+constexpr std::string_view kUploadPrefix = "sha256-tmp-";  // and six characters
 
 void make_folders(const fs::path& path) {
   std::error_code code;
@@ -32,18 +34,19 @@ void make_folders(const fs::path& path) {
        std::strerror(code));
 }
 
-// Held while something is removed, by one process at a time.
-class RemovalLock {
+// Held while a manifest changes or a blob is removed: by one thread of one process at a time, since
+// each holder locks a descriptor of its own.
+class ChangeLock {
  public:
-  explicit RemovalLock(const fs::path& folder)
+  explicit ChangeLock(const fs::path& folder)
       : descriptor_(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
     if (descriptor_ >= 0) ::flock(descriptor_, LOCK_EX);
   }
-  ~RemovalLock() {
+  ~ChangeLock() {
     if (descriptor_ >= 0) ::close(descriptor_);
   }
-  RemovalLock(const RemovalLock&) = delete;
-  RemovalLock& operator=(const RemovalLock&) = delete;
+  ChangeLock(const ChangeLock&) = delete;
+  ChangeLock& operator=(const ChangeLock&) = delete;
 
  private:
   int descriptor_;
@@ -67,6 +70,24 @@ std::chrono::system_clock::time_point modified_time(const fs::path& path) {
           std::chrono::nanoseconds(info.st_mtim.tv_nsec)));
 }
 
+bool is_upload(const fs::path& path) {
+  return path.filename().string().starts_with(kUploadPrefix);
+}
+
+// Whoever writes a temporary blob holds a lock on it, which ends with the process however it ends.
+bool is_being_written(const fs::path& path) {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+  if (descriptor < 0) return true;
+  const bool locked = ::flock(descriptor, LOCK_EX | LOCK_NB) != 0;
+  ::close(descriptor);
+  return locked;
+}
+
+bool is_linked(int descriptor) {
+  struct stat info = {};
+  return ::fstat(descriptor, &info) == 0 && info.st_nlink > 0;
+}
+
 }  // namespace
 
 fs::path Store::default_folder() {
@@ -77,6 +98,12 @@ fs::path Store::default_folder() {
 Store::Store(fs::path folder) : folder_(std::move(folder)) {
   make_folders(folder_ / "blobs");
   make_folders(folder_ / "manifests");
+  // Old versions of Ollama wrote "sha256:<hex>".
+  for (const fs::path& path : entries(folder_ / "blobs")) {
+    if (path.filename().string().find(':') == std::string::npos) continue;
+    const auto digest = Digest::parse(path.filename().string());
+    if (digest && !has_blob(*digest)) disk::rename(path.c_str(), blob_path(*digest).c_str());
+  }
 }
 
 // The one place where names become paths: their parts hold no separator and begin with no dot.
@@ -134,11 +161,16 @@ std::vector<StoredModel> Store::list() const {
   return models;
 }
 
+// The longest leading part of the name that is stored in another letter case takes that spelling, so
+// that "LLAMA3:new" joins "llama3:latest" instead of standing beside it.
 ModelName Store::spelled_as_stored(ModelName name) const {
   std::error_code code;
   if (fs::exists(manifest_path(name), code)) return name;
-  for (const auto& [stored, path] : manifest_files())
-    if (stored.same(name)) name.adopt_spelling(stored);
+  const auto stored = manifest_files();
+  const auto closest = std::ranges::max_element(
+      stored, {}, [&](const auto& entry) { return name.same_parts(entry.first); });
+  if (closest != stored.end())
+    name.adopt_spelling(closest->first, name.same_parts(closest->first));
   return name;
 }
 
@@ -153,13 +185,28 @@ StoredModel Store::require(const ModelName& name) const {
   return *std::move(model);
 }
 
+void Store::check_blobs(const Manifest& manifest) const {
+  const auto check = [&](const Layer& layer) {
+    std::error_code code;
+    const auto size = fs::file_size(blob_path(layer.digest), code);
+    if (code || size != static_cast<uintmax_t>(layer.size))
+      fail(ErrorKind::kConflict, "blob {} of {} bytes is not in the store any more; try again",
+           layer.digest.text(), layer.size);
+  };
+  check(manifest.config);
+  for (const Layer& layer : manifest.layers) check(layer);
+}
+
 void Store::write_manifest(const ModelName& name, const Manifest& manifest) {
+  const ChangeLock lock(folder_);
+  check_blobs(manifest);
   const fs::path path = manifest_path(spelled_as_stored(name));
   make_folders(path.parent_path());
   write_file_atomically(path, manifest.text());
 }
 
 void Store::copy(const ModelName& from, const ModelName& to) {
+  const ChangeLock lock(folder_);
   const fs::path source = manifest_path(spelled_as_stored(from));
   const fs::path target = manifest_path(spelled_as_stored(to));
   std::error_code code;
@@ -187,8 +234,11 @@ std::set<Digest> Store::digests_in_use(bool& broken) const {
 }
 
 void Store::remove_unused(const Manifest& candidates) {
-  const std::scoped_lock lock(mutex_);
-  const RemovalLock removal(folder_ / "blobs");
+  const ChangeLock lock(folder_);
+  remove_unused_locked(candidates);
+}
+
+void Store::remove_unused_locked(const Manifest& candidates) const {
   bool broken = false;
   const std::set<Digest> used = digests_in_use(broken);
   if (broken) return;  // a broken manifest may name any blob: prune decides once it is mended
@@ -204,6 +254,7 @@ void Store::remove_empty_folders(fs::path folder) const {
 }
 
 void Store::remove(const ModelName& name) {
+  const ChangeLock lock(folder_);
   const ModelName stored = spelled_as_stored(name);
   const fs::path path = manifest_path(stored);
   std::optional<StoredModel> model;
@@ -216,12 +267,24 @@ void Store::remove(const ModelName& name) {
   if (::unlink(path.c_str()) != 0) fail_write(path, errno);
   sync_folder(path.parent_path());
   remove_empty_folders(path.parent_path());
-  if (model) remove_unused(model->manifest);
+  if (model) remove_unused_locked(model->manifest);
 }
 
-void Store::prune(std::chrono::seconds grace) {
-  const std::scoped_lock lock(mutex_);
-  const RemovalLock removal(folder_ / "blobs");
+// Manifests are written only under the lock that prune holds, so a temporary one is a leftover.
+void Store::prune_manifest_folders() const {
+  for (const fs::path& host : entries(folder_ / "manifests"))
+    for (const fs::path& space : entries(host))
+      for (const fs::path& model : entries(space)) {
+        for (const fs::path& tag : entries(model)) {
+          const std::string file = tag.filename().string();
+          if (file.starts_with('.') && file.find(kTemporaryMark) != std::string::npos)
+            ::unlink(tag.c_str());
+        }
+        remove_empty_folders(model);
+      }
+}
+
+void Store::prune_blobs(std::chrono::seconds grace) const {
   bool broken = false;
   const std::set<Digest> used = digests_in_use(broken);
   if (broken) {
@@ -230,11 +293,19 @@ void Store::prune(std::chrono::seconds grace) {
   }
   const auto now = std::chrono::system_clock::now();
   for (const fs::path& path : entries(folder_ / "blobs")) {
-    const auto digest = Digest::parse(path.filename().string());
-    if ((digest && used.contains(*digest)) || now - modified_time(path) <= grace) continue;
-    log::info("removing unused {}", path.filename().string());
+    const std::string file = path.filename().string();
+    const auto digest = Digest::parse(file);
+    if (digest && used.contains(*digest)) continue;
+    if (is_upload(path) ? is_being_written(path) : now - modified_time(path) <= grace) continue;
+    log::info("removing unused {}", file);
     ::unlink(path.c_str());
   }
+}
+
+void Store::prune(std::chrono::seconds grace) {
+  const ChangeLock lock(folder_);
+  prune_manifest_folders();
+  prune_blobs(grace);
 }
 
 bool Store::has_blob(const Digest& digest) const {
@@ -290,9 +361,14 @@ Layer Store::write_blob(std::string_view content, std::string_view kind, bool* c
 }
 
 Store::Upload::Upload(const Store& store) : store_(store) {
-  std::string pattern = (store.folder_ / "blobs/sha256-XXXXXX").string();
-  descriptor_ = ::mkostemp(pattern.data(), O_CLOEXEC);
-  if (descriptor_ < 0) fail_write(pattern, errno);
+  std::string pattern;
+  do {  // again when prune took the file for a leftover before it was locked
+    if (descriptor_ >= 0) ::close(descriptor_);
+    pattern = (store.folder_ / "blobs" / kUploadPrefix).string() + "XXXXXX";
+    descriptor_ = ::mkostemp(pattern.data(), O_CLOEXEC);
+    if (descriptor_ < 0) fail_write(pattern, errno);
+    ::flock(descriptor_, LOCK_EX);
+  } while (!is_linked(descriptor_));
   path_ = pattern;
 }
 
@@ -306,7 +382,7 @@ void Store::Upload::write(std::span<const std::byte> bytes) {
   hash_.update(bytes);
   size_ += static_cast<int64_t>(bytes.size());
   while (!bytes.empty()) {
-    const ssize_t n = ::write(descriptor_, bytes.data(), bytes.size());
+    const ssize_t n = disk::write(descriptor_, bytes.data(), bytes.size());
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) fail_write(path_, errno);
     bytes = bytes.subspan(static_cast<size_t>(n));
@@ -318,9 +394,9 @@ Digest Store::Upload::finish(const std::optional<Digest>& expected) {
   if (expected && *expected != digest)
     fail(ErrorKind::kInvalidInput, "digest mismatch, expected \"{}\", got \"{}\"", expected->text(),
          digest.text());
-  if (::fchmod(descriptor_, 0644) != 0 || ::fsync(descriptor_) != 0) fail_write(path_, errno);
+  if (::fchmod(descriptor_, 0644) != 0 || disk::fsync(descriptor_) != 0) fail_write(path_, errno);
   const fs::path target = store_.blob_path(digest);
-  if (::rename(path_.c_str(), target.c_str()) != 0) fail_write(target, errno);
+  if (disk::rename(path_.c_str(), target.c_str()) != 0) fail_write(target, errno);
   ::close(descriptor_);
   descriptor_ = -1;
   sync_folder(target.parent_path());

@@ -4,7 +4,8 @@
 //   manifests/<host>/<namespace>/<model>/<tag>       which blobs make a model
 //
 // Every write is a temporary file, fsync, rename: after a crash the old or the new state stands. Safe
-// from several threads; operations that remove things take a lock that other processes respect too.
+// from several threads and processes: what changes a manifest or removes a blob holds one lock, and a
+// temporary blob is locked as long as somebody writes it.
 #pragma once
 
 #include "base/file.h"
@@ -12,7 +13,6 @@
 #include "store/manifest.h"
 
 #include <chrono>
-#include <mutex>
 #include <optional>
 #include <set>
 #include <vector>
@@ -39,13 +39,16 @@ class Store {
   // As find, but throws Error{kNotFound} "model '<short name>' not found".
   StoredModel require(const ModelName& name) const;
 
+  // Throws Error{kConflict}, and writes nothing, when a blob that it names is not here in that size:
+  // another process may have removed one since the layer was made.
   void write_manifest(const ModelName& name, const Manifest& manifest);
   void copy(const ModelName& from, const ModelName& to);  // Error{kNotFound} without `from`
   // Removes the manifest, empty folders, and the blobs that no other manifest names.
   void remove(const ModelName& name);
   // Removes those blobs of `candidates` that no manifest names (after a model was replaced).
   void remove_unused(const Manifest& candidates);
-  // Temporary files and unused blobs older than `grace`. Does nothing when any manifest is broken.
+  // Removes temporary files that nobody writes any more, files and unused blobs older than `grace`,
+  // and empty folders. Touches no blob when any manifest is broken.
   void prune(std::chrono::seconds grace = std::chrono::hours(1));
 
   bool has_blob(const Digest& digest) const;
@@ -84,10 +87,13 @@ class Store {
   std::vector<std::pair<ModelName, fs::path>> manifest_files() const;
   ModelName spelled_as_stored(ModelName name) const;
   std::set<Digest> digests_in_use(bool& broken) const;
+  void remove_unused_locked(const Manifest& candidates) const;
   void remove_empty_folders(fs::path folder) const;
+  void prune_manifest_folders() const;
+  void prune_blobs(std::chrono::seconds grace) const;
+  void check_blobs(const Manifest& manifest) const;
 
   fs::path folder_;
-  std::mutex mutex_;  // of removals within this process
 };
 
 }  // namespace cria::store

@@ -115,7 +115,7 @@ void CpuPlan::run_thread(const Run& run, int thread) noexcept {
 
 void CpuPlan::run_rows(const Run& run, const RowStage& stage, int thread) noexcept {
   if (run.single && stage.first_thread_only && thread != 0) return;
-  const int64_t rows = live_rows(run, stage.axis), threads = pool_.threads();
+  const int64_t rows = live_rows(run, stage.axis), threads = pool_.active();
   const int64_t first = run.single ? 0 : rows * thread / threads;
   const int64_t last = run.single ? rows : rows * (thread + 1) / threads;
   for (int64_t row = first; row < last; ++row)
@@ -194,7 +194,7 @@ void CpuPlan::run_matmul(const Run& run, const MatmulStage& stage, int thread,
     bytes += count * std::max(part.weight->stride, int64_t{1});
   }
   const int64_t grain = std::clamp<int64_t>(kGrainBytes * panels / std::max<int64_t>(bytes, 1), 1,
-                                            std::max<int64_t>(1, panels / (2 * pool_.threads())));
+                                            std::max<int64_t>(1, panels / (2 * pool_.active())));
   pool_.share(thread, phase, panels, grain, [&](int64_t first, int64_t last) {
     int64_t start = 0;
     for (const MatmulPart& part : stage.parts) {

@@ -1,8 +1,9 @@
 // pool.h - the engine's threads: the same function on every thread, barriers and shared work inside.
 //
 // A waiting thread spins briefly, then sleeps on a futex; whoever ends the wait wakes it only if it
-// sleeps. So a step costs well under a microsecond per barrier on an idle machine, and a busy
-// neighbour costs a sleep instead of a core.
+// sleeps. So a step costs well under a microsecond per barrier on an idle machine. When the caller
+// spends most of a run asleep, because the system gives the workers' cores to somebody else, the next
+// runs are done by the caller alone, for a time that doubles as long as trying again shows no better.
 #pragma once
 
 #include <atomic>
@@ -22,7 +23,9 @@ class Pool {
   Pool& operator=(const Pool&) = delete;
 
   int threads() const { return threads_; }
-  // Runs body(thread) on every thread, 0 being the caller; returns when all are done.
+  // Threads of the run that is going on: all, or the caller alone.
+  int active() const { return active_; }
+  // Runs body(thread) on every active thread, 0 being the caller; returns when all are done.
   void run(const std::function<void(int)>& body);
   // Inside run: no thread goes on before all have come here.
   void barrier();
@@ -33,9 +36,9 @@ class Pool {
   template <class Body>
   void share(int thread, int64_t phase, int64_t units, int64_t grain, const Body& body) {
     prepare(thread, phase + 1);
-    for (int i = 0; i < threads_; ++i) {
-      const int owner = (thread + i) % threads_;
-      const int64_t first = units * owner / threads_, last = units * (owner + 1) / threads_;
+    for (int i = 0; i < active_; ++i) {
+      const int owner = (thread + i) % active_;
+      const int64_t first = units * owner / active_, last = units * (owner + 1) / active_;
       std::atomic<int64_t>& next = shares_[static_cast<size_t>(owner)].next[phase % 4];
       for (;;) {
         const int64_t begin = first + next.fetch_add(grain, std::memory_order_relaxed);
@@ -55,9 +58,15 @@ class Pool {
     shares_[static_cast<size_t>(thread)].next[phase % 4].store(0, std::memory_order_relaxed);
   }
   void work(int thread);
-  void wait(const std::atomic<uint32_t>& value, uint32_t old);
+  int64_t wait(const std::atomic<uint32_t>& value, uint32_t old);
+  void judge(int64_t started);
 
   int threads_;
+  int active_;
+  std::thread::id caller_;     // of the run that is going on
+  int64_t asleep_ns_ = 0;      // of the caller, in this run
+  int64_t alone_until_ns_ = 0;  // 0: not alone
+  int64_t alone_for_ns_ = 0;
   std::vector<Share> shares_;
   const std::function<void(int)>* body_ = nullptr;
   alignas(64) std::atomic<uint32_t> generation_ = 0;  // of run

@@ -12,6 +12,9 @@
 
 namespace cria::text {
 
+class Value;
+struct ParsedTemplate;
+
 struct TemplateLimits {
   int64_t max_steps = 10'000'000;       // nodes executed
   size_t max_output = size_t{64} << 20;  // bytes
@@ -26,10 +29,22 @@ class Template {
   Template(Template&&) noexcept;
   Template& operator=(Template&&) noexcept;
 
-  // `data` is the dot. Throws Error{kInvalidInput} on what Go's exec would refuse.
+  // `data` is the dot. Throws Error{kInvalidInput} on what Go's exec would refuse, kTooLarge over a
+  // limit.
   std::string execute(const Json& data, const TemplateLimits& limits = {}) const;
-  // Names of the top-level fields and $-fields it reads: ".Tools" gives "Tools"; for capabilities.
+  std::string execute(const Value& data, const TemplateLimits& limits = {}) const;
+  // The same; on an error `out` holds what was written before it.
+  void execute_into(std::string& out, const Value& data, const TemplateLimits& limits = {}) const;
+
+  // Every field name it reads anywhere, sorted: ".Tools", "$.Tools" and "$x.Tools" give "Tools".
   std::vector<std::string> variables() const;
+  // Whether some {{template "x"}} has no argument; Ollama refuses those.
+  bool calls_without_argument() const;
+  const ParsedTemplate& parsed() const;
+
+  // Deletes all that stands after the first action that reads a field called `field`, in document
+  // order: what is left renders an answer that the model goes on writing. Conditions do not count.
+  void cut_after(std::string_view field);
 
  private:
   struct Impl;

@@ -1,0 +1,226 @@
+// The scheduler with processes that only pretend to hold a model (tests/server/fake_runner.py).
+#include "server/scheduler.h"
+
+#include <doctest/doctest.h>
+#include <signal.h>
+
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+namespace cria::server {
+namespace {
+
+using namespace std::chrono_literals;
+
+SchedulerOptions options() {
+  SchedulerOptions out;
+  out.program = std::string(CRIA_SOURCE_DIR) + "/tests/server/fake_runner.py";
+  return out;
+}
+
+ModelUse model(const std::string& path, int64_t num_ctx = 4096) {
+  ModelUse use = {.name = path, .digest = "d"};
+  use.load.model_path = path;
+  use.load.num_ctx = num_ctx;
+  return use;
+}
+
+std::string ask(const Lease& lease) {
+  const auto generation = lease.runner().submit({.prompt = "hi"});
+  std::string text;
+  for (;;) {
+    const protocol::Event event = generation->next({});
+    if (const auto* part = std::get_if<protocol::Text>(&event)) text += part->content;
+    if (std::holds_alternative<protocol::Done>(event)) return text;
+  }
+}
+
+ErrorKind kind_of(auto&& body) {
+  try {
+    body();
+  } catch (const Error& e) {
+    return e.kind();
+  }
+  FAIL("nothing was thrown");
+  return ErrorKind::kInternal;
+}
+
+bool process_exists(pid_t pid) { return ::kill(pid, 0) == 0; }
+
+bool soon(auto&& condition) {
+  for (int i = 0; i < 500; ++i) {
+    if (condition()) return true;
+    std::this_thread::sleep_for(10ms);
+  }
+  return false;
+}
+
+// Loading of a process takes the time that Python needs to start.
+TEST_CASE("a model is loaded once, serves several requests, and ends with its keep-alive") {
+  Scheduler scheduler(options());
+  pid_t pid = 0;
+  {
+    const Lease one = scheduler.acquire(model("a"), 100ms, {});
+    const Lease two = scheduler.acquire(model("a"), std::nullopt, {});
+    pid = one.runner().pid();
+    CHECK(two.runner().pid() == pid);
+    CHECK(ask(one) == "echo hi");
+    CHECK(ask(two) == "echo hi");
+    const auto loaded = scheduler.loaded();
+    REQUIRE(loaded.size() == 1);
+    CHECK(loaded[0].size == 123);
+    CHECK(loaded[0].context_length == 4096);
+    std::this_thread::sleep_for(200ms);
+    CHECK(process_exists(pid));  // the timer starts at the end of the last request
+  }
+  CHECK(soon([&] { return scheduler.loaded().empty() && !process_exists(pid); }));
+}
+
+TEST_CASE("keep_alive 0 unloads after the request, forever stays, unload ends it") {
+  Scheduler scheduler(options());
+  { const Lease lease = scheduler.acquire(model("a"), 0ns, {}); }
+  CHECK(scheduler.loaded().empty());
+  { const Lease lease = scheduler.acquire(model("b"), api::kForever, {}); }
+  REQUIRE(scheduler.loaded().size() == 1);
+  CHECK(scheduler.loaded()[0].expires_at > std::chrono::system_clock::now() + std::chrono::years(100));
+  { const Lease lease = scheduler.acquire(model("b"), std::nullopt, {}); }  // keeps its value
+  CHECK(scheduler.loaded().size() == 1);
+  scheduler.unload("b");
+  CHECK(scheduler.loaded().empty());
+}
+
+TEST_CASE("another context size reloads, more than the model was trained for does not") {
+  Scheduler scheduler(options());
+  const auto pid_with = [&](int64_t num_ctx) {
+    return scheduler.acquire(model("a", num_ctx), std::nullopt, {}).runner().pid();
+  };
+  const pid_t first = pid_with(4096);
+  CHECK(pid_with(4096) == first);
+  const pid_t second = pid_with(10'000);  // the fake model was trained for 8192
+  CHECK(second != first);
+  CHECK(pid_with(20'000) == second);
+  CHECK(pid_with(2048) != second);
+  CHECK_FALSE(process_exists(first));
+  CHECK_FALSE(process_exists(second));
+}
+
+TEST_CASE("a reload waits for the requests that still run") {
+  Scheduler scheduler(options());
+  auto lease = std::make_unique<Lease>(scheduler.acquire(model("a", 1000), std::nullopt, {}));
+  std::atomic<bool> reloaded = false;
+  std::thread other([&] {
+    const Lease second = scheduler.acquire(model("a", 2000), std::nullopt, {});
+    reloaded = true;
+  });
+  std::this_thread::sleep_for(200ms);
+  CHECK_FALSE(reloaded);
+  CHECK(ask(*lease) == "echo hi");
+  lease.reset();
+  other.join();
+  CHECK(reloaded);
+}
+
+TEST_CASE("too many models: the idle one with the shortest keep-alive goes") {
+  SchedulerOptions two = options();
+  two.max_loaded = 2;
+  Scheduler scheduler(two);
+  { const Lease lease = scheduler.acquire(model("long"), 1h, {}); }
+  { const Lease lease = scheduler.acquire(model("short"), 1min, {}); }
+  { const Lease lease = scheduler.acquire(model("new"), 1h, {}); }
+  std::vector<std::string> names;
+  for (const LoadedModel& one : scheduler.loaded()) names.push_back(one.name);
+  std::ranges::sort(names);
+  CHECK(names == std::vector<std::string>{"long", "new"});
+}
+
+TEST_CASE("a full queue is refused at once, a loaded model is not affected by it") {
+  SchedulerOptions small = options();
+  small.max_queue = 1;
+  Scheduler scheduler(small);
+  const Lease lease = scheduler.acquire(model("ready"), std::nullopt, {});
+  std::stop_source stop;
+  std::thread loader([&] {
+    CHECK(kind_of([&] { scheduler.acquire(model("slow"), std::nullopt, stop.get_token()); }) ==
+          ErrorKind::kCancelled);
+  });
+  std::this_thread::sleep_for(200ms);
+  CHECK(kind_of([&] { scheduler.acquire(model("third"), std::nullopt, {}); }) == ErrorKind::kBusy);
+  { const Lease again = scheduler.acquire(model("ready"), std::nullopt, {}); }
+  stop.request_stop();
+  loader.join();
+  CHECK(soon([&] { return scheduler.loaded().size() == 1; }));
+}
+
+TEST_CASE("a load without progress ends at its timeout, a refused one with the reason") {
+  SchedulerOptions impatient = options();
+  impatient.load_timeout = 300ms;
+  Scheduler scheduler(impatient);
+  CHECK_THROWS_WITH(
+      scheduler.acquire(model("slow"), std::nullopt, {}),
+      "timed out waiting for the model runner to start - no progress for 300ms");
+  SchedulerOptions patient = options();
+  Scheduler other(patient);
+  CHECK_THROWS_WITH(other.acquire(model("refuse"), std::nullopt, {}), "this file is broken");
+  { const Lease lease = other.acquire(model("fine"), std::nullopt, {}); }
+}
+
+TEST_CASE("a runner that dies or talks nonsense fails its request; the next gets a fresh one") {
+  for (const char* name : {"x-crash", "x-garbage"}) {
+    Scheduler scheduler(options());
+    pid_t pid = 0;
+    {
+      const Lease lease = scheduler.acquire(model(name), std::nullopt, {});
+      pid = lease.runner().pid();
+      const auto generation = lease.runner().submit({.prompt = "hi"});
+      CHECK_THROWS_WITH(generation->next({}), std::string(kRunnerStopped).c_str());
+    }
+    CHECK(soon([&] { return !process_exists(pid); }));
+    const Lease lease = scheduler.acquire(model(name), std::nullopt, {});
+    CHECK(lease.runner().pid() != pid);
+  }
+}
+
+TEST_CASE("a runner killed from outside fails every request that it serves") {
+  Scheduler scheduler(options());
+  const Lease lease = scheduler.acquire(model("x-mute"), std::nullopt, {});
+  const auto one = lease.runner().submit({.prompt = "1"}), two = lease.runner().submit({.prompt = "2"});
+  ::kill(lease.runner().pid(), SIGKILL);
+  CHECK(kind_of([&] { one->next({}); }) == ErrorKind::kInternal);
+  CHECK(kind_of([&] { two->next({}); }) == ErrorKind::kInternal);
+}
+
+TEST_CASE("dropping a request cancels it in the runner, which goes on serving") {
+  Scheduler scheduler(options());
+  const Lease lease = scheduler.acquire(model("x-endless"), std::nullopt, {});
+  for (int i = 0; i < 2; ++i) {
+    const auto generation = lease.runner().submit({.prompt = "hi"});
+    for (int n = 0; n < 5; ++n) CHECK(std::holds_alternative<protocol::Text>(generation->next({})));
+    std::stop_source stop;
+    stop.request_stop();
+    CHECK(kind_of([&] {
+      for (;;) generation->next(stop.get_token());
+    }) == ErrorKind::kCancelled);
+  }
+  CHECK(lease.runner().alive());
+}
+
+TEST_CASE("shutting down ends every runner and every waiting request") {
+  const auto descriptors = [] {
+    return std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {});
+  };
+  const auto before = descriptors();
+  {
+    Scheduler scheduler(options());
+    std::thread waiting([&] {
+      CHECK_THROWS_AS(scheduler.acquire(model("slow"), std::nullopt, {}), Error);
+    });
+    std::this_thread::sleep_for(300ms);
+    scheduler.shut_down();
+    waiting.join();
+  }
+  CHECK(soon([&] { return descriptors() == before; }));
+}
+
+}  // namespace
+}  // namespace cria::server

@@ -1,0 +1,196 @@
+#include "text/template/literal.h"
+
+#include "base/error.h"
+
+#include <charconv>
+#include <cmath>
+#include <limits>
+#include <optional>
+
+namespace cria::text {
+
+namespace {
+
+std::optional<uint32_t> digits_of(std::string_view s, int base) {
+  uint32_t v = 0;
+  auto [end, ec] = std::from_chars(s.data(), s.data() + s.size(), v, base);
+  if (ec != std::errc() || end != s.data() + s.size() || s.empty()) return std::nullopt;
+  return v;
+}
+
+struct Escaped {
+  uint32_t value;
+  bool byte;  // \x and octal escapes are bytes, the others characters
+};
+
+// `i` stands after the backslash and is moved past the escape.
+Escaped read_escape(const Token& token, std::string_view s, size_t& i, char quote) {
+  const char c = i < s.size() ? s[i++] : '\0';
+  switch (c) {
+    case 'a': return {7, false};
+    case 'b': return {8, false};
+    case 'f': return {12, false};
+    case 'n': return {10, false};
+    case 'r': return {13, false};
+    case 't': return {9, false};
+    case 'v': return {11, false};
+    case '\\': return {'\\', false};
+    default: break;
+  }
+  if (c == quote && c != '\0') return {static_cast<unsigned char>(c), false};
+  size_t count = c == 'x' ? 2 : c == 'u' ? 4 : c == 'U' ? 8 : 0;
+  const int base = count ? 16 : 8;
+  if (c >= '0' && c <= '7') {
+    --i;
+    count = 3;
+  }
+  if (count == 0 || i + count > s.size()) template_error(token.at, "invalid escape in a string");
+  const auto v = digits_of(s.substr(i, count), base);
+  const bool byte = count < 4;
+  if (!v || (byte ? *v > 255 : *v > 0x10ffff || (*v >= 0xd800 && *v < 0xe000))) {
+    template_error(token.at, "invalid escape in a string");
+  }
+  i += count;
+  return {*v, byte};
+}
+
+Value integer_constant(const Token& token, std::string_view digits, int base, bool negative) {
+  uint64_t v = 0;
+  auto [end, ec] = std::from_chars(digits.data(), digits.data() + digits.size(), v, base);
+  const uint64_t limit = uint64_t{1} << 63;
+  if (ec == std::errc::result_out_of_range || (ec == std::errc() && v > limit - (negative ? 0 : 1))) {
+    template_error(token.at, fmt::format("integer overflow: {}", token.text));
+  }
+  if (ec != std::errc() || end != digits.data() + digits.size()) {
+    template_error(token.at, fmt::format("bad number syntax: \"{}\"", token.text));
+  }
+  return Value::integer(negative ? static_cast<int64_t>(~v + 1) : static_cast<int64_t>(v));
+}
+
+// Underscores may stand between digits, and after a base prefix.
+std::string without_underscores(const Token& token, std::string_view s) {
+  std::string out;
+  for (size_t i = 0; i < s.size(); ++i) {
+    if (s[i] != '_') {
+      out += s[i];
+    } else if (i == 0 || i + 1 == s.size() || !isxdigit(static_cast<unsigned char>(s[i + 1])) ||
+               s[i - 1] == '_' || s[0] != '0') {
+      template_error(token.at, fmt::format("bad number syntax: \"{}\"", token.text));
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+void append_utf8(std::string& out, char32_t c) {
+  if (c > 0x10ffff || (c >= 0xd800 && c < 0xe000)) c = 0xfffd;
+  const auto put = [&](char32_t byte) { out += static_cast<char>(static_cast<unsigned char>(byte)); };
+  if (c < 0x80) {
+    put(c);
+  } else if (c < 0x800) {
+    put(0xc0 | (c >> 6));
+    put(0x80 | (c & 63));
+  } else if (c < 0x10000) {
+    put(0xe0 | (c >> 12));
+    put(0x80 | ((c >> 6) & 63));
+    put(0x80 | (c & 63));
+  } else {
+    put(0xf0 | (c >> 18));
+    put(0x80 | ((c >> 12) & 63));
+    put(0x80 | ((c >> 6) & 63));
+    put(0x80 | (c & 63));
+  }
+}
+
+char32_t next_utf8(std::string_view s, size_t& offset) {
+  const auto byte = [&](size_t i) { return static_cast<unsigned char>(s[i]); };
+  const unsigned char first = byte(offset);
+  const size_t length = first < 0x80 ? 1 : first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : first >= 0xc2 ? 2 : 0;
+  if (length == 1) return s[offset++] & 0x7f;
+  if (length == 0 || first > 0xf4 || offset + length > s.size()) {
+    ++offset;
+    return 0xfffd;
+  }
+  char32_t c = first & (0xff >> (length + 1));
+  for (size_t i = 1; i < length; ++i) {
+    if ((byte(offset + i) & 0xc0) != 0x80) {
+      ++offset;
+      return 0xfffd;
+    }
+    c = (c << 6) | (byte(offset + i) & 63);
+  }
+  const char32_t least = length == 2 ? 0x80 : length == 3 ? 0x800 : 0x10000;
+  if (c < least || c > 0x10ffff || (c >= 0xd800 && c < 0xe000)) {
+    ++offset;
+    return 0xfffd;
+  }
+  offset += length;
+  return c;
+}
+
+std::string unquote(const Token& token) {
+  const std::string_view s = token.text.substr(1, token.text.size() - 2);
+  std::string out;
+  if (token.kind == TokenKind::kRawString) {
+    for (char c : s) {
+      if (c != '\r') out += c;
+    }
+    return out;
+  }
+  for (size_t i = 0; i < s.size();) {
+    if (s[i] != '\\') {
+      out += s[i++];
+      continue;
+    }
+    ++i;
+    const Escaped e = read_escape(token, s, i, '"');
+    if (e.byte) {
+      out += static_cast<char>(e.value);
+    } else {
+      append_utf8(out, e.value);
+    }
+  }
+  return out;
+}
+
+int64_t character_constant(const Token& token) {
+  const std::string_view s = token.text.substr(1, token.text.size() - 2);
+  size_t i = 0;
+  int64_t c = 0;
+  if (s.starts_with('\\')) {
+    ++i;
+    c = read_escape(token, s, i, '\'').value;
+  } else if (!s.empty()) {
+    c = static_cast<int64_t>(next_utf8(s, i));
+  }
+  if (s.empty() || i != s.size()) template_error(token.at, "malformed character constant");
+  return c;
+}
+
+Value number_constant(const Token& token) {
+  std::string_view s = token.text;
+  const bool negative = s.starts_with('-');
+  if (s.starts_with('+') || negative) s.remove_prefix(1);
+  const std::string clean = without_underscores(token, s);
+  s = clean;
+  const char prefix = s.size() > 1 && s[0] == '0' ? static_cast<char>(s[1] | 0x20) : ' ';
+  const bool hex = prefix == 'x';
+  const bool floating = s.find_first_of(hex ? ".pP" : ".eEpP") != std::string_view::npos;
+  if (!floating) {
+    if (hex || prefix == 'o' || prefix == 'b') {
+      return integer_constant(token, s.substr(2), hex ? 16 : prefix == 'o' ? 8 : 2, negative);
+    }
+    return integer_constant(token, s, s.size() > 1 && s[0] == '0' ? 8 : 10, negative);
+  }
+  double d = 0;
+  if (hex) s.remove_prefix(2);
+  auto [end, ec] = std::from_chars(s.data(), s.data() + s.size(), d,
+                                   hex ? std::chars_format::hex : std::chars_format::general);
+  if (ec != std::errc() || end != s.data() + s.size() || !std::isfinite(d)) {
+    template_error(token.at, fmt::format("bad number syntax: \"{}\"", token.text));
+  }
+  return Value::number(negative ? -d : d);
+}
+
+}  // namespace cria::text

@@ -1,0 +1,69 @@
+#!/usr/bin/env -S python3 -SE
+"""A runner without a model, for tests of the scheduler. The model's path says how it behaves:
+words separated by '-': "slow" loads for ever, "refuse" fails to load, "crash" dies at the first
+request, "garbage" sends no JSON, "endless" speaks until it is cancelled, "mute" never answers."""
+import json
+import socket
+import struct
+import sys
+import time
+
+channel = socket.socket(fileno=3)
+greeted = False
+
+
+def receive():
+    header = channel.recv(4, socket.MSG_WAITALL)
+    if len(header) < 4:
+        sys.exit(0)
+    (size,) = struct.unpack("<I", header)
+    return json.loads(channel.recv(size, socket.MSG_WAITALL))
+
+
+def send(message):
+    global greeted
+    if not greeted:
+        message["protocol"] = 1
+        greeted = True
+    body = json.dumps(message).encode()
+    channel.sendall(struct.pack("<I", len(body)) + body)
+
+
+load = receive()
+assert load["type"] == "load" and load["protocol"] == 1
+words = load["model_path"].split("-")
+send({"type": "progress", "fraction": 0.5})
+if "slow" in words:
+    receive()
+if "refuse" in words:
+    send({"type": "failure", "id": 0, "kind": "invalid_input", "message": "this file is broken"})
+    sys.exit(1)
+send({"type": "loaded", "context_length": min(load["num_ctx"], 8192), "weight_bytes": 100, "kv_bytes": 20,
+      "scratch_bytes": 3, "backend": "fake", "threads": 1, "sandboxed": True})
+while True:
+    request = receive()
+    if request["type"] != "generate":
+        continue
+    if "crash" in words:
+        sys.exit(7)
+    if "garbage" in words:
+        channel.sendall(b"\x05\x00\x00\x00hello")
+        time.sleep(100)
+    if "mute" in words:
+        continue
+    if "endless" in words:
+        channel.setblocking(False)
+        while True:
+            try:
+                if channel.recv(1, socket.MSG_PEEK):
+                    break
+            except BlockingIOError:
+                pass
+            send({"type": "text", "id": request["id"], "content": "again "})
+            time.sleep(0.001)
+        channel.setblocking(True)
+        cancel = receive()
+        assert cancel == {"type": "cancel", "id": request["id"]}, cancel
+        continue
+    send({"type": "text", "id": request["id"], "content": "echo " + request["prompt"]})
+    send({"type": "done", "id": request["id"], "reason": "stop", "prompt_tokens": 1, "generated_tokens": 2})
