@@ -42,7 +42,9 @@ Json run_job(const protocol::Job& job) {
   for (const Row& row : kJobs) {
     if (row.kind != job.kind) continue;
     const Work work = row.prepare(job.arguments);
-    log::debug("job {}: {}", job.kind, enter_sandbox().text());
+    const SandboxReport sandbox = enter_sandbox();
+    log::log(sandbox.complete() ? log::level::debug : log::level::warn, "job {}: {}", job.kind,
+             sandbox.text());
     return work();
   }
   fail(ErrorKind::kUnsupported, "unknown job \"{}\"", job.kind);
