@@ -9,7 +9,9 @@
 #include "text/template/template.h"
 
 #include <array>
+#include <functional>
 #include <new>
+#include <vector>
 
 namespace cria::create {
 namespace {
@@ -29,6 +31,14 @@ Work prepare_inspect(const Json& arguments) {
   return [file, verbose] { return inspect(*formats::open_gguf(file), verbose); };
 }
 
+// Whether a Go template parses, and which variables it reads.
+Work prepare_check_template(const Json& arguments) {
+  return [source = required_text(arguments, "template")]() -> Json {
+    const std::vector<std::string> variables = text::Template::parse(source).variables();
+    return {{"variables", variables}};
+  };
+}
+
 struct Row {
   std::string_view kind;
   Work (*prepare)(const Json& arguments);
@@ -36,6 +46,7 @@ struct Row {
 
 constexpr std::array kJobs = {
     Row{"inspect", prepare_inspect},
+    Row{"check_template", prepare_check_template},
 };
 
 Json run_job(const protocol::Job& job) {

@@ -175,6 +175,18 @@ store::ModelName check(const api::CreateRequest& request) {
   return name;
 }
 
+// A template is untrusted text: the worker parses it.
+void check_template(Service& service, const std::string& text, const std::stop_token& stop) {
+  if (text.empty()) return;
+  try {
+    run_job(service.models.spawner(), {.kind = "check_template", .arguments = {{"template", text}}},
+            stop);
+  } catch (const Error& e) {
+    if (e.kind() != ErrorKind::kInvalidInput) throw;
+    fail(ErrorKind::kInvalidInput, "template error: {}", e.what());
+  }
+}
+
 void create(Draft& draft, const store::ModelName& name) {
   if (!draft.request.from.empty())
     inherit(draft);
@@ -203,6 +215,7 @@ void create(Draft& draft, const store::ModelName& name) {
 void post_create(Service& service, http::Exchange& exchange, const std::string&) {
   const api::CreateRequest request = api::parse_create(api::parse_body(exchange.request().body));
   const auto name = check(request);
+  check_template(service, request.template_text, exchange.gone());
   LineStream lines(exchange);
   const std::function<void(const std::string&)> status = [&](const std::string& text) {
     if (request.stream) lines.send({{"status", text}});
