@@ -12,8 +12,10 @@
 #include <algorithm>
 #include <array>
 #include <fstream>
+#include <functional>
 #include <new>
 #include <thread>
+#include <vector>
 
 namespace cria::create {
 namespace {
@@ -70,6 +72,14 @@ Work prepare_quantize(const Json& arguments) {
   };
 }
 
+// Whether a Go template parses, and which variables it reads.
+Work prepare_check_template(const Json& arguments) {
+  return [source = required_text(arguments, "template")](const Report&) -> Json {
+    const std::vector<std::string> variables = text::Template::parse(source).variables();
+    return {{"variables", variables}};
+  };
+}
+
 struct Row {
   std::string_view kind;
   Work (*prepare)(const Json& arguments);
@@ -77,6 +87,7 @@ struct Row {
 
 constexpr std::array kJobs = {
     Row{"inspect", prepare_inspect},
+    Row{"check_template", prepare_check_template},
     Row{"quantize", prepare_quantize},
 };
 
