@@ -2,6 +2,7 @@
 #include "api/fields.h"
 #include "base/log.h"
 #include "server/service.h"
+#include "store/config.h"
 
 #include <algorithm>
 #include <set>
@@ -151,7 +152,7 @@ void add_texts(Draft& draft) {
   for (const std::string& license : request.licenses) draft.put(license, "license");
   for (const auto& [name, value] : request.parameters.items())
     if (!value.is_null()) draft.parameters[name] = value;
-  if (!draft.parameters.empty()) draft.put(store::go_json(draft.parameters), "params");
+  if (!draft.parameters.empty()) draft.put(store::go_map_json(draft.parameters), "params");
   if (!request.messages.empty()) replace(store::go_json(request.messages), "messages");
   const auto put = [&](const char* key, const std::string& text) {
     if (!text.empty()) draft.config[key] = text;
@@ -194,9 +195,7 @@ void create(Draft& draft, const store::ModelName& name) {
     add_files(draft);
   add_adapters(draft);
   add_texts(draft);
-  draft.config["architecture"] = "amd64";
-  draft.config["os"] = "linux";
-  store::Manifest manifest = {.config = draft.store().write_blob(store::go_json(draft.config),
+  store::Manifest manifest = {.config = draft.store().write_blob(store::config_text(draft.config),
                                                                  "config")};
   manifest.layers = draft.layers;
   for (const store::Layer& layer : manifest.layers)
