@@ -62,8 +62,8 @@ class Repl {
   }
 
   int run() {
+    LineEditor editor(history_);  // before the model loads: what is typed meanwhile counts
     load(session_.model);
-    LineEditor editor(history_);
     while (!done_) {
       const bool open = in_block_;
       const Input input = open ? editor.read("... ", "Press Enter to send")

@@ -32,12 +32,13 @@ bool is_known_model(const ApiClient& client, const std::string& name) {
 
 }  // namespace
 
-std::string file_digest(const fs::path& path, Progress& progress) {
+std::string file_digest(const fs::path& path, const std::stop_token& stop, Progress& progress) {
   const auto file = File::open(path);
   std::vector<std::byte> buffer(size_t{4} << 20);
   Sha256 hash;
   progress.set_label("gathering model components");
   for (int64_t at = 0; at < file->size();) {
+    if (stop.stop_requested()) fail(ErrorKind::kCancelled, "cancelled");
     const auto n = std::min(static_cast<int64_t>(buffer.size()), file->size() - at);
     const auto part = std::span(buffer).first(static_cast<size_t>(n));
     file->read_at(at, part);
@@ -54,7 +55,7 @@ Json upload_files(const ApiClient& client, const std::vector<fs::path>& files, s
   if (files.empty()) return named;
   const fs::path root = common_folder(files);
   for (const fs::path& file : files) {
-    const std::string digest = file_digest(file, progress);
+    const std::string digest = file_digest(file, stop, progress);
     named[fs::absolute(file).lexically_normal().lexically_relative(root).string()] = digest;
     if (client.has_blob(digest)) continue;
     progress.set_label("copying file " + digest.substr(0, 19));
@@ -80,7 +81,7 @@ std::string import_name(const fs::path& file, const std::string& digest) {
 std::string import_file(const ApiClient& client, const fs::path& file) {
   const Interrupt interrupt;
   Progress progress("gathering model components");
-  const std::string digest = file_digest(file, progress);
+  const std::string digest = file_digest(file, interrupt.token(), progress);
   const std::string name = import_name(file, digest);
   if (is_known_model(client, name)) return name;
   Json request = {{"model", name}};

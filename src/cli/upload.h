@@ -11,7 +11,8 @@
 
 namespace cria::cli {
 
-std::string file_digest(const std::filesystem::path& file, Progress& progress);  // "sha256:..."
+std::string file_digest(const std::filesystem::path& file, const std::stop_token& stop,
+                        Progress& progress);  // "sha256:..."
 // {relative path: digest} of the files, each uploaded unless its blob is already there.
 Json upload_files(const ApiClient& client, const std::vector<std::filesystem::path>& files,
                   std::stop_token stop, Progress& progress);

@@ -175,6 +175,18 @@ class CommandLine(unittest.TestCase):
         self.assertEqual(stat.S_IMODE(history.stat().st_mode), 0o600)
         self.assertIn("Say hello.\n", history.read_text())
 
+    def test_lines_typed_ahead_are_sent_one_by_one(self):
+        terminal = Terminal(["run", self.model], self.environment)
+        at = terminal.wait_for(r">>> ")
+        terminal.send("/set parameter num_predict 30\rSay hello.\r")
+        at = terminal.wait_for(r"to '30'", at)
+        time.sleep(0.2)  # the model answers
+        terminal.send("/first\r/second\r")
+        at = terminal.wait_for(r"Unknown command '/first'", at, seconds=30)
+        terminal.wait_for(r"Unknown command '/second'", at, seconds=30)
+        terminal.send("/bye\r")
+        self.assertEqual(terminal.exit_code(), 0)
+
     def test_end_of_file_leaves_the_prompt(self):
         terminal = Terminal(["run", self.model], self.environment)
         terminal.wait_for(r">>> ")

@@ -32,33 +32,6 @@ std::string trimmed(const std::string& text) {
   return text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1);
 }
 
-// Keys one by one instead of lines, no echo, Ctrl-C as a byte; the old mode comes back at the end.
-class RawMode {
- public:
-  RawMode() {
-    tcgetattr(STDIN_FILENO, &before_);
-    termios raw = before_;
-    raw.c_iflag &= ~static_cast<tcflag_t>(ICRNL | INLCR | IXON);
-    raw.c_lflag &= ~static_cast<tcflag_t>(ICANON | ECHO | ISIG | IEXTEN);
-    raw.c_cc[VMIN] = 1;
-    raw.c_cc[VTIME] = 0;
-    tcsetattr(STDIN_FILENO, TCSADRAIN, &raw);
-  }
-  ~RawMode() { tcsetattr(STDIN_FILENO, TCSADRAIN, &before_); }
-  RawMode(const RawMode&) = delete;
-  RawMode& operator=(const RawMode&) = delete;
-  void suspend() const {
-    termios raw = {};
-    tcgetattr(STDIN_FILENO, &raw);
-    tcsetattr(STDIN_FILENO, TCSADRAIN, &before_);
-    kill(0, SIGTSTP);
-    tcsetattr(STDIN_FILENO, TCSADRAIN, &raw);
-  }
-
- private:
-  termios before_ = {};
-};
-
 int read_byte() {
   unsigned char byte = 0;
   for (;;) {
@@ -81,6 +54,39 @@ size_t after(const std::string& text, size_t at) {
 }
 
 }  // namespace
+
+// Keys one by one, no echo, while the editor lives; the old mode comes back at the end. Between two
+// lines too: a terminal that reads lines would turn the Enter of what is typed ahead into a newline.
+// Ctrl-C is a byte while a line is read and a signal while the model answers.
+class LineEditor::RawMode {
+ public:
+  RawMode() {
+    tcgetattr(STDIN_FILENO, &before_);
+    raw_ = before_;
+    raw_.c_iflag &= ~static_cast<tcflag_t>(ICRNL | INLCR | IXON);
+    raw_.c_lflag &= ~static_cast<tcflag_t>(ICANON | ECHO | ISIG | IEXTEN);
+    raw_.c_cc[VMIN] = 1;
+    raw_.c_cc[VTIME] = 0;
+    answering();
+  }
+  ~RawMode() { tcsetattr(STDIN_FILENO, TCSADRAIN, &before_); }
+  RawMode(const RawMode&) = delete;
+  RawMode& operator=(const RawMode&) = delete;
+  void reading() const { tcsetattr(STDIN_FILENO, TCSADRAIN, &raw_); }
+  void answering() const {
+    termios mode = raw_;
+    mode.c_lflag |= ISIG;
+    tcsetattr(STDIN_FILENO, TCSADRAIN, &mode);
+  }
+  void suspend() const {
+    tcsetattr(STDIN_FILENO, TCSADRAIN, &before_);
+    kill(0, SIGTSTP);
+    reading();
+  }
+
+ private:
+  termios before_ = {}, raw_ = {};
+};
 
 History::History(std::filesystem::path file) : file_(std::move(file)) {
   std::error_code none;
@@ -144,7 +150,10 @@ void LineBuffer::erase_word() {
   text.erase(cursor, end - cursor);
 }
 
-LineEditor::LineEditor(History& history) : history_(history) { write_out("\x1b[?2004h"); }
+LineEditor::LineEditor(History& history)
+    : history_(history), raw_(std::make_unique<RawMode>()) {
+  write_out("\x1b[?2004h");
+}
 LineEditor::~LineEditor() { write_out("\x1b[?2004l"); }
 
 // One call of read(): what is typed, and where the screen's cursor is.
@@ -152,12 +161,12 @@ struct LineEditor::Reading {
   const std::string& prompt;
   const std::string& hint;
   const std::vector<std::string>& entries;
+  const RawMode& raw;
   LineBuffer line = {};
   size_t entry = 0;  // of the history; entries.size() is the new line
   std::string draft = {};
   size_t cursor_row = 0;
   bool pasting = false, pasted = false;
-  RawMode raw = {};
 
   // Row and column of the byte `end` when the text stands behind the prompt.
   std::pair<size_t, size_t> place(size_t end) const {
@@ -275,11 +284,15 @@ struct LineEditor::Reading {
 };
 
 Input LineEditor::read(const std::string& prompt, const std::string& hint) {
-  Reading reading = {.prompt = prompt, .hint = hint, .entries = history_.entries()};
+  Reading reading = {.prompt = prompt, .hint = hint, .entries = history_.entries(), .raw = *raw_};
   reading.entry = history_.entries().size();
+  raw_->reading();
   reading.draw();
   for (;;) {
-    if (auto input = reading.key(read_byte())) return *input;
+    if (auto input = reading.key(read_byte())) {
+      raw_->answering();
+      return *input;
+    }
     if (!reading.pasting) reading.draw();
   }
 }

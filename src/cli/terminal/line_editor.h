@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -49,14 +50,16 @@ struct LineBuffer {
 class LineEditor {
  public:
   explicit LineEditor(History& history);
-  ~LineEditor();  // bracketed paste off
+  ~LineEditor();  // bracketed paste off, the terminal as it was
   LineEditor(const LineEditor&) = delete;
   LineEditor& operator=(const LineEditor&) = delete;
   Input read(const std::string& prompt, const std::string& hint);
 
  private:
+  class RawMode;
   struct Reading;
   History& history_;
+  std::unique_ptr<RawMode> raw_;
 };
 
 }  // namespace cria::cli
