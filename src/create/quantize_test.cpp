@@ -1,11 +1,17 @@
 #include "create/quantize.h"
 
 #include "base/error.h"
+#include "create/worker.h"
+#include "protocol/channel.h"
+#include "protocol/protocol.h"
 
 #include <doctest/doctest.h>
 
+#include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <cmath>
 #include <cstring>
 
@@ -83,6 +89,50 @@ TEST_CASE("a quantised source and an unknown type are refused") {
                        doctest::Contains("only supported for F16, BF16 and F32 models"), Error);
   CHECK_THROWS_WITH_AS(require_mix("Q7"), doctest::Contains("unsupported quantization type Q7"),
                        Error);
+}
+
+// The last event that a worker process sends for `job`; `told` counts the progress before it.
+protocol::Event answer(const protocol::Job& job, int& told) {
+  std::array<int, 2> ends{};
+  REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) == 0);
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    ::close(ends[0]);
+    ::_exit(run_worker(ends[1]));
+  }
+  ::close(ends[1]);
+  protocol::Event last;
+  {
+    protocol::Channel channel(ends[0]);
+    channel.send(protocol::to_json(job));
+    while (const auto message = channel.receive()) {
+      last = protocol::event_from_json(*message);
+      told += std::holds_alternative<protocol::Progress>(last) ? 1 : 0;
+    }
+  }
+  ::waitpid(child, nullptr, 0);
+  return last;
+}
+
+TEST_CASE("a worker quantises inside its sandbox, tells how far it is, and overwrites nothing") {
+  const Folder folder;
+  const auto model = sample(folder.path / "a.gguf");
+  protocol::Job job{.kind = "quantize"};
+  job.arguments["path"] = (folder.path / "a.gguf").string();
+  job.arguments["output"] = (folder.path / "b.gguf").string();
+  job.arguments["type"] = "q8_0";
+  int told = 0;
+  const auto first = answer(job, told);
+  REQUIRE(std::holds_alternative<protocol::Result>(first));
+  CHECK(std::get<protocol::Result>(first).value["file_type"] == "Q8_0");
+  CHECK(told > 0);
+  const auto small = formats::open_gguf(folder.path / "b.gguf");
+  CHECK((small->find_tensor("token_embd.weight")->dtype == quant::DType::kQ8_0));
+  CHECK(std::get<protocol::Result>(first).value["bytes"] == fs::file_size(folder.path / "b.gguf"));
+  const auto second = answer(job, told);
+  REQUIRE(std::holds_alternative<protocol::Failure>(second));
+  CHECK((std::get<protocol::Failure>(second).kind == ErrorKind::kConflict));
 }
 
 }  // namespace
