@@ -1,6 +1,7 @@
-// convert.cpp - any JSON as config.json of a checkpoint with a few tensors: a conversion, or an Error.
-#include "base/error.h"
+// convert.cpp - any JSON as config.json of a checkpoint with a few tensors: a conversion, or an
+// Error.
 #include "models/convert.h"
+#include "base/error.h"
 
 #include <string_view>
 

@@ -1,6 +1,6 @@
 // model.cpp - any GGUF bytes as a model: its graph, or an Error.
-#include "base/error.h"
 #include "models/model.h"
+#include "base/error.h"
 
 #include <sys/mman.h>
 #include <unistd.h>

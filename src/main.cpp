@@ -1,13 +1,16 @@
 // main.cpp - wires the roles: client commands, serve, runner, worker.
 #include "base/log.h"
 #include "base/settings.h"
+#include "cli/app.h"
 #include "create/worker.h"
 #include "engine/runner.h"
 #include "protocol/child.h"
 #include "server/serve.h"
 
 #include <cstdio>
+#include <string>
 #include <string_view>
+#include <vector>
 
 namespace {
 
@@ -30,9 +33,10 @@ int run_role(std::string_view role) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc < 2) {
-    std::fprintf(stderr, "usage: cria serve\n");
-    return 1;
-  }
-  return run_role(argv[1]);
+  const std::vector<std::string> words(argv + 1, argv + argc);
+  const bool is_role =
+      !words.empty() && (words[0] == "serve" || words[0] == "start" || words[0] == "runner" ||
+                         words[0] == "worker");
+  if (is_role && words.size() == 1) return run_role(words[0] == "start" ? "serve" : words[0]);
+  return cria::cli::run_client(words);
 }

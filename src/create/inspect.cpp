@@ -19,6 +19,7 @@ struct FileType {
 // general.file_type: what most of the tensors are (spec store section 11).
 constexpr std::array kFileTypes = {
     FileType{0, "F32"},      FileType{1, "F16"},      FileType{2, "Q4_0"},    FileType{3, "Q4_1"},
+    FileType{4, "MXFP4"},  // as Ollama's own gpt-oss files say
     FileType{7, "Q8_0"},     FileType{8, "Q5_0"},     FileType{9, "Q5_1"},    FileType{10, "Q2_K"},
     FileType{11, "Q3_K_S"},  FileType{12, "Q3_K_M"},  FileType{13, "Q3_K_L"}, FileType{14, "Q4_K_S"},
     FileType{15, "Q4_K_M"},  FileType{16, "Q5_K_S"},  FileType{17, "Q5_K_M"}, FileType{18, "Q6_K"},

@@ -4,12 +4,18 @@
 #include "base/log.h"
 #include "base/sandbox.h"
 #include "create/inspect.h"
+#include "create/quantize.h"
 #include "protocol/channel.h"
 #include "protocol/protocol.h"
 #include "text/template/template.h"
 
+#include <algorithm>
 #include <array>
+#include <fstream>
+#include <functional>
 #include <new>
+#include <thread>
+#include <vector>
 
 namespace cria::create {
 namespace {
@@ -20,13 +26,58 @@ std::string required_text(const Json& arguments, std::string_view key) {
   return *std::move(text);
 }
 
+// Says how far a job is, from 0 to 1.
+using Report = std::function<void(double fraction)>;
 // A job opens its files first; what they hold is looked at only in the sandbox.
-using Work = std::function<Json()>;
+using Work = std::function<Json(const Report& report)>;
 
 Work prepare_inspect(const Json& arguments) {
   auto file = File::open(required_text(arguments, "path"));
   const bool verbose = json_bool(arguments, "verbose").value_or(false);
-  return [file, verbose] { return inspect(*formats::open_gguf(file), verbose); };
+  return [file, verbose](const Report&) { return inspect(*formats::open_gguf(file), verbose); };
+}
+
+// {path, output, type}: "output" must not exist yet. Gives {bytes, file_type}.
+Work prepare_quantize(const Json& arguments) {
+  const quant::Mix& mix = require_mix(required_text(arguments, "type"));
+  auto source = File::open(required_text(arguments, "path"));
+  auto output = std::make_shared<std::ofstream>();
+  const std::string path = required_text(arguments, "output");
+  if (fs::exists(path)) fail(ErrorKind::kConflict, "{} exists already", path);
+  output->open(path, std::ios::binary);
+  if (!*output) fail(ErrorKind::kForbidden, "{}: cannot be written", path);
+  return [&mix, source, output](const Report& report) {
+    const auto model = formats::open_gguf(source);
+    const auto threads = static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, 64u));
+    const Quantized result = quantize(*model, mix, threads);
+    const int64_t total = formats::gguf_bytes(result.metadata, result.tensors);
+    int64_t done = 0, told = 0;
+    formats::write_gguf(
+        [&](std::span<const std::byte> bytes) {
+          output->write(reinterpret_cast<const char*>(bytes.data()),
+                        static_cast<std::streamsize>(bytes.size()));
+          if (!*output) fail(ErrorKind::kOutOfMemory, "no space is left for the quantized model");
+          done += static_cast<int64_t>(bytes.size());
+          if (done - told < total / 100) return;
+          told = done;
+          report(static_cast<double>(done) / static_cast<double>(total));
+        },
+        result.metadata, result.tensors);
+    output->close();
+    if (!*output) fail(ErrorKind::kOutOfMemory, "no space is left for the quantized model");
+    Json facts = Json::object();
+    facts["bytes"] = total;
+    facts["file_type"] = mix.name;
+    return facts;
+  };
+}
+
+// Whether a Go template parses, and which variables it reads.
+Work prepare_check_template(const Json& arguments) {
+  return [source = required_text(arguments, "template")](const Report&) -> Json {
+    const std::vector<std::string> variables = text::Template::parse(source).variables();
+    return {{"variables", variables}};
+  };
 }
 
 struct Row {
@@ -36,14 +87,18 @@ struct Row {
 
 constexpr std::array kJobs = {
     Row{"inspect", prepare_inspect},
+    Row{"check_template", prepare_check_template},
+    Row{"quantize", prepare_quantize},
 };
 
-Json run_job(const protocol::Job& job) {
+Json run_job(const protocol::Job& job, const Report& report) {
   for (const Row& row : kJobs) {
     if (row.kind != job.kind) continue;
     const Work work = row.prepare(job.arguments);
-    log::debug("job {}: {}", job.kind, enter_sandbox().text());
-    return work();
+    const SandboxReport sandbox = enter_sandbox();
+    log::log(sandbox.complete() ? log::level::debug : log::level::warn, "job {}: {}", job.kind,
+             sandbox.text());
+    return work(report);
   }
   fail(ErrorKind::kUnsupported, "unknown job \"{}\"", job.kind);
 }
@@ -52,14 +107,18 @@ Json run_job(const protocol::Job& job) {
 
 int run_worker(int descriptor) {
   protocol::Channel channel(descriptor);
+  const auto progress = [&](double fraction) {
+    channel.send(protocol::to_json(protocol::Event(protocol::Progress{.fraction = fraction})));
+  };
   const auto report = [&](ErrorKind kind, const std::string& message) {
-    channel.send(protocol::to_json(protocol::Event(protocol::Failure{.kind = kind, .message = message})));
+    channel.send(
+        protocol::to_json(protocol::Event(protocol::Failure{.kind = kind, .message = message})));
     return 1;
   };
   try {
     const auto message = channel.receive();
     if (!message) return 0;  // the server changed its mind
-    const Json result = run_job(protocol::job_from_json(*message));
+    const Json result = run_job(protocol::job_from_json(*message), progress);
     channel.send(protocol::to_json(protocol::Event(protocol::Result{.value = result})));
     return 0;
   } catch (const Error& e) {

@@ -1,7 +1,8 @@
-// safetensors.cpp - Hugging Face's tensor files: a little-endian header length, a JSON header, the data.
+// safetensors.cpp - Hugging Face's tensor files: a little-endian header length, a JSON header, the
+// data.
 //
-// {"name": {"dtype": "BF16", "shape": [out, in], "data_offsets": [begin, end]}, "__metadata__": {...}}
-// Shapes are {slowest, ..., fastest}; offsets count from the end of the header.
+// {"name": {"dtype": "BF16", "shape": [out, in], "data_offsets": [begin, end]}, "__metadata__":
+// {...}} Shapes are {slowest, ..., fastest}; offsets count from the end of the header.
 
 #include "base/error.h"
 #include "base/json.h"
@@ -36,8 +37,8 @@ quant::DType dtype_of(const Json& entry) {
 }
 
 int64_t integer_at(const Json& list, size_t i) {
-  if (!list[i].is_number_integer() || (list[i].is_number_unsigned() &&
-                                       list[i].get<uint64_t>() > uint64_t{INT64_MAX}))
+  if (!list[i].is_number_integer() ||
+      (list[i].is_number_unsigned() && list[i].get<uint64_t>() > uint64_t{INT64_MAX}))
     fail(ErrorKind::kInvalidInput, "{} is not a size", dump_json(list[i]));
   const auto value = list[i].get<int64_t>();
   if (value < 0) fail(ErrorKind::kInvalidInput, "{} is negative", value);
@@ -59,7 +60,8 @@ int64_t read_shape(const Json& shape, TensorInfo& tensor) {
   for (size_t i = 0; i < shape.size(); ++i) {
     const int64_t dim = integer_at(shape, shape.size() - 1 - i);
     int64_t& merged = tensor.shape[std::min<size_t>(3, i)];
-    if (__builtin_mul_overflow(elements, dim, &elements) || __builtin_mul_overflow(merged, dim, &merged))
+    if (__builtin_mul_overflow(elements, dim, &elements) ||
+        __builtin_mul_overflow(merged, dim, &merged))
       fail(ErrorKind::kInvalidInput, "shape {} is too large", dump_json(shape));
   }
   return elements;

@@ -26,8 +26,8 @@ std::string with_header(const std::string& json, size_t data_bytes) {
 }
 
 std::string tensor(const std::string& dtype, const std::string& shape, const std::string& offsets) {
-  return R"({"w": {"dtype": ")" + dtype + R"(", "shape": )" + shape + R"(, "data_offsets": )" + offsets +
-         "}}";
+  return R"({"w": {"dtype": ")" + dtype + R"(", "shape": )" + shape + R"(, "data_offsets": )" +
+         offsets + "}}";
 }
 
 std::string error_of(const std::string& bytes) {
@@ -46,11 +46,10 @@ std::string error_of(const std::string& bytes) {
 
 TEST_CASE("a safetensors file gives its tensors, fastest dimension first") {
   const Folder folder;
-  folder.write("x.safetensors",
-               with_header(R"({"__metadata__": {"format": "pt"},
+  folder.write("x.safetensors", with_header(R"({"__metadata__": {"format": "pt"},
       "a": {"dtype": "BF16", "shape": [2, 3], "data_offsets": [0, 12]},
       "b": {"dtype": "F32", "shape": [], "data_offsets": [12, 16]}})",
-                           16));
+                                            16));
   const auto model = open_safetensors(folder.path / "x.safetensors");
   REQUIRE(model->tensors.size() == 2);
   const TensorInfo* a = model->find_tensor("a");
@@ -66,7 +65,8 @@ TEST_CASE("a folder opens the shards of its index, or all its files") {
   const Folder folder;
   folder.write("1.safetensors", with_header(tensor("F16", "[4]", "[0, 8]"), 8));
   CHECK(open_safetensors(folder.path)->tensors.size() == 1);
-  folder.write("2.safetensors", with_header(R"({"v": {"dtype": "F16", "shape": [2], "data_offsets": [0, 4]}})", 4));
+  folder.write("2.safetensors",
+               with_header(R"({"v": {"dtype": "F16", "shape": [2], "data_offsets": [0, 4]}})", 4));
   CHECK(open_safetensors(folder.path)->tensors.size() == 2);
   folder.write("model.safetensors.index.json", R"({"weight_map": {"w": "1.safetensors"}})");
   CHECK(open_safetensors(folder.path)->tensors.size() == 1);
@@ -95,10 +95,11 @@ TEST_CASE("headers that lie are refused with value and limit") {
   CHECK(error_of(with_header(tensor("F32", "[-4]", "[0, 16]"), 16)) == "w: -4 is negative");
   CHECK(error_of(with_header(tensor("F32", "[4294967296, 4294967296]", "[0, 16]"), 16)) ==
         "w: shape [4294967296,4294967296] is too large");
-  CHECK(error_of(with_header(tensor("F32", "[4611686018427387904, 4611686018427387904, 1, 1, 0]", "[0, 0]"),
-                             0)) ==
+  CHECK(error_of(with_header(
+            tensor("F32", "[4611686018427387904, 4611686018427387904, 1, 1, 0]", "[0, 0]"), 0)) ==
         "w: shape [4611686018427387904,4611686018427387904,1,1,0] is too large");
-  CHECK(error_of(with_header(tensor("F7", "[4]", "[0, 16]"), 16)) == "w: dtype \"F7\" is not supported");
+  CHECK(error_of(with_header(tensor("F7", "[4]", "[0, 16]"), 16)) ==
+        "w: dtype \"F7\" is not supported");
   CHECK(error_of(with_header(tensor("F32", "[1.5]", "[0, 16]"), 16)) == "w: 1.5 is not a size");
 }
 

@@ -12,8 +12,8 @@
 
 namespace cria::ml {
 
-// Positions of the KV cache are kept in pages of this many tokens; a sequence's position p lies in its
-// page p / kPageTokens. Pages may be shared by sequences with a common prefix.
+// Positions of the KV cache are kept in pages of this many tokens; a sequence's position p lies in
+// its page p / kPageTokens. Pages may be shared by sequences with a common prefix.
 inline constexpr int64_t kPageTokens = 32;
 
 struct KvLayerLayout {
@@ -50,9 +50,9 @@ struct SequenceRows {
 };
 
 struct StepInput {
-  std::span<const int32_t> tokens;     // {n}, each in [0, vocabulary)
-  std::span<const int32_t> positions;  // {n}
-  std::span<const int32_t> outputs;    // {m} ascending row numbers
+  std::span<const int32_t> tokens;          // {n}, each in [0, vocabulary)
+  std::span<const int32_t> positions;       // {n}
+  std::span<const int32_t> outputs;         // {m} ascending row numbers
   std::span<const SequenceRows> sequences;  // cover all rows in order
 };
 
@@ -74,7 +74,8 @@ using Tap = std::function<void(std::string_view mark, std::span<const float> val
 struct CompileOptions {
   int threads = 1;
   bool float_weights = false;  // dequantise all weights to float: slow, exact; the "float path"
-  std::function<void(double)> progress;  // fraction of the weights loaded, 0..1; called by the caller's thread
+  std::function<void(double)>
+      progress;  // fraction of the weights loaded, 0..1; called by the caller's thread
   Tap tap;
 };
 
@@ -83,7 +84,8 @@ class Backend {
   virtual ~Backend() = default;
   virtual std::string_view name() const = 0;
   virtual bool supports(const Node& node) const = 0;
-  // Loads the weights that the graph names; the graph must outlive the plan. Throws Error on I/O, memory, or an unsupported node.
+  // Loads the weights that the graph names; the graph must outlive the plan. Throws Error on I/O,
+  // memory, or an unsupported node.
   virtual std::unique_ptr<Plan> compile(const Graph& graph, const CompileOptions& options) = 0;
   virtual std::unique_ptr<KvStore> allocate_kv(const KvLayout& layout, int64_t pages) = 0;
 };

@@ -1,5 +1,6 @@
-// One suite for every backend: op x shape x type against the reference, and the promises of backend.h
-// (rows independent of each other, chunks equal to one pass, pages, shift) by each backend alone.
+// One suite for every backend: op x shape x type against the reference, and the promises of
+// backend.h (rows independent of each other, chunks equal to one pass, pages, shift) by each
+// backend alone.
 
 #include "ml/graph_for_tests.h"
 
@@ -15,17 +16,20 @@ namespace {
 constexpr int32_t kVocabulary = 97;
 constexpr int64_t kCapacity = 512;
 
-// Squared relative errors. Floats differ in the order of sums only; exp and tanh of a vector unit are
-// good to about 1e-6. Against quantised weights a backend may round activations to 8 bits per 32
-// values: a step of 1/127 of the largest gives about 2.5e-5 on average, and single results lie three
-// or four deviations out.
+// Squared relative errors. Floats differ in the order of sums only; exp and tanh of a vector unit
+// are good to about 1e-6. Against quantised weights a backend may round activations to 8 bits per
+// 32 values: a step of 1/127 of the largest gives about 2.5e-5 on average, and single results lie
+// three or four deviations out.
 constexpr double kExact = 0, kFloat = 1e-11, kHalfCache = 1e-6, kEightBit = 4e-4;
 
 constexpr std::array kPlain = {DType::kF32, DType::kF16, DType::kBF16};
-constexpr std::array kBlocks32 = {DType::kQ4_0, DType::kQ4_1, DType::kQ5_0, DType::kQ5_1, DType::kQ8_0};
+constexpr std::array kBlocks32 = {DType::kQ4_0, DType::kQ4_1, DType::kQ5_0, DType::kQ5_1,
+                                  DType::kQ8_0};
 constexpr std::array kBlocks256 = {DType::kQ4_K, DType::kQ5_K, DType::kQ6_K};
 
-bool is_plain(DType dtype) { return quant::info(dtype).block_elements == 1; }
+bool is_plain(DType dtype) {
+  return quant::info(dtype).block_elements == 1;
+}
 
 // A graph of one layer from tokens to a result for every output row.
 struct Example {
@@ -46,17 +50,20 @@ struct Example {
 void compare(const Example& example, double limit, const CompileOptions& options = {}) {
   TestRun reference(example.graph, example.kv, "reference");
   const std::vector<int32_t> pages = {5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20};
-  const auto part = [&](size_t n) { return TestRun::Part{some_tokens(n, kVocabulary, n), 0, pages}; };
+  const auto part = [&](size_t n) {
+    return TestRun::Part{some_tokens(n, kVocabulary, n), 0, pages};
+  };
   const double magnitude = mean_square(reference.run({part(kCapacity)}));
   for (const std::string_view name : backend_names()) {
     if (name == "reference") continue;
     CAPTURE(std::string(name));
     TestRun backend(example.graph, example.kv, name, options);
-    for (const size_t n : {size_t{1}, size_t{2}, size_t{7}, size_t{8}, size_t{9}, size_t{33}, size_t{512}}) {
+    for (const size_t n :
+         {size_t{1}, size_t{2}, size_t{7}, size_t{8}, size_t{9}, size_t{33}, size_t{512}}) {
       CAPTURE(n);
       const std::vector<float> wanted = reference.run({part(n)});
-      CHECK(relative_error(backend.run({part(n)}), wanted, std::max(magnitude, mean_square(wanted))) <=
-            limit);
+      CHECK(relative_error(backend.run({part(n)}), wanted,
+                           std::max(magnitude, mean_square(wanted))) <= limit);
     }
   }
 }
@@ -129,8 +136,10 @@ void build_layer(Example& e, DType dtype) {
   e.kv.layers.push_back({.kv_heads = 2, .key_dim = kHeadDim, .value_dim = kHeadDim, .rope = spec});
   Tensor mixed = attention(q, k, heads(2), {.scale = 0.3f});
   mixed = reshape(mixed, {kHeads * kHeadDim, kCapacity});
-  if (kHeads * kHeadDim % quant::info(dtype).block_elements == 0) x = x + linear(mixed, kWidth);
-  else x = x + matmul(e.weights.make(DType::kF16, {kHeads * kHeadDim, kWidth, 1, 1}), mixed);
+  if (kHeads * kHeadDim % quant::info(dtype).block_elements == 0)
+    x = x + linear(mixed, kWidth);
+  else
+    x = x + matmul(e.weights.make(DType::kF16, {kHeads * kHeadDim, kWidth, 1, 1}), mixed);
   h = rms_norm(x, {}, 1e-5f);
   e.finish(x + linear(silu(linear(h, kHidden)) * linear(h, kHidden), kWidth), kWidth);
 }
@@ -181,8 +190,9 @@ TEST_CASE("every backend reads rows of tables of every type exactly") {
     CAPTURE(std::string(quant::info(dtype).name));
     Example example;
     const int64_t width = is_plain(dtype) ? 100 : 256;
-    example.finish(rows(example.weights.make(dtype, {width, kVocabulary, 1, 1}), example.graph.tokens()),
-                   width);
+    example.finish(
+        rows(example.weights.make(dtype, {width, kVocabulary, 1, 1}), example.graph.tokens()),
+        width);
     compare(example, kExact);
   }
 }
@@ -212,25 +222,30 @@ TEST_CASE("every backend normalises rows and heads as the reference does") {
       return rms_norm(scale(x, 1e-3f), e.weights.make(DType::kF32, {width, 1, 1, 1}), 1e-6f);
     });
     compare_op(width * 3, width * 3, [&](Example& e, Tensor x) {
-      return rms_norm(reshape(x, {width, 3, kCapacity}), e.weights.make(DType::kF32, {width, 1, 1, 1}),
-                      1e-6f);
+      return rms_norm(reshape(x, {width, 3, kCapacity}),
+                      e.weights.make(DType::kF32, {width, 1, 1, 1}), 1e-6f);
     });
   }
 }
 
 TEST_CASE("every backend rotates positions as the reference does") {
   const std::array<RopeSpec, 5> specs = {
-      RopeSpec{.dims = 64},
-      RopeSpec{.dims = 64, .layout = RopeLayout::kHalves},
+      RopeSpec{.dims = 64}, RopeSpec{.dims = 64, .layout = RopeLayout::kHalves},
       RopeSpec{.dims = 24, .base = 500000.0f, .layout = RopeLayout::kHalves},
       RopeSpec{.dims = 40, .linear_scale = 0.125f},
-      RopeSpec{.dims = 64, .base = 1e6f, .linear_scale = 0.25f, .layout = RopeLayout::kHalves,
-               .extension = 1.0f, .attention_factor = 1.1386f, .original_context = 64}};
+      RopeSpec{.dims = 64,
+               .base = 1e6f,
+               .linear_scale = 0.25f,
+               .layout = RopeLayout::kHalves,
+               .extension = 1.0f,
+               .attention_factor = 1.1386f,
+               .original_context = 64}};
   for (const RopeSpec& spec : specs)
     for (const bool with_factors : {false, true})
       compare_op(64 * 3, 64 * 3, [&](Example& e, Tensor x) {
         std::vector<float> factors;
-        for (int64_t i = 0; i < spec.dims / 2; ++i) factors.push_back(1.0f + static_cast<float>(i) / 4);
+        for (int64_t i = 0; i < spec.dims / 2; ++i)
+          factors.push_back(1.0f + static_cast<float>(i) / 4);
         const Tensor divisors =
             with_factors ? e.weights.floats({spec.dims / 2, 1, 1, 1}, factors) : Tensor();
         return rope(reshape(x, {64, 3, kCapacity}), e.graph.positions(), divisors, spec);
@@ -238,12 +253,15 @@ TEST_CASE("every backend rotates positions as the reference does") {
 }
 
 TEST_CASE("every backend attends as the reference does") {
-  const std::array<AttentionShape, 9> shapes = {
-      AttentionShape{4, 4, 64},         AttentionShape{9, 3, 64},
-      AttentionShape{14, 2, 64},        AttentionShape{4, 1, 256},
-      AttentionShape{4, 2, 24},         AttentionShape{8, 8, 80},
-      AttentionShape{4, 2, 16, 16},     AttentionShape{4, 2, 128, 33, 4.0f},
-      AttentionShape{6, 2, 64, 0, 0, {.dims = 64}}};
+  const std::array<AttentionShape, 9> shapes = {AttentionShape{4, 4, 64},
+                                                AttentionShape{9, 3, 64},
+                                                AttentionShape{14, 2, 64},
+                                                AttentionShape{4, 1, 256},
+                                                AttentionShape{4, 2, 24},
+                                                AttentionShape{8, 8, 80},
+                                                AttentionShape{4, 2, 16, 16},
+                                                AttentionShape{4, 2, 128, 33, 4.0f},
+                                                AttentionShape{6, 2, 64, 0, 0, {.dims = 64}}};
   for (const AttentionShape& shape : shapes) {
     CAPTURE(shape.heads);
     CAPTURE(shape.head_dim);
@@ -280,9 +298,9 @@ TEST_CASE("a prompt in chunks gives exactly the results of one pass") {
       std::vector<float> pieces;
       for (size_t at = 0; at < tokens.size(); at += chunk) {
         const size_t end = std::min(tokens.size(), at + chunk);
-        const std::vector<float> part = run.run(
-            {{{tokens.begin() + static_cast<int64_t>(at), tokens.begin() + static_cast<int64_t>(end)},
-              static_cast<int64_t>(at)}});
+        const std::vector<float> part = run.run({{{tokens.begin() + static_cast<int64_t>(at),
+                                                   tokens.begin() + static_cast<int64_t>(end)},
+                                                  static_cast<int64_t>(at)}});
         pieces.insert(pieces.end(), part.begin(), part.end());
       }
       CHECK(pieces == whole);
@@ -310,7 +328,10 @@ TEST_CASE("a copied page serves as the original did") {
 TEST_CASE("shifted positions give what the shorter sequence would have given") {
   const RopeSpec rope{.dims = 32, .layout = RopeLayout::kHalves};
   const RopeSpec partial{.dims = 16, .linear_scale = 0.5f};
-  const RopeSpec yarn{.dims = 32, .linear_scale = 0.25f, .extension = 1.0f, .attention_factor = 1.14f,
+  const RopeSpec yarn{.dims = 32,
+                      .linear_scale = 0.25f,
+                      .extension = 1.0f,
+                      .attention_factor = 1.14f,
                       .original_context = 64};
   for (const std::string_view name : backend_names())
     for (const RopeSpec& spec : {rope, partial, yarn})

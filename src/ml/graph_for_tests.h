@@ -71,9 +71,12 @@ class TestWeights {
       case DType::kQ4_1:
       case DType::kQ5_1:
       case DType::kQ4_K:
-      case DType::kQ5_K: return {0, 2};
-      case DType::kQ6_K: return {208};
-      default: return {0};
+      case DType::kQ5_K:
+        return {0, 2};
+      case DType::kQ6_K:
+        return {208};
+      default:
+        return {0};
     }
   }
 
@@ -129,8 +132,9 @@ class TestRun {
     std::vector<int32_t> outputs(tokens.size());
     std::iota(outputs.begin(), outputs.end(), 0);
     std::vector<float> result(outputs.size() * static_cast<size_t>(width_));
-    plan_->run({.tokens = tokens, .positions = positions, .outputs = outputs, .sequences = sequences},
-               *kv_, result);
+    plan_->run(
+        {.tokens = tokens, .positions = positions, .outputs = outputs, .sequences = sequences},
+        *kv_, result);
     return result;
   }
   KvStore& kv() { return *kv_; }
@@ -157,8 +161,8 @@ inline double mean_square(const std::vector<float>& values) {
   return sum / static_cast<double>(values.size());
 }
 
-// Mean squared error over `magnitude`, a mean square of typical values: not of these, which may cancel
-// to nothing when they are few.
+// Mean squared error over `magnitude`, a mean square of typical values: not of these, which may
+// cancel to nothing when they are few.
 inline double relative_error(const std::vector<float>& values, const std::vector<float>& wanted,
                              double magnitude) {
   if (values.size() != wanted.size()) return INFINITY;

@@ -47,6 +47,18 @@ Conversion convert(const Json& config, std::shared_ptr<const formats::ModelFile>
   fail(ErrorKind::kUnsupported, "unsupported architecture \"{}\"", name);
 }
 
+std::vector<formats::NewTensor> new_tensors(const Conversion& conversion) {
+  std::vector<formats::NewTensor> tensors;
+  for (const ConvertedTensor& tensor : conversion.tensors)
+    tensors.push_back(
+        {.name = tensor.name,
+         .dtype = tensor.dtype,
+         .shape = tensor.shape,
+         .rank = tensor.rank,
+         .write = [&tensor](const formats::ByteSink& sink) { sink(tensor_bytes(tensor)); }});
+  return tensors;
+}
+
 std::vector<std::byte> tensor_bytes(const ConvertedTensor& tensor) {
   std::vector<float> values = tensor.values;
   if (tensor.source != nullptr) {

@@ -13,16 +13,11 @@ namespace {
 constexpr uint32_t kUint32 = 4, kFloat32 = 6, kBool = 7, kString = 8, kArray = 9;
 
 constexpr std::array kLayerNames = {
-    Rename{"input_layernorm", "attn_norm"},
-    Rename{"self_attn.q_proj", "attn_q"},
-    Rename{"self_attn.k_proj", "attn_k"},
-    Rename{"self_attn.v_proj", "attn_v"},
-    Rename{"self_attn.o_proj", "attn_output"},
-    Rename{"self_attn.q_norm", "attn_q_norm"},
-    Rename{"self_attn.k_norm", "attn_k_norm"},
-    Rename{"post_attention_layernorm", "ffn_norm"},
-    Rename{"mlp.gate_proj", "ffn_gate"},
-    Rename{"mlp.up_proj", "ffn_up"},
+    Rename{"input_layernorm", "attn_norm"},    Rename{"self_attn.q_proj", "attn_q"},
+    Rename{"self_attn.k_proj", "attn_k"},      Rename{"self_attn.v_proj", "attn_v"},
+    Rename{"self_attn.o_proj", "attn_output"}, Rename{"self_attn.q_norm", "attn_q_norm"},
+    Rename{"self_attn.k_norm", "attn_k_norm"}, Rename{"post_attention_layernorm", "ffn_norm"},
+    Rename{"mlp.gate_proj", "ffn_gate"},       Rename{"mlp.up_proj", "ffn_up"},
     Rename{"mlp.down_proj", "ffn_down"},
 };
 
@@ -84,7 +79,8 @@ void write_rope_scaling(const Json& config, MetadataWriter& write) {
   if (scaling == nullptr || !scaling->is_object()) return;
   auto type = json_string(*scaling, "rope_type");
   if (!type) type = json_string(*scaling, "type");
-  if (!type || *type == "default" || *type == "llama3") return;  // llama3: a tensor, llama_convert.cpp
+  if (!type || *type == "default" || *type == "llama3")
+    return;  // llama3: a tensor, llama_convert.cpp
   if (*type != "linear" && *type != "yarn")
     fail(ErrorKind::kUnsupported, "rope_scaling of type \"{}\" is not supported", *type);
   const double factor = config_number(*scaling, "factor");
@@ -101,7 +97,8 @@ void write_rope_scaling(const Json& config, MetadataWriter& write) {
     write.number("rope.scaling.yarn_beta_slow", *beta);
   // GGUF holds what multiplies the usual correction, not the whole factor.
   if (const auto whole = json_number(*scaling, "attention_factor"))
-    write.number("rope.scaling.attn_factor", *whole / (1.0 + 0.1 * std::log(std::max(1.0, factor))));
+    write.number("rope.scaling.attn_factor",
+                 *whole / (1.0 + 0.1 * std::log(std::max(1.0, factor))));
 }
 
 }  // namespace
@@ -145,17 +142,19 @@ Conversion begin_decoder(const Checkpoint& checkpoint, std::string_view architec
   out.metadata.emplace_back("general.quantization_version",
                             formats::Value{.data = int64_t{2}, .gguf_type = kUint32});
   MetadataWriter write(out);
-  const int64_t width = config_size(c, "hidden_size"), heads = config_size(c, "num_attention_heads");
-  const int64_t head_dim =
-      json_integer(c, "head_dim") ? config_size(c, "head_dim") : std::max<int64_t>(1, width / heads);
+  const int64_t width = config_size(c, "hidden_size"),
+                heads = config_size(c, "num_attention_heads");
+  const int64_t head_dim = json_integer(c, "head_dim") ? config_size(c, "head_dim")
+                                                       : std::max<int64_t>(1, width / heads);
   write.size("vocab_size", config_size(c, "vocab_size"));
   write.size("context_length", config_size(c, "max_position_embeddings"));
   write.size("embedding_length", width);
   write.size("block_count", config_size(c, "num_hidden_layers"));
   write.size("feed_forward_length", config_size(c, "intermediate_size"));
   write.size("attention.head_count", heads);
-  write.size("attention.head_count_kv",
-             json_integer(c, "num_key_value_heads") ? config_size(c, "num_key_value_heads") : heads);
+  write.size("attention.head_count_kv", json_integer(c, "num_key_value_heads")
+                                            ? config_size(c, "num_key_value_heads")
+                                            : heads);
   write.size("attention.key_length", head_dim);
   write.size("attention.value_length", head_dim);
   write.size("rope.dimension_count", head_dim);
@@ -192,7 +191,8 @@ std::function<void(std::span<float>)> permute_heads(int64_t heads, int64_t rows)
     for (int64_t head = 0; head < heads; ++head)
       for (int64_t pair = 0; pair < half; ++pair)
         for (int64_t part = 0; part < 2; ++part) {
-          const int64_t from = (head * 2 + part) * half + pair, to = (head * half + pair) * 2 + part;
+          const int64_t from = (head * 2 + part) * half + pair,
+                        to = (head * half + pair) * 2 + part;
           std::copy_n(old.begin() + from * width, width, values.begin() + to * width);
         }
   };

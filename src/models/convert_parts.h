@@ -39,9 +39,11 @@ double config_number(const Json& config, std::string_view key);
 // The keys that all decoders have, and rope scaling "linear" and "yarn".
 Conversion begin_decoder(const Checkpoint& checkpoint, std::string_view architecture);
 // Adds every text tensor under its GGUF name: the names all decoders share, and `more` for layers.
-void add_decoder_tensors(const Checkpoint& checkpoint, std::span<const Rename> more, Conversion& out);
+void add_decoder_tensors(const Checkpoint& checkpoint, std::span<const Rename> more,
+                         Conversion& out);
 
-// Rows of q or k: halves of each head become neighbouring pairs, which RopeLayout::kInterleaved turns.
+// Rows of q or k: halves of each head become neighbouring pairs, which RopeLayout::kInterleaved
+// turns.
 std::function<void(std::span<float>)> permute_heads(int64_t heads, int64_t rows);
 void add_one(std::span<float> values);
 

@@ -1,5 +1,5 @@
-// decoder.h - what all decoders share: their sizes, how they read rope settings, and how blocks follow
-// each other. What a block does is in the file of its model.
+// decoder.h - what all decoders share: their sizes, how they read rope settings, and how blocks
+// follow each other. What a block does is in the file of its model.
 #pragma once
 
 #include "models/model.h"
@@ -20,15 +20,15 @@ struct DecoderSizes {
   float scale;  // of the attention scores
 };
 
-// Base frequency and scaling (none, linear, yarn) from the rope.* keys. Throws Error{kUnsupported} for
-// another kind of scaling.
+// Base frequency and scaling (none, linear, yarn) from the rope.* keys. Throws Error{kUnsupported}
+// for another kind of scaling.
 ml::RopeSpec rope_spec(const Metadata& m, int64_t head_dim, ml::RopeLayout layout);
 
 // Head weights: "output", or the embedding when the file has none.
 nn::Linear make_head(const nn::Weights& w, const nn::Embedding& embedding);
 
-// A block gives attend(x, step, options) and feed(x, options), each with its residual. The last block
-// feeds only the rows whose logits are wanted: {width, outputs}.
+// A block gives attend(x, step, options) and feed(x, options), each with its residual. The last
+// block feeds only the rows whose logits are wanted: {width, outputs}.
 template <class Block, class Options>
 ml::Tensor run_blocks(const std::vector<Block>& blocks, ml::Tensor x, const Step& step,
                       const Options& options) {

@@ -1,9 +1,9 @@
-// gemma3.cpp - Gemma 3, text: scaled embedding, norms before and after both branches, normalised q and
-// k, five layers with a sliding window to one that sees everything, GeGLU.
+// gemma3.cpp - Gemma 3, text: scaled embedding, norms before and after both branches, normalised q
+// and k, five layers with a sliding window to one that sees everything, GeGLU.
 //
-// GGUF architecture "gemma3". The stored norm weights already hold the 1 that Gemma adds. Reference:
-// transformers, models/gemma3/modeling_gemma3.py. Shapes are {fastest, ..., slowest}; n is the number
-// of tokens in the step.
+// GGUF architecture "gemma3". The stored norm weights already hold the 1 that Gemma adds.
+// Reference: transformers, models/gemma3/modeling_gemma3.py. Shapes are {fastest, ..., slowest}; n
+// is the number of tokens in the step.
 
 #include "models/decoder.h"
 #include "nn/nn.h"
@@ -70,9 +70,9 @@ struct Attention {
     Tensor query = q_norm(reshape(q(x), {o.head_dim, o.heads, n}));
     Tensor key = k_norm(reshape(k(x), {o.head_dim, o.kv_heads, n}));
     Tensor value = reshape(v(x), {o.head_dim, o.kv_heads, n});
-    Tensor mixed = nn::attention(rope(query, step.positions), rope(key, step.positions), value,
-                                 step.cache,
-                                 {.layer = layer, .scale = o.scale, .window = window}, rope);
+    Tensor mixed =
+        nn::attention(rope(query, step.positions), rope(key, step.positions), value, step.cache,
+                      {.layer = layer, .scale = o.scale, .window = window}, rope);
     return out(reshape(mixed, {o.head_dim * o.heads, n}));
   }
 };

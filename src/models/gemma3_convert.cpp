@@ -1,4 +1,5 @@
-// gemma3_convert.cpp - Gemma 3, text: the 1 that Gemma adds to its norm weights is stored with them.
+// gemma3_convert.cpp - Gemma 3, text: the 1 that Gemma adds to its norm weights is stored with
+// them.
 
 #include "base/error.h"
 #include "models/convert_parts.h"
@@ -15,8 +16,8 @@ constexpr std::array kNames = {
     Rename{"post_feedforward_layernorm", "post_ffw_norm"},
 };
 
-// Published configurations leave out what equals the defaults of the transformers class; the numbers
-// of heads then follow from the size.
+// Published configurations leave out what equals the defaults of the transformers class; the
+// numbers of heads then follow from the size.
 Json with_defaults(Json config) {
   const auto fill = [&](const char* key, Json value) {
     if (json_find(config, key) == nullptr) config[key] = std::move(value);

@@ -13,7 +13,6 @@
 
 #include <array>
 #include <cmath>
-#include <cstdio>
 #include <map>
 #include <string>
 
@@ -22,17 +21,17 @@ namespace {
 
 // Tolerances are absolute, on logits of magnitude 5 to 30: both sides compute in float32 and differ
 // only in the order of sums. The reference had cast its rope frequencies to the type of the weights
-// (with_reference_frequencies); Gemma's two sets cannot be told to the model, hence its wider limit:
-// the real model in real_model_test.cpp is held to 1e-3.
+// (with_reference_frequencies); Gemma's two sets cannot be told to the model, hence its wider
+// limit: the real model in real_model_test.cpp is held to 1e-3.
 struct Case {
   std::string name;
   float tolerance;
 };
 const std::array kCases = {
     Case{"llama", 1e-4f},       Case{"llama-256", 1e-3f},   Case{"llama-tied-bias", 1e-4f},
-    Case{"llama3-rope", 1e-4f}, Case{"mistral-swa", 1e-4f}, 
-    Case{"smollm3", 1e-4f},     Case{"qwen2", 1e-4f},       Case{"qwen2-yarn", 1e-4f},
-    Case{"qwen3", 1e-4f},       Case{"gemma3", 1e-2f},
+    Case{"llama3-rope", 1e-4f}, Case{"mistral-swa", 1e-4f}, Case{"smollm3", 1e-4f},
+    Case{"qwen2", 1e-4f},       Case{"qwen2-yarn", 1e-4f},  Case{"qwen3", 1e-4f},
+    Case{"gemma3", 1e-2f},
 };
 
 const fs::path kModels = fs::path(CRIA_SHARED_DIR) / "data/tiny-models";
@@ -43,44 +42,15 @@ bool models_present() {
   return false;
 }
 
-// A file that is gone when the test is.
-class TemporaryFile {
- public:
-  explicit TemporaryFile(std::span<const std::byte> content)
-      : path_(fs::temp_directory_path() / fmt::format("cria-golden-{}-{}", ::getpid(), next_++)) {
-    write_file_atomically(
-        path_, {reinterpret_cast<const char*>(content.data()), content.size()});
-  }
-  ~TemporaryFile() { fs::remove(path_); }
-  TemporaryFile(const TemporaryFile&) = delete;
-  TemporaryFile& operator=(const TemporaryFile&) = delete;
-  const fs::path& path() const { return path_; }
-
- private:
-  static inline int next_ = 0;
-  fs::path path_;
-};
-
-// The conversion as an open model file; the bytes live in a file that is already unlinked.
-std::shared_ptr<const formats::ModelFile> materialise(const Conversion& conversion) {
-  auto file = std::make_shared<formats::ModelFile>();
-  file->path = conversion.architecture;
-  file->metadata = conversion.metadata;
-  std::vector<std::byte> all;
-  for (const ConvertedTensor& tensor : conversion.tensors) {
-    const std::vector<std::byte> bytes = tensor_bytes(tensor);
-    file->tensors.push_back({.name = tensor.name,
-                             .dtype = tensor.dtype,
-                             .shape = tensor.shape,
-                             .rank = tensor.rank,
-                             .offset = static_cast<int64_t>(all.size()),
-                             .bytes = static_cast<int64_t>(bytes.size())});
-    all.insert(all.end(), bytes.begin(), bytes.end());
-  }
-  const TemporaryFile stored(all);
-  const auto data = File::open(stored.path());
-  for (formats::TensorInfo& tensor : file->tensors) tensor.file = data;
-  return file;
+// The conversion written as GGUF and opened again; the file is already unlinked.
+std::shared_ptr<const formats::ModelFile> written(const Conversion& conversion) {
+  static int number = 0;
+  const fs::path path =
+      fs::temp_directory_path() / fmt::format("cria-golden-{}-{}.gguf", ::getpid(), number++);
+  formats::write_gguf(path, conversion.metadata, new_tensors(conversion));
+  const auto file = File::open(path);
+  fs::remove(path);
+  return formats::open_gguf(file);
 }
 
 Json golden_of(const std::string& name) {
@@ -97,10 +67,10 @@ std::vector<float> frequencies(const ml::RopeSpec& spec, std::span<const float> 
   return out;
 }
 
-// Adds the rope factors that turn our frequencies into those of the reference, which were rounded to
-// the type of the weights.
+// Adds the rope factors that turn our frequencies into those of the reference, which were rounded
+// to the type of the weights.
 void with_reference_frequencies(Conversion& conversion, const std::string& weights_dtype) {
-  const auto file = materialise(conversion);
+  const auto file = written(conversion);
   const Metadata metadata(*file);
   if (metadata.architecture() == "gemma3") return;
   const ml::RopeSpec spec =
@@ -127,7 +97,7 @@ std::shared_ptr<const formats::ModelFile> converted(const std::string& name) {
   Conversion conversion =
       convert(config, formats::open_safetensors(kModels / name / "model.safetensors"));
   with_reference_frequencies(conversion, golden_of(name)["weights_dtype"].get<std::string>());
-  return materialise(conversion);
+  return written(conversion);
 }
 
 std::vector<std::vector<float>> matrix(const Json& rows) {
@@ -145,7 +115,8 @@ float largest_difference(std::span<const float> a, std::span<const float> b) {
 
 // "layer 2" when its output is the first that differs; the last layer has no tap of its own in the
 // reference, which shows it after the final norm.
-std::string first_wrong_layer(const Json& prompt, const std::map<std::string, std::vector<float>>& taps,
+std::string first_wrong_layer(const Json& prompt,
+                              const std::map<std::string, std::vector<float>>& taps,
                               float tolerance) {
   const Json* states = json_find(prompt, "hidden_states_last_token_first8");
   if (states == nullptr) return "(no taps for this prompt)";
@@ -176,8 +147,9 @@ void check_prompt(const Case& c, const std::shared_ptr<const formats::ModelFile>
     REQUIRE(wanted[row].size() == vocabulary);
     const float difference = largest_difference(mine, wanted[row]);
     CHECK_MESSAGE(difference <= c.tolerance,
-                  c.name << ": " << ids.size() << " tokens, row " << row << " differs by " << difference
-                         << ", first in " << first_wrong_layer(prompt, taps, 10 * c.tolerance));
+                  c.name << ": " << ids.size() << " tokens, row " << row << " differs by "
+                         << difference << ", first in "
+                         << first_wrong_layer(prompt, taps, 10 * c.tolerance));
   }
   if (json_find(prompt, "hidden_states_last_token_first8") != nullptr)
     CHECK(first_wrong_layer(prompt, taps, 10 * c.tolerance) == "after the last tap");

@@ -22,8 +22,7 @@ std::vector<float> llama3_factors(const Json& scaling, double base, int64_t head
   const double factor = json_number(scaling, "factor").value_or(8.0);
   const double low = json_number(scaling, "low_freq_factor").value_or(1.0);
   const double high = json_number(scaling, "high_freq_factor").value_or(4.0);
-  const double context =
-      json_number(scaling, "original_max_position_embeddings").value_or(8192.0);
+  const double context = json_number(scaling, "original_max_position_embeddings").value_or(8192.0);
   if (!(factor > 0 && low > 0 && high > low && context > 0))
     fail(ErrorKind::kInvalidInput,
          "rope_scaling: factor {}, low_freq_factor {}, high_freq_factor {} do not fit together",
@@ -42,10 +41,10 @@ void add_llama3_factors(const Json& config, Conversion& out) {
   const Json* scaling = json_find(config, "rope_scaling");
   if (scaling == nullptr || !scaling->is_object()) return;
   if (json_string(*scaling, "rope_type").value_or("") != "llama3") return;
-  const int64_t head_dim = json_integer(config, "head_dim")
-                               ? config_size(config, "head_dim")
-                               : config_size(config, "hidden_size") /
-                                     config_size(config, "num_attention_heads");
+  const int64_t head_dim =
+      json_integer(config, "head_dim")
+          ? config_size(config, "head_dim")
+          : config_size(config, "hidden_size") / config_size(config, "num_attention_heads");
   auto factors =
       llama3_factors(*scaling, json_number(config, "rope_theta").value_or(10000.0), head_dim);
   const auto count = static_cast<int64_t>(factors.size());
@@ -62,8 +61,9 @@ Conversion convert_llama(const Checkpoint& checkpoint) {
     MetadataWriter(out).size("attention.sliding_window", config_size(config, "sliding_window"));
   add_decoder_tensors(checkpoint, {}, out);
   const int64_t heads = config_size(config, "num_attention_heads");
-  const int64_t kv_heads =
-      json_integer(config, "num_key_value_heads") ? config_size(config, "num_key_value_heads") : heads;
+  const int64_t kv_heads = json_integer(config, "num_key_value_heads")
+                               ? config_size(config, "num_key_value_heads")
+                               : heads;
   for (ConvertedTensor& tensor : out.tensors) {
     const int64_t rows = tensor.rank == 1 ? tensor.shape[0] : tensor.shape[1];
     if (tensor.name.find(".attn_q.") != std::string::npos)

@@ -29,7 +29,8 @@ ModelFile small(const std::string& architecture = "llama") {
   size("feed_forward_length", 64);
   size("attention.head_count", 4);
   size("attention.head_count_kv", 2);
-  file.metadata.emplace_back(architecture + ".attention.layer_norm_rms_epsilon", Value{.data = 1e-5});
+  file.metadata.emplace_back(architecture + ".attention.layer_norm_rms_epsilon",
+                             Value{.data = 1e-5});
   const auto tensor = [&](const std::string& name, int64_t fast, int64_t slow) {
     file.tensors.push_back({.name = name + ".weight",
                             .dtype = quant::DType::kF32,
@@ -55,7 +56,9 @@ ModelFile small(const std::string& architecture = "llama") {
   return file;
 }
 
-LoadedModel load(ModelFile file) { return load_model(std::make_shared<ModelFile>(std::move(file)), 4); }
+LoadedModel load(ModelFile file) {
+  return load_model(std::make_shared<ModelFile>(std::move(file)), 4);
+}
 
 std::string error_of(ModelFile file) {
   try {
@@ -98,17 +101,19 @@ TEST_CASE("every architecture loads from its tensors") {
 }
 
 TEST_CASE("an unknown architecture is refused with the known ones") {
-  CHECK(error_of(small("quantum")) ==
-        "small: the architecture \"quantum\" is not supported; known are: llama, mistral3, smollm3, "
-        "qwen2, qwen3, gemma3");
+  CHECK(
+      error_of(small("quantum")) ==
+      "small: the architecture \"quantum\" is not supported; known are: llama, mistral3, smollm3, "
+      "qwen2, qwen3, gemma3");
   CHECK(error_of({.path = "empty"}) ==
         "empty: the model file lacks the key \"general.architecture\"");
 }
 
 TEST_CASE("counts that cannot be are refused with key, value and limit") {
   const std::string range = ", expected 1 to 2147483647";
-  for (const char* key : {"block_count", "context_length", "embedding_length", "feed_forward_length",
-                          "attention.head_count", "attention.head_count_kv"}) {
+  for (const char* key :
+       {"block_count", "context_length", "embedding_length", "feed_forward_length",
+        "attention.head_count", "attention.head_count_kv"}) {
     const std::string full = std::string("llama.") + key;
     CHECK(error_with(full, int64_t{0}) == "small: " + full + " is 0" + range);
     CHECK(error_with(full, int64_t{-3}) == "small: " + full + " is -3" + range);
@@ -148,7 +153,8 @@ TEST_CASE("numbers that are none are refused") {
 TEST_CASE("a missing tensor is named") {
   ModelFile file = small();
   std::erase_if(file.tensors, [](const auto& t) { return t.name == "blk.1.ffn_up.weight"; });
-  CHECK(error_of(std::move(file)) == "small: the model file lacks the tensor \"blk.1.ffn_up.weight\"");
+  CHECK(error_of(std::move(file)) ==
+        "small: the model file lacks the tensor \"blk.1.ffn_up.weight\"");
 }
 
 TEST_CASE("a billion layers are believed only as far as there are tensors") {
@@ -158,11 +164,14 @@ TEST_CASE("a billion layers are believed only as far as there are tensors") {
 
 TEST_CASE("a tensor of another shape is named with both shapes") {
   CHECK(error_with_tensor("blk.0.attn_k.weight", {32, 24, 1, 1}) ==
-        "small: the tensor \"blk.0.attn_k.weight\" has the shape [32, 24, 1, 1], expected [32, 16, 1, 1]");
+        "small: the tensor \"blk.0.attn_k.weight\" has the shape [32, 24, 1, 1], expected [32, 16, "
+        "1, 1]");
   CHECK(error_with_tensor("output_norm.weight", {31, 1, 1, 1}) ==
-        "small: the tensor \"output_norm.weight\" has the shape [31, 1, 1, 1], expected [32, 1, 1, 1]");
+        "small: the tensor \"output_norm.weight\" has the shape [31, 1, 1, 1], expected [32, 1, 1, "
+        "1]");
   CHECK(error_with_tensor("token_embd.weight", {32, 10, 10, 1}) ==
-        "small: the tensor \"token_embd.weight\" has the shape [32, 10, 10, 1], expected [32, 10, 1, 1]");
+        "small: the tensor \"token_embd.weight\" has the shape [32, 10, 10, 1], expected [32, 10, "
+        "1, 1]");
 }
 
 TEST_CASE("what a decoder cannot do is said, not guessed") {
@@ -176,7 +185,8 @@ TEST_CASE("gemma3 reads which layers are local from a list or a period") {
   const auto windows = [](decltype(Value::data) pattern) {
     ModelFile file = small("gemma3");
     file.metadata.emplace_back("gemma3.attention.sliding_window", Value{.data = int64_t{16}});
-    file.metadata.emplace_back("gemma3.attention.sliding_window_pattern", Value{.data = std::move(pattern)});
+    file.metadata.emplace_back("gemma3.attention.sliding_window_pattern",
+                               Value{.data = std::move(pattern)});
     const LoadedModel model = load(std::move(file));
     return std::array{model.kv.layers[0].window, model.kv.layers[1].window};
   };
@@ -188,21 +198,24 @@ TEST_CASE("gemma3 reads which layers are local from a list or a period") {
 }
 
 TEST_CASE("rope settings follow their keys") {
-  const auto rope_of = [](const std::string& architecture,
-                          const std::vector<std::pair<std::string, decltype(Value::data)>>& entries) {
-    ModelFile file = small(architecture);
-    for (const auto& [key, value] : entries)
-      file.metadata.emplace_back(architecture + "." + key, Value{.data = value});
-    return load(std::move(file)).kv.layers[0].rope;
-  };
+  const auto rope_of =
+      [](const std::string& architecture,
+         const std::vector<std::pair<std::string, decltype(Value::data)>>& entries) {
+        ModelFile file = small(architecture);
+        for (const auto& [key, value] : entries)
+          file.metadata.emplace_back(architecture + "." + key, Value{.data = value});
+        return load(std::move(file)).kv.layers[0].rope;
+      };
   CHECK(rope_of("llama", {}) == ml::RopeSpec{.dims = 8});
-  CHECK(rope_of("llama", {{"rope.scaling.type", std::string("linear")}, {"rope.scaling.factor", 4.0}}) ==
+  CHECK(rope_of("llama",
+                {{"rope.scaling.type", std::string("linear")}, {"rope.scaling.factor", 4.0}}) ==
         ml::RopeSpec{.dims = 8, .linear_scale = 0.25f});
-  CHECK(rope_of("llama", {{"rope.scaling.type", std::string("none")}, {"rope.scaling.factor", 4.0}}) ==
-        ml::RopeSpec{.dims = 8});
-  const ml::RopeSpec yarn = rope_of("qwen2", {{"rope.scaling.type", std::string("yarn")},
-                                              {"rope.scaling.factor", 4.0},
-                                              {"rope.scaling.original_context_length", int64_t{32}}});
+  CHECK(rope_of("llama", {{"rope.scaling.type", std::string("none")},
+                          {"rope.scaling.factor", 4.0}}) == ml::RopeSpec{.dims = 8});
+  const ml::RopeSpec yarn =
+      rope_of("qwen2", {{"rope.scaling.type", std::string("yarn")},
+                        {"rope.scaling.factor", 4.0},
+                        {"rope.scaling.original_context_length", int64_t{32}}});
   CHECK(yarn.extension == 1.0f);
   CHECK(yarn.original_context == 32);
   CHECK(yarn.attention_factor == doctest::Approx(1.0 + 0.1 * std::log(4.0)));
@@ -211,12 +224,14 @@ TEST_CASE("rope settings follow their keys") {
 
 TEST_CASE("the converter refuses classes and tensors that it does not know") {
   const auto checkpoint = std::make_shared<ModelFile>(ModelFile{.path = "checkpoint"});
-  CHECK_THROWS_WITH_AS(convert(parse_json(R"({"architectures": ["QuantumForCausalLM"]})"), checkpoint),
-                       "unsupported architecture \"QuantumForCausalLM\"", Error);
+  CHECK_THROWS_WITH_AS(
+      convert(parse_json(R"({"architectures": ["QuantumForCausalLM"]})"), checkpoint),
+      "unsupported architecture \"QuantumForCausalLM\"", Error);
   CHECK_THROWS_WITH_AS(convert(parse_json("{}"), checkpoint),
                        "config.json names no class under \"architectures\"", Error);
-  CHECK_THROWS_WITH_AS(convert(parse_json(R"({"architectures": ["Qwen2ForCausalLM"]})"), checkpoint),
-                       "config.json lacks \"hidden_size\"", Error);
+  CHECK_THROWS_WITH_AS(
+      convert(parse_json(R"({"architectures": ["Qwen2ForCausalLM"]})"), checkpoint),
+      "config.json lacks \"hidden_size\"", Error);
   auto odd = std::make_shared<ModelFile>();
   odd->tensors.push_back({.name = "model.layers.0.self_attn.rotor.weight", .rank = 2});
   const char* config = R"({"architectures": ["Qwen2ForCausalLM"], "hidden_size": 32,
@@ -224,7 +239,8 @@ TEST_CASE("the converter refuses classes and tensors that it does not know") {
     "num_hidden_layers": 2, "intermediate_size": 64, "rms_norm_eps": 1e-6})";
   CHECK_THROWS_WITH_AS(
       convert(parse_json(config), odd),
-      "the tensor \"model.layers.0.self_attn.rotor.weight\" is not part of architecture qwen2", Error);
+      "the tensor \"model.layers.0.self_attn.rotor.weight\" is not part of architecture qwen2",
+      Error);
 }
 
 }  // namespace cria::models

@@ -41,9 +41,13 @@ std::string Metadata::full(std::string_view key) const {
   return fmt::format("{}.{}", architecture_, key);
 }
 
-const formats::Value* Metadata::find(std::string_view key) const { return file_.find(full(key)); }
+const formats::Value* Metadata::find(std::string_view key) const {
+  return file_.find(full(key));
+}
 
-bool Metadata::has(std::string_view key) const { return find(key) != nullptr; }
+bool Metadata::has(std::string_view key) const {
+  return find(key) != nullptr;
+}
 
 int64_t Metadata::size(std::string_view key) const {
   const formats::Value* value = find(key);

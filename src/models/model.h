@@ -66,8 +66,9 @@ struct LoadedModel {
   int64_t context_length = 0, embedding_length = 0, layers = 0, vocabulary = 0;
 };
 
-// Builds the graph for steps of at most `capacity` tokens. Throws Error{kUnsupported} for an unknown
-// architecture (named, with the known ones), kInvalidInput for missing tensors or wrong shapes (named).
+// Builds the graph for steps of at most `capacity` tokens. Throws Error{kUnsupported} for an
+// unknown architecture (named, with the known ones), kInvalidInput for missing tensors or wrong
+// shapes (named).
 LoadedModel load_model(std::shared_ptr<const formats::ModelFile> file, int64_t capacity);
 
 }  // namespace cria::models

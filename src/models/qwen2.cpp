@@ -1,5 +1,5 @@
-// qwen2.cpp - Qwen 2 and 2.5: pre-norm decoder with biases on q, k and v, rotary positions on halves
-// (YaRN for long contexts) and a SwiGLU feed-forward block.
+// qwen2.cpp - Qwen 2 and 2.5: pre-norm decoder with biases on q, k and v, rotary positions on
+// halves (YaRN for long contexts) and a SwiGLU feed-forward block.
 //
 // GGUF architecture "qwen2". Reference: transformers, models/qwen2/modeling_qwen2.py. Shapes are
 // {fastest, ..., slowest}; n is the number of tokens in the step.
@@ -37,8 +37,8 @@ struct Attention {
     Tensor query = o.rope(reshape(q(x), {o.head_dim, o.heads, n}), step.positions);
     Tensor key = o.rope(reshape(k(x), {o.head_dim, o.kv_heads, n}), step.positions);
     Tensor value = reshape(v(x), {o.head_dim, o.kv_heads, n});
-    Tensor mixed = nn::attention(query, key, value, step.cache,
-                                 {.layer = layer, .scale = o.scale}, o.rope);
+    Tensor mixed =
+        nn::attention(query, key, value, step.cache, {.layer = layer, .scale = o.scale}, o.rope);
     return out(reshape(mixed, {o.head_dim * o.heads, n}));
   }
 };

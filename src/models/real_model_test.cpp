@@ -1,5 +1,5 @@
-// Real models on the reference backend, against llama.cpp on float weights and transformers in float32.
-// Perplexity over a whole text is left to the fast backends.
+// Real models on the reference backend, against llama.cpp on float weights and transformers in
+// float32. Perplexity over a whole text is left to the fast backends.
 
 #include "base/json.h"
 #include "base/settings.h"
@@ -19,7 +19,8 @@ constexpr float kTie = 0.05f;  // closer than this, two correct engines may part
 std::shared_ptr<const formats::ModelFile> find_model(const std::string& name) {
   const std::string folder = setting("CRIA_TEST_MODELS");
   const fs::path path =
-      (folder.empty() ? fs::path(setting("HOME")) / ".cache/cria-test-models" : fs::path(folder)) / name;
+      (folder.empty() ? fs::path(setting("HOME")) / ".cache/cria-test-models" : fs::path(folder)) /
+      name;
   if (fs::exists(path)) return formats::open_gguf(path);
   MESSAGE("SKIPPED: no real model at " << path.string());
   return nullptr;
@@ -68,7 +69,8 @@ void check_llamacpp(TestSession& session, const Json& golden, const Limits& limi
     const double total = log_sum_exp(logits);
     for (const Json& token : all[p]["f32"]["first_token_top10"]) {
       const auto id = token["id"].get<size_t>();
-      CHECK(std::abs(double{logits[id]} - total - token["logprob"].get<double>()) < limits.log_probability);
+      CHECK(std::abs(double{logits[id]} - total - token["logprob"].get<double>()) <
+            limits.log_probability);
     }
     auto expected = all[p]["f32"]["greedy_ids"].get<std::vector<int32_t>>();
     expected.resize(std::min(expected.size(), limits.tokens));

@@ -15,12 +15,8 @@ struct Row {
 };
 
 constexpr std::array kRows = {
-    Row{"llama", make_llama},
-    Row{"mistral3", make_llama},
-    Row{"smollm3", make_llama},
-    Row{"qwen2", make_qwen2},
-    Row{"qwen3", make_qwen3},
-    Row{"gemma3", make_gemma3},
+    Row{"llama", make_llama}, Row{"mistral3", make_llama}, Row{"smollm3", make_llama},
+    Row{"qwen2", make_qwen2}, Row{"qwen3", make_qwen3},    Row{"gemma3", make_gemma3},
 };
 
 MakeModel find_maker(const std::string& architecture) {

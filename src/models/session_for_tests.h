@@ -1,5 +1,5 @@
-// session_for_tests.h - one sequence run through a model by a named backend. For tests only: the engine
-// has its own loop.
+// session_for_tests.h - one sequence run through a model by a named backend. For tests only: the
+// engine has its own loop.
 #pragma once
 
 #include "base/error.h"
@@ -20,8 +20,8 @@ class TestSession {
  public:
   struct Options {
     std::string_view backend = "reference";
-    int64_t capacity = 128;    // tokens of one step
-    int64_t positions = 256;   // of the sequence
+    int64_t capacity = 128;   // tokens of one step
+    int64_t positions = 256;  // of the sequence
     bool float_weights = true;
     ml::Tap tap;
   };
@@ -32,7 +32,8 @@ class TestSession {
     const int64_t pages = (options.positions + ml::kPageTokens - 1) / ml::kPageTokens;
     pages_.resize(static_cast<size_t>(pages));
     std::iota(pages_.rbegin(), pages_.rend(), 0);  // backwards: pages need not lie in order
-    plan_ = backend_->compile(*model_.graph, {.float_weights = options.float_weights, .tap = options.tap});
+    plan_ = backend_->compile(*model_.graph,
+                              {.float_weights = options.float_weights, .tap = options.tap});
     model_.kv.dtype = ml::DType::kF32;
     kv_ = backend_->allocate_kv(model_.kv, pages);
   }

@@ -64,7 +64,9 @@ ml::Tensor Weights::require(std::string_view leaf, const ml::Shape& shape) const
   return tensor;
 }
 
-bool Weights::has(std::string_view leaf) const { return static_cast<bool>(find(leaf)); }
+bool Weights::has(std::string_view leaf) const {
+  return static_cast<bool>(find(leaf));
+}
 
 Linear::Linear(const Weights& w, Size size)
     : weight(w.require("weight", {size.in, size.out, 1, 1})) {

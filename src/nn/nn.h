@@ -1,4 +1,5 @@
-// nn.h - layers shared by all models. A layer owns handles to its weights; its operator() builds nodes.
+// nn.h - layers shared by all models. A layer owns handles to its weights; its operator() builds
+// nodes.
 #pragma once
 
 #include "ml/backend.h"
@@ -30,7 +31,7 @@ class Weights {
   ml::Tensor require(std::string_view leaf) const;  // throws Error naming the full path
   // Also when the shape is another one, naming both.
   ml::Tensor require(std::string_view leaf, const ml::Shape& shape) const;
-  ml::Tensor find(std::string_view leaf) const;     // empty Tensor when absent
+  ml::Tensor find(std::string_view leaf) const;  // empty Tensor when absent
   bool has(std::string_view leaf) const;
 
  private:
@@ -99,7 +100,8 @@ ml::Tensor attention(ml::Tensor q, ml::Tensor k, ml::Tensor v, KvCache& cache,
 
 template <class Layer, class... Args>
 std::vector<Layer> repeat(int64_t count, const Weights& w, Args&&... args) {
-  std::vector<Layer> layers;  // not reserved: the count is only believed as far as there are tensors
+  std::vector<Layer>
+      layers;  // not reserved: the count is only believed as far as there are tensors
   for (int64_t i = 0; i < count; ++i) layers.emplace_back(w / i, i, args...);
   return layers;
 }

@@ -2,6 +2,7 @@
 #include "api/fields.h"
 #include "base/log.h"
 #include "server/service.h"
+#include "store/config.h"
 
 #include <algorithm>
 #include <set>
@@ -151,7 +152,7 @@ void add_texts(Draft& draft) {
   for (const std::string& license : request.licenses) draft.put(license, "license");
   for (const auto& [name, value] : request.parameters.items())
     if (!value.is_null()) draft.parameters[name] = value;
-  if (!draft.parameters.empty()) draft.put(store::go_json(draft.parameters), "params");
+  if (!draft.parameters.empty()) draft.put(store::go_map_json(draft.parameters), "params");
   if (!request.messages.empty()) replace(store::go_json(request.messages), "messages");
   const auto put = [&](const char* key, const std::string& text) {
     if (!text.empty()) draft.config[key] = text;
@@ -175,6 +176,18 @@ store::ModelName check(const api::CreateRequest& request) {
   return name;
 }
 
+// A template is untrusted text: the worker parses it.
+void check_template(Service& service, const std::string& text, const std::stop_token& stop) {
+  if (text.empty()) return;
+  try {
+    run_job(service.models.spawner(), {.kind = "check_template", .arguments = {{"template", text}}},
+            stop);
+  } catch (const Error& e) {
+    if (e.kind() != ErrorKind::kInvalidInput) throw;
+    fail(ErrorKind::kInvalidInput, "template error: {}", e.what());
+  }
+}
+
 void create(Draft& draft, const store::ModelName& name) {
   if (!draft.request.from.empty())
     inherit(draft);
@@ -182,9 +195,7 @@ void create(Draft& draft, const store::ModelName& name) {
     add_files(draft);
   add_adapters(draft);
   add_texts(draft);
-  draft.config["architecture"] = "amd64";
-  draft.config["os"] = "linux";
-  store::Manifest manifest = {.config = draft.store().write_blob(store::go_json(draft.config),
+  store::Manifest manifest = {.config = draft.store().write_blob(store::config_text(draft.config),
                                                                  "config")};
   manifest.layers = draft.layers;
   for (const store::Layer& layer : manifest.layers)
@@ -203,6 +214,7 @@ void create(Draft& draft, const store::ModelName& name) {
 void post_create(Service& service, http::Exchange& exchange, const std::string&) {
   const api::CreateRequest request = api::parse_create(api::parse_body(exchange.request().body));
   const auto name = check(request);
+  check_template(service, request.template_text, exchange.gone());
   LineStream lines(exchange);
   const std::function<void(const std::string&)> status = [&](const std::string& text) {
     if (request.stream) lines.send({{"status", text}});

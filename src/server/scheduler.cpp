@@ -257,7 +257,7 @@ std::vector<LoadedModel> Scheduler::loaded() const {
                    .context_length = slot->loaded->context_length,
                    .expires_at = left >= limit ? api::WallTime::max() : now + left});
   }
-  std::ranges::stable_sort(out, std::greater(), &LoadedModel::expires_at);
+  std::ranges::sort(out, std::greater(), &LoadedModel::expires_at);
   return out;
 }
 

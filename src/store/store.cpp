@@ -156,8 +156,10 @@ std::vector<StoredModel> Store::list() const {
   const auto seconds = [](const StoredModel& m) {
     return std::chrono::floor<std::chrono::seconds>(m.modified);
   };
-  std::ranges::stable_sort(
-      models, [&](const StoredModel& a, const StoredModel& b) { return seconds(a) > seconds(b); });
+  std::ranges::sort(models, [&](const StoredModel& a, const StoredModel& b) {
+    if (seconds(a) != seconds(b)) return seconds(a) > seconds(b);
+    return a.name.full() < b.name.full();  // models made at once keep one order
+  });
   return models;
 }
 
@@ -343,7 +345,9 @@ Layer Store::layer_of(const Digest& digest, std::string_view kind) const {
   return {.media_type = config ? std::string(kConfigType)
                                : std::string(kLayerPrefix) + std::string(kind),
           .digest = digest,
-          .size = File::open(path)->size()};
+          .size = File::open(path)->size(),
+          .from = {},
+          .name = {}};
 }
 
 Layer Store::write_blob(std::string_view content, std::string_view kind, bool* created) {

@@ -19,8 +19,7 @@ void attend(const Query& query, const AttentionSpec& spec, FloatKvStore& kv, Out
   const std::span<float> scores = kv.scores();
   float highest = -INFINITY;
   for (int64_t p = query.first; p <= query.last; ++p) {
-    const float* key =
-        kv.key(spec.layer, query.pages, p).data() + query.kv_head * layout.key_dim;
+    const float* key = kv.key(spec.layer, query.pages, p).data() + query.kv_head * layout.key_dim;
     float score = spec.scale * dot(query.q, key, layout.key_dim);
     if (spec.softcap > 0) score = spec.softcap * std::tanh(score / spec.softcap);
     scores[static_cast<size_t>(p)] = score;

@@ -1,4 +1,5 @@
-// buffers.h - which activations share memory: a buffer is free again after the last node that reads it.
+// buffers.h - which activations share memory: a buffer is free again after the last node that reads
+// it.
 #pragma once
 
 #include "ml/graph.h"
@@ -14,9 +15,11 @@ int64_t row_elements(const Graph& graph, const Node& node);
 class Buffers {
  public:
   explicit Buffers(const Graph& graph);
-  // Memory for the node's result at full capacity; null for inputs and for the graph's result, which
-  // have memory of the caller.
-  float* of(const Node& node) { return slot_[index(node)] < 0 ? nullptr : memory_[slot(node)].data(); }
+  // Memory for the node's result at full capacity; null for inputs and for the graph's result,
+  // which have memory of the caller.
+  float* of(const Node& node) {
+    return slot_[index(node)] < 0 ? nullptr : memory_[slot(node)].data();
+  }
   int64_t bytes() const;
 
  private:

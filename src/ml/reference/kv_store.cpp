@@ -54,7 +54,8 @@ int64_t FloatKvStore::slot(std::span<const int32_t> pages, int64_t position) con
   return page * kPageTokens + position % kPageTokens;
 }
 
-std::span<float> FloatKvStore::key(int64_t layer, std::span<const int32_t> pages, int64_t position) {
+std::span<float> FloatKvStore::key(int64_t layer, std::span<const int32_t> pages,
+                                   int64_t position) {
   const Layer& l = at(layer);
   return std::span(layers_[static_cast<size_t>(layer)].keys)
       .subspan(static_cast<size_t>(slot(pages, position) * l.key_width),

@@ -1,8 +1,9 @@
-// ops.h - what every op means, as plain loops over floats. The oracle that faster backends are held to.
+// ops.h - what every op means, as plain loops over floats. The oracle that faster backends are held
+// to.
 //
 // Arrays are row-major with the fastest dimension first in the text: {k, n} is n rows of k values.
-// Lengths follow from the spans, which the graph has checked. Sums run in one fixed order per result,
-// so a row's values do not depend on how many rows are computed together.
+// Lengths follow from the spans, which the graph has checked. Sums run in one fixed order per
+// result, so a row's values do not depend on how many rows are computed together.
 #pragma once
 
 #include "ml/backend.h"
@@ -28,15 +29,15 @@ void gather_rows(Input table, std::span<const int32_t> ids, Output y) noexcept;
 void add(Input a, Input b, Output y) noexcept;
 void multiply(Input a, Input b, Output y) noexcept;
 void scale(Input x, float factor, Output y) noexcept;
-void silu(Input x, Output y) noexcept;     // x / (1 + exp(-x))
-void gelu(Input x, Output y) noexcept;     // tanh approximation
+void silu(Input x, Output y) noexcept;  // x / (1 + exp(-x))
+void gelu(Input x, Output y) noexcept;  // tanh approximation
 void softcap(Input x, float cap, Output y) noexcept;
 
 // x / sqrt(mean(x^2) + eps) * weight over rows of `width`; an empty weight counts as ones.
 void rms_norm(Input x, Input weight, int64_t width, float eps, Output y) noexcept;
 
-// Turns the first spec.dims values of every head in place: x is {head_dim, heads} of one token, moved
-// by `distance` positions. `magnitude` multiplies cosine and sine.
+// Turns the first spec.dims values of every head in place: x is {head_dim, heads} of one token,
+// moved by `distance` positions. `magnitude` multiplies cosine and sine.
 struct Rotation {
   const RopeSpec& spec;
   Input factors;  // {dims / 2} divisors, or empty
@@ -45,8 +46,8 @@ struct Rotation {
 };
 void rotate(Output heads, int64_t head_dim, const Rotation& rotation) noexcept;
 
-// q {key_dim, heads, n}, k {key_dim, kv_heads, n}, v {value_dim, kv_heads, n}: stores k and v of the
-// rows in the cache, then attends over it -> y {value_dim, heads, n}.
+// q {key_dim, heads, n}, k {key_dim, kv_heads, n}, v {value_dim, kv_heads, n}: stores k and v of
+// the rows in the cache, then attends over it -> y {value_dim, heads, n}.
 struct AttentionInput {
   Input q, k, v;
   std::span<const SequenceRows> sequences;

@@ -1,7 +1,7 @@
 // The oracle against numbers worked out by hand.
 
-#include "ml/graph_for_tests.h"
 #include "ml/reference/ops.h"
+#include "ml/graph_for_tests.h"
 
 #include <doctest/doctest.h>
 
@@ -117,8 +117,13 @@ TEST_CASE("rope divides frequencies by factors and multiplies positions by the l
 
 TEST_CASE("yarn keeps fast pairs, slows slow ones and blends between") {
   // low = floor(8 ln(64 / 8 pi) / (2 ln 100)) = 0, high = ceil(8 ln(64 / 2 pi) / (2 ln 100)) = 3.
-  const RopeSpec spec{.dims = 8, .base = 100.0f, .linear_scale = 0.25f, .extension = 1.0f,
-                      .beta_fast = 4.0f, .beta_slow = 1.0f, .original_context = 64};
+  const RopeSpec spec{.dims = 8,
+                      .base = 100.0f,
+                      .linear_scale = 0.25f,
+                      .extension = 1.0f,
+                      .beta_fast = 4.0f,
+                      .beta_slow = 1.0f,
+                      .original_context = 64};
   const Floats y = rotated({1, 0, 1, 0, 1, 0, 1, 0}, spec, 1);
   CHECK(y[1] == Approx(std::sin(1.0)));
   const double second = std::pow(100.0, -0.25);
@@ -130,8 +135,8 @@ TEST_CASE("attention weighs values by the softmax of the scaled scores, causally
   const float three = std::log(3.0f);
   OneHead head({0, 2 * three}, {8, 4}, {.scale = 0.5f});
   const Floats y = head.run({0, 1, 0});
-  CHECK(y[0] == Approx(8));                    // sees itself only
-  CHECK(y[1] == Approx((8 + 3 * 4) / 4.0));    // weights 1 and 3
+  CHECK(y[0] == Approx(8));                  // sees itself only
+  CHECK(y[1] == Approx((8 + 3 * 4) / 4.0));  // weights 1 and 3
   CHECK(y[2] == Approx((8 + 12 + 8) / 5.0));
 }
 
@@ -157,7 +162,8 @@ TEST_CASE("query heads share key and value heads in consecutive groups") {
   };
   const Tensor y = attention(heads({1, 1, 1, 1}), heads({1, 1}), heads({7, 9}), {});
   graph.set_result(rows(reshape(y, {4, 1}), graph.outputs()));
-  const KvLayout kv{.layers = {{.kv_heads = 2, .key_dim = 1, .value_dim = 1}}, .dtype = DType::kF32};
+  const KvLayout kv{.layers = {{.kv_heads = 2, .key_dim = 1, .value_dim = 1}},
+                    .dtype = DType::kF32};
   CHECK(TestRun(graph, kv, "reference").run({{{0}}}) == Floats{7, 7, 9, 9});
 }
 

@@ -57,7 +57,8 @@ class ReferencePlan final : public Plan {
       const Shape& s = node->shape;
       weights_[node] = load_floats(*node->weight, s[0] * s[1] * s[2] * s[3]);
       loaded += node->weight->bytes;
-      if (options.progress) options.progress(static_cast<double>(loaded) / static_cast<double>(total));
+      if (options.progress)
+        options.progress(static_cast<double>(loaded) / static_cast<double>(total));
     }
   }
 
@@ -85,18 +86,31 @@ class ReferencePlan final : public Plan {
     const Input a = input(node, 0);
     switch (node.op) {
       case Op::kInput:
-      case Op::kWeight: break;
-      case Op::kRows: return gather_rows(a, ids(node.in[1]), y);
-      case Op::kMatmul: return matmul(a, input(node, 1), node.in[0]->shape[0], y);
-      case Op::kAdd: return add(a, input(node, 1), y);
-      case Op::kMul: return multiply(a, input(node, 1), y);
-      case Op::kScale: return scale(a, node.scalar, y);
-      case Op::kRmsNorm: return rms_norm(a, input(node, 1), node.shape[0], node.scalar, y);
-      case Op::kSilu: return silu(a, y);
-      case Op::kGelu: return gelu(a, y);
-      case Op::kSoftcap: return softcap(a, node.scalar, y);
-      case Op::kReshape: std::ranges::copy(a, y.begin()); return;
-      case Op::kRope: return rope(node, a, y);
+      case Op::kWeight:
+        break;
+      case Op::kRows:
+        return gather_rows(a, ids(node.in[1]), y);
+      case Op::kMatmul:
+        return matmul(a, input(node, 1), node.in[0]->shape[0], y);
+      case Op::kAdd:
+        return add(a, input(node, 1), y);
+      case Op::kMul:
+        return multiply(a, input(node, 1), y);
+      case Op::kScale:
+        return scale(a, node.scalar, y);
+      case Op::kRmsNorm:
+        return rms_norm(a, input(node, 1), node.shape[0], node.scalar, y);
+      case Op::kSilu:
+        return silu(a, y);
+      case Op::kGelu:
+        return gelu(a, y);
+      case Op::kSoftcap:
+        return softcap(a, node.scalar, y);
+      case Op::kReshape:
+        std::ranges::copy(a, y.begin());
+        return;
+      case Op::kRope:
+        return rope(node, a, y);
       case Op::kAttention:
         return attention({.q = a,
                           .k = input(node, 1),
@@ -153,6 +167,8 @@ class ReferenceBackend final : public Backend {
 
 }  // namespace
 
-std::unique_ptr<Backend> make_reference() { return std::make_unique<ReferenceBackend>(); }
+std::unique_ptr<Backend> make_reference() {
+  return std::make_unique<ReferenceBackend>();
+}
 
 }  // namespace cria::ml::reference

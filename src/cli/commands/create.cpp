@@ -1,0 +1,59 @@
+// create.cpp - `create`: a Modelfile and the files it names become a model.
+#include "base/error.h"
+#include "base/file.h"
+#include "cli/command.h"
+#include "cli/interrupt.h"
+#include "cli/modelfile.h"
+#include "cli/terminal/progress.h"
+#include "cli/upload.h"
+
+#include <cstdio>
+
+namespace cria::cli {
+namespace {
+
+constexpr int64_t kMaxModelfile = 64 << 20;
+
+CreatePlan read_plan(const Arguments& arguments) {
+  const bool named = arguments.has("file");
+  const fs::path path = named ? arguments.text("file") : "Modelfile";
+  if (!fs::exists(path)) {
+    if (named)
+      fail(ErrorKind::kNotFound, "specified Modelfile wasn't found: {}", path.string());
+    return plan_create(parse_modelfile("FROM ."), fs::current_path());
+  }
+  const std::string text = read_text_file(path, kMaxModelfile);
+  return plan_create(parse_modelfile(text), fs::absolute(path).parent_path());
+}
+
+}  // namespace
+
+int run_create(const ApiClient& client, const Arguments& arguments) {
+  const Interrupt interrupt;
+  CreatePlan plan = read_plan(arguments);
+  Progress progress("gathering model components");
+  plan.request["model"] = arguments.positional.front();
+  if (arguments.has("quantize")) plan.request["quantize"] = arguments.text("quantize");
+  if (!plan.files.empty())
+    plan.request["files"] = upload_files(client, plan.files, interrupt.token(), progress);
+  if (!plan.adapters.empty())
+    plan.request["adapters"] = upload_files(client, plan.adapters, interrupt.token(), progress);
+  std::string last;
+  client.stream("/api/create", plan.request, interrupt.token(), [&](const Json& event) {
+    const std::string status = json_string(event, "status").value_or("");
+    const int64_t total = json_integer(event, "total").value_or(0);
+    if (status != last) {
+      if (!last.empty()) {  // what is done stays on the screen
+        progress.stop();
+        std::fprintf(stderr, "%s\n", last.c_str());
+      }
+      last = status;
+    }
+    if (total > 0) progress.set_amount(json_integer(event, "completed").value_or(0), total);
+  });
+  progress.stop();
+  std::fprintf(stderr, "%s\n", last.c_str());
+  return 0;
+}
+
+}  // namespace cria::cli

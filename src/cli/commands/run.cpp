@@ -1,0 +1,136 @@
+// run.cpp - `run`: one prompt, or the interactive prompt.
+#include "api/duration.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "cli/answer.h"
+#include "cli/command.h"
+#include "cli/launch.h"
+#include "cli/repl.h"
+#include "cli/terminal/progress.h"
+#include "cli/upload.h"
+
+#include <unistd.h>
+
+#include <array>
+#include <cstdio>
+#include <optional>
+
+namespace cria::cli {
+namespace {
+
+constexpr size_t kMaxPrompt = size_t{64} << 20;
+
+std::string read_stdin() {
+  std::string text;
+  std::array<char, 65536> buffer;
+  while (const size_t n = std::fread(buffer.data(), 1, buffer.size(), stdin)) {
+    text.append(buffer.data(), n);
+    if (text.size() > kMaxPrompt)
+      fail(ErrorKind::kTooLarge, "the prompt on stdin is over the limit of {} bytes", kMaxPrompt);
+  }
+  return text;
+}
+
+bool is_model_file(const std::string& text) {
+  return (text.ends_with(".gguf") || text.starts_with("./") || text.starts_with("/") ||
+          text.starts_with("../")) &&
+         fs::is_regular_file(text);
+}
+
+Json parse_think(const std::string& text) {
+  if (text == "true") return true;
+  if (text == "false") return false;
+  if (text == "high" || text == "medium" || text == "low" || text == "max") return text;
+  fail(ErrorKind::kInvalidInput,
+       "invalid value for --think: \"{}\" (must be true, false, high, medium, low, or max)", text);
+}
+
+Json parse_format(const std::string& text) {
+  return text == "json" || text.empty() ? Json(text) : parse_json(text);
+}
+
+Json show_model(const ApiClient& client, const std::string& model) {
+  try {
+    return client.call("POST", "/api/show", {{"model", model}});
+  } catch (const Error& e) {
+    if (e.kind() != ErrorKind::kNotFound) throw;
+    fail(ErrorKind::kNotFound,
+         "model '{}' not found; this version cannot pull models yet: import a local file with `cria "
+         "run ./model.gguf` or `cria create`",
+         model);
+  }
+}
+
+Session make_session(const ApiClient& client, const Arguments& arguments) {
+  Session session;
+  if (arguments.has("keepalive")) {
+    api::parse_duration(arguments.text("keepalive"));  // only to say what is wrong with it
+    session.keep_alive = arguments.text("keepalive");
+  }
+  if (arguments.has("think")) session.think = parse_think(arguments.text("think"));
+  if (arguments.has("format")) session.format = parse_format(arguments.text("format"));
+  session.style = {.word_wrap = !arguments.on("nowordwrap"),
+                   .hide_thinking = arguments.on("hidethinking"),
+                   .verbose = arguments.on("verbose")};
+  const std::string& model = arguments.positional.front();
+  session.model = is_model_file(model) ? import_file(client, model) : model;
+  session.info = show_model(client, session.model);
+  if (const Json* details = json_find(session.info, "details"))
+    session.parent = json_string(*details, "parent_model").value_or("");
+  if (session.think.is_null() && has_capability(session.info, "thinking")) session.think = true;
+  return session;
+}
+
+int embed(const ApiClient& client, const Session& session, const std::string& prompt,
+          const Arguments& arguments) {
+  if (prompt.empty())
+    fail(ErrorKind::kInvalidInput,
+         "embedding models require input text. Usage: ollama run {} \"your text here\"",
+         session.model);
+  Json request = {{"model", session.model}, {"input", prompt}};
+  if (arguments.has("truncate")) request["truncate"] = arguments.on("truncate");
+  if (arguments.has("dimensions"))
+    request["dimensions"] = parse_json(arguments.text("dimensions"));
+  const Json answer = client.call("POST", "/api/embed", request);
+  const Json* vectors = json_find(answer, "embeddings");
+  if (vectors != nullptr && vectors->is_array() && !vectors->empty())
+    std::printf("%s\n", dump_json(vectors->front()).c_str());
+  return 0;
+}
+
+int one_shot(const ApiClient& client, const Session& session, const std::string& prompt) {
+  Json request = {{"model", session.model}, {"prompt", prompt}};
+  if (!session.format.is_null()) request["format"] = session.format;
+  if (!session.think.is_null()) request["think"] = session.think;
+  if (!session.keep_alive.is_null()) request["keep_alive"] = session.keep_alive;
+  if (prompt.empty()) {
+    const Interrupt interrupt;
+    const Progress progress("");
+    client.stream("/api/generate", request, interrupt.token(), [](const Json&) {});
+    return 0;
+  }
+  print_answer(client, "/api/generate", request, session.style);
+  return 0;
+}
+
+}  // namespace
+
+int run_run(const ApiClient& client, const Arguments& arguments) {
+  ensure_server(client);
+  Session session = make_session(client, arguments);
+  std::string prompt;
+  for (size_t i = 1; i < arguments.positional.size(); ++i)
+    prompt += (i > 1 ? " " : "") + arguments.positional[i];
+  bool interactive = arguments.positional.size() == 1 && is_terminal(STDOUT_FILENO);
+  if (!is_terminal(STDIN_FILENO)) {
+    interactive = false;
+    const std::string piped = read_stdin();
+    if (!piped.empty()) prompt = prompt.empty() ? piped : piped + " " + prompt;
+  }
+  const bool embeds =
+      has_capability(session.info, "embedding") && !has_capability(session.info, "completion");
+  if (embeds) return embed(client, session, prompt, arguments);
+  return interactive ? run_repl(client, std::move(session)) : one_shot(client, session, prompt);
+}
+
+}  // namespace cria::cli

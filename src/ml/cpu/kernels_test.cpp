@@ -1,0 +1,265 @@
+// Every kernel of every runnable variant against the scalar one, bit by bit, and panels against the
+// block formats' own conversion.
+#include "ml/cpu/kernels.h"
+#include "ml/cpu/panels.h"
+#include "quant/half.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <random>
+#include <vector>
+
+namespace cria::ml::cpu {
+namespace {
+
+using quant::DType;
+
+std::vector<float> noise(int64_t n, unsigned seed) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal;
+  std::vector<float> values(static_cast<size_t>(n));
+  for (float& value : values) value = normal(random);
+  return values;
+}
+
+constexpr DType kPacked[] = {DType::kF32,  DType::kF16,  DType::kBF16, DType::kQ4_0,   DType::kQ4_1,
+                             DType::kQ5_0, DType::kQ5_1, DType::kQ8_0, DType::kQ4_K,   DType::kQ5_K,
+                             DType::kQ6_K, DType::kIQ4_NL, DType::kIQ4_XS, DType::kMXFP4};
+
+// Rows of random blocks whose scales are ordinary halves.
+std::vector<std::byte> random_rows(DType dtype, int64_t rows, int64_t k, unsigned seed) {
+  const quant::DTypeInfo& type = quant::info(dtype);
+  std::mt19937 random(seed);
+  std::vector<std::byte> bytes(static_cast<size_t>(rows * k / type.block_elements * type.block_bytes));
+  if (type.block_elements == 1) {
+    const std::vector<float> values = noise(rows * k, seed);
+    for (size_t i = 0; i < values.size(); ++i) {
+      const uint16_t half = dtype == DType::kF16 ? quant::float_to_half(values[i])
+                                                 : quant::float_to_bfloat(values[i]);
+      if (dtype == DType::kF32)
+        std::memcpy(bytes.data() + 4 * i, &values[i], 4);
+      else
+        std::memcpy(bytes.data() + 2 * i, &half, 2);
+    }
+    return bytes;
+  }
+  for (std::byte& byte : bytes) byte = static_cast<std::byte>(random() & 255u);
+  const auto put_half = [&](size_t at) {
+    const uint16_t half = quant::float_to_half(0.01f + static_cast<float>(random() % 100) * 1e-3f);
+    std::memcpy(bytes.data() + at, &half, 2);
+  };
+  for (size_t at = 0; at < bytes.size(); at += static_cast<size_t>(type.block_bytes)) {
+    const bool two = dtype == DType::kQ4_1 || dtype == DType::kQ5_1 || dtype == DType::kQ4_K ||
+                     dtype == DType::kQ5_K;
+    if (dtype == DType::kMXFP4)
+      bytes[at] = static_cast<std::byte>(120 + random() % 8);
+    else
+      put_half(at + (dtype == DType::kQ6_K ? 208 : 0));
+    if (two) put_half(at + 2);
+  }
+  return bytes;
+}
+
+struct Packed {
+  PanelKind kind;
+  int64_t rows, k;
+  std::vector<std::byte> native;
+  std::vector<uint8_t> panels;
+};
+
+Packed pack(DType dtype, int64_t rows, int64_t k) {
+  Packed p = {.kind = *panel_kind(dtype), .rows = rows, .k = k, .native = random_rows(dtype, rows, k, 7)};
+  const int64_t row_bytes = *quant::row_bytes(dtype, k), bytes = panel_bytes(p.kind, k);
+  const int64_t count = (rows + kPanelRows - 1) / kPanelRows;
+  p.panels.resize(static_cast<size_t>(count * bytes + 64));
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t here = std::min(kPanelRows, rows - i * kPanelRows);
+    pack_panel(p.kind, dtype,
+               std::span(p.native).subspan(static_cast<size_t>(i * kPanelRows * row_bytes),
+                                           static_cast<size_t>(here * row_bytes)),
+               k, p.panels.data() + i * bytes);
+  }
+  return p;
+}
+
+std::vector<float> multiply(const Kernels& kernels, const Packed& w, const std::vector<float>& x,
+                            int64_t columns) {
+  std::vector<uint8_t> quantized(static_cast<size_t>(quantized_bytes(columns + kGroup, w.k)));
+  const bool floats = takes_floats(w.kind);
+  for (int64_t c = 0; c < columns && !floats; ++c)
+    kernels.quantize(x.data() + c * w.k, w.k,
+                     quantized.data() + c / kGroup * quantized_bytes(kGroup, w.k),
+                     std::min(kGroup, columns - c / kGroup * kGroup), c % kGroup);
+  std::vector<float> y(static_cast<size_t>(columns * w.rows), -1.0f);
+  kernels.matmul[static_cast<size_t>(w.kind)](
+      {.panels = w.panels.data(),
+       .panel_bytes = panel_bytes(w.kind, w.k),
+       .first_panel = 0,
+       .last_panel = (w.rows + kPanelRows - 1) / kPanelRows,
+       .rows = w.rows,
+       .k = w.k,
+       .x = floats ? static_cast<const void*>(x.data()) : quantized.data(),
+       .x_stride = w.k,
+       .columns = columns,
+       .y = y.data(),
+       .y_stride = w.rows});
+  return y;
+}
+
+template <class T>
+bool same_bits(const std::vector<T>& a, const std::vector<T>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0;
+}
+
+template <class Body>
+void for_each_variant(Body body) {
+  const KernelList list = runnable_kernels();
+  if (list.size == 1) MESSAGE("SKIPPED: this CPU runs the scalar kernels only");
+  for (int i = 1; i < list.size; ++i) {
+    CAPTURE(std::string(list.items[i]->name));
+    body(*list.items[0], *list.items[i]);
+  }
+}
+
+TEST_CASE("a panel keeps every row of every format") {
+  for (const DType dtype : kPacked) {
+    CAPTURE(std::string(quant::info(dtype).name));
+    const Packed w = pack(dtype, 19, 512);
+    std::vector<float> want(512), got(512);
+    for (int64_t row = 0; row < w.rows; ++row) {
+      quant::info(dtype).dequantize(w.native.data() + row * *quant::row_bytes(dtype, w.k), want.data(), w.k);
+      unpack_row(w.kind, w.panels.data() + row / kPanelRows * panel_bytes(w.kind, w.k),
+                 row % kPanelRows, w.k, got.data());
+      CHECK(same_bits(got, want));
+    }
+  }
+}
+
+TEST_CASE("matmul is near the exact product and the same in every variant, alone or among columns") {
+  for (const DType dtype : kPacked) {
+    CAPTURE(std::string(quant::info(dtype).name));
+    const Packed w = pack(dtype, 37, 512);
+    const std::vector<float> x = noise(19 * w.k, 3);
+    const Kernels& scalar = *runnable_kernels().items[0];
+    const std::vector<float> all = multiply(scalar, w, x, 19);
+    std::vector<float> row(static_cast<size_t>(w.k));
+    for (int64_t r = 0; r < w.rows; ++r) {
+      quant::info(dtype).dequantize(w.native.data() + r * *quant::row_bytes(dtype, w.k), row.data(), w.k);
+      double exact = 0, magnitude = 0;
+      for (size_t i = 0; i < row.size(); ++i) {
+        exact += double(row[i]) * x[i];
+        magnitude += double(row[i]) * row[i];
+      }
+      // Rounding activations to 1/254 of a block's largest adds noise of about 0.8 % a term.
+      const double tolerance = (takes_floats(w.kind) ? 1e-4 : 0.05) * std::sqrt(magnitude) + 1e-5;
+      CHECK(std::abs(all[static_cast<size_t>(r)] - exact) <= tolerance);
+    }
+    for (const int64_t columns : {1, 2, 3, 7, 8, 9, 19}) {
+      CAPTURE(columns);
+      const std::vector<float> some = multiply(scalar, w, x, columns);
+      CHECK(std::memcmp(some.data(), all.data(), some.size() * 4) == 0);
+      for_each_variant([&](const Kernels&, const Kernels& fast) {
+        CHECK(same_bits(multiply(fast, w, x, columns), some));
+      });
+    }
+  }
+}
+
+TEST_CASE("row kernels are the same in every variant, for every length") {
+  for_each_variant([](const Kernels& scalar, const Kernels& fast) {
+    for (const int64_t n : {1, 7, 15, 16, 17, 33, 64, 127, 576}) {
+      CAPTURE(n);
+      std::vector<float> a = noise(n, 1), b = noise(n, 2);
+      a[0] = 200.0f;  // beyond what exp takes
+      if (n > 1) a[1] = -200.0f;
+      const auto both = [&](auto call) {
+        std::vector<float> x(a.size()), y(a.size());
+        call(scalar, x.data());
+        call(fast, y.data());
+        CHECK(same_bits(x, y));
+      };
+      both([&](const Kernels& k, float* y) { k.rms_norm(y, a.data(), b.data(), n, 1e-5f); });
+      both([&](const Kernels& k, float* y) { k.add(y, a.data(), b.data(), n); });
+      both([&](const Kernels& k, float* y) { k.mul(y, a.data(), b.data(), n); });
+      both([&](const Kernels& k, float* y) { k.scale(y, a.data(), 0.3f, n); });
+      both([&](const Kernels& k, float* y) { k.silu(y, a.data(), n); });
+      both([&](const Kernels& k, float* y) { k.gelu(y, a.data(), n); });
+      both([&](const Kernels& k, float* y) { k.softcap(y, a.data(), 30.0f, n); });
+      std::vector<uint16_t> x(a.size()), y(a.size());
+      scalar.to_half(x.data(), a.data(), n);
+      fast.to_half(y.data(), a.data(), n);
+      CHECK(same_bits(x, y));
+    }
+  });
+}
+
+TEST_CASE("silu and gelu match their definitions") {
+  const KernelList list = runnable_kernels();
+  for (int v = 0; v < list.size; ++v) {
+    const std::vector<float> x = noise(100, 5);
+    std::vector<float> silu(x.size()), gelu(x.size());
+    list.items[v]->silu(silu.data(), x.data(), 100);
+    list.items[v]->gelu(gelu.data(), x.data(), 100);
+    for (size_t i = 0; i < x.size(); ++i) {
+      const double t = x[i];
+      CHECK(silu[i] == doctest::Approx(t / (1 + std::exp(-t))).epsilon(1e-5));
+      const double inner = std::sqrt(2 / M_PI) * (t + 0.044715 * t * t * t);
+      CHECK(std::abs(gelu[i] - 0.5 * t * (1 + std::tanh(inner))) < 2e-6);
+    }
+  }
+}
+
+// One head's pages of random keys and values.
+std::vector<std::vector<uint16_t>> random_pages(int64_t count, int64_t key_dim, int64_t width) {
+  std::vector<std::vector<uint16_t>> pages;
+  for (int64_t i = 0; i < count; ++i) {
+    const std::vector<float> values = noise(32 * (key_dim + width), static_cast<unsigned>(100 + i));
+    std::vector<uint16_t> page(values.size());
+    for (size_t j = 0; j < values.size(); ++j) page[j] = quant::float_to_half(values[j]);
+    pages.push_back(std::move(page));
+  }
+  return pages;
+}
+
+TEST_CASE("attention is the same in every variant and for a query alone or among others") {
+  constexpr int64_t kDim = 64, kCount = 8, kEnd = 75;
+  const auto pages = random_pages(3, kDim, kDim);
+  std::vector<const uint8_t*> starts;
+  for (const auto& page : pages) starts.push_back(reinterpret_cast<const uint8_t*>(page.data()));
+  const std::vector<float> q = noise(kCount * kDim, 9);
+  for (const int64_t window : {int64_t{0}, int64_t{20}}) {
+    const auto run = [&](const Kernels& k, int64_t first, int64_t count) {
+      std::vector<float> out(static_cast<size_t>(count * kDim)), maximum(8), total(8), scratch(256);
+      std::vector<const float*> queries;
+      std::vector<int64_t> last;
+      std::vector<float*> outs;
+      for (int64_t i = 0; i < count; ++i) {
+        queries.push_back(q.data() + (first + i) * kDim);
+        last.push_back(kEnd - kCount + first + i);
+        outs.push_back(out.data() + i * kDim);
+      }
+      k.attention_f16({.queries = queries.data(), .last = last.data(), .count = count, .key_dim = kDim,
+                       .value_dim = kDim, .first_position = 0, .end_position = last.back() + 1,
+                       .window = window, .softcap = 0, .pages = starts.data(), .out = outs.data(),
+                       .maximum = maximum.data(), .total = total.data(), .scratch = scratch.data()});
+      for (int64_t i = 0; i < count; ++i) {
+        out.push_back(maximum[static_cast<size_t>(i)]);
+        out.push_back(total[static_cast<size_t>(i)]);
+      }
+      return out;
+    };
+    const Kernels& scalar = *runnable_kernels().items[0];
+    const std::vector<float> all = run(scalar, 0, kCount);
+    for (int64_t i = 0; i < kCount; ++i) {
+      const std::vector<float> one = run(scalar, i, 1);
+      CHECK(std::memcmp(one.data(), all.data() + i * kDim, kDim * 4) == 0);
+    }
+    for_each_variant([&](const Kernels&, const Kernels& fast) { CHECK(same_bits(run(fast, 0, kCount), all)); });
+  }
+}
+
+}  // namespace
+}  // namespace cria::ml::cpu

@@ -1,0 +1,216 @@
+"""The command line against a real server and a real model: python3 cli_test.py PATH_OF_CRIA.
+
+Needs SmolLM2-135M-Instruct.Q4_1.gguf in CRIA_TEST_MODELS (default ~/.cache/cria-test-models).
+"""
+import os
+import pty
+import re
+import select
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+MODEL_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
+FOLDER = Path(os.environ.get("CRIA_TEST_MODELS") or Path.home() / ".cache/cria-test-models")
+CRIA = ""
+PATIENCE = 120
+SENT = r"\x1b\[J\r\n"  # what the line editor writes when a message goes out
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Terminal:
+    """The prompt on a pseudo-terminal."""
+
+    def __init__(self, arguments, environment):
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.execve(CRIA, [CRIA, *arguments], environment)
+        self.text = ""
+
+    def read(self, seconds):
+        if not select.select([self.fd], [], [], seconds)[0]:
+            return True
+        try:
+            piece = os.read(self.fd, 65536)
+        except OSError:
+            return False
+        self.text += piece.decode("utf-8", "replace")
+        return bool(piece)
+
+    def wait_for(self, pattern, start=0, seconds=PATIENCE):
+        end = time.time() + seconds
+        while time.time() < end:
+            found = re.compile(pattern).search(self.text, start)
+            if found:
+                return found.end()
+            if not self.read(0.2):
+                break
+        raise AssertionError(f"{pattern!r} did not appear in {self.text[start:]!r}")
+
+    def send(self, text):
+        os.write(self.fd, text.encode())
+
+    def exit_code(self, seconds=30):
+        end = time.time() + seconds
+        while time.time() < end:
+            self.read(0.1)
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                return os.waitstatus_to_exitcode(status)
+        os.kill(self.pid, signal.SIGKILL)
+        raise AssertionError("the program did not end")
+
+
+class CommandLine(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.home = tempfile.mkdtemp(prefix="cria_cli_")
+        cls.environment = {
+            "HOME": cls.home, "PATH": os.environ["PATH"], "TERM": "xterm", "LANG": "C.UTF-8",
+            "OLLAMA_HOST": f"127.0.0.1:{free_port()}"}
+        # No server listens: `run` starts one in the background and imports the file.
+        cls.first = cls.cria("run", str(FOLDER / MODEL_FILE), "Say hello.", "--verbose")
+        cls.model = cls.cria("list").stdout.splitlines()[1].split()[0]
+
+    @classmethod
+    def tearDownClass(cls):
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                environment = (folder / "environ").read_bytes()
+                words = (folder / "cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if f"HOME={cls.home}".encode() in environment and b"serve" in words:
+                os.kill(int(folder.name), signal.SIGTERM)
+        time.sleep(1)
+        shutil.rmtree(cls.home, ignore_errors=True)
+
+    @classmethod
+    def cria(cls, *arguments, stdin=None):
+        return subprocess.run([CRIA, *arguments], env=cls.environment, text=True, timeout=PATIENCE,
+                              input=stdin or "", capture_output=True)
+
+    def test_first_run_started_a_server_and_answered_without_escape_codes(self):
+        self.assertEqual(self.first.returncode, 0, self.first.stderr)
+        self.assertNotIn("\x1b", self.first.stdout + self.first.stderr)
+        self.assertTrue(self.first.stdout.endswith("\n\n"))
+        self.assertRegex(self.first.stdout, r"\w")
+        self.assertRegex(self.first.stderr, r"eval rate: +\d+\.\d\d tokens/s")
+        self.assertTrue((Path(self.home) / ".ollama/logs/server.log").exists())
+
+    def test_second_import_finds_the_model_again(self):
+        before = self.cria("list").stdout.splitlines()
+        self.assertEqual(self.cria("run", str(FOLDER / MODEL_FILE), "").stdout, "")
+        self.assertEqual(len(self.cria("list").stdout.splitlines()), len(before))
+
+    def test_tables_and_show(self):
+        self.assertRegex(self.cria("list").stdout, r"^NAME +ID +SIZE +MODIFIED +\n\S+ +[0-9a-f]{12} ")
+        self.cria("run", self.model, "")
+        self.assertRegex(self.cria("ps").stdout, r"100% CPU +\d+ +\d+ minutes from now")
+        self.assertRegex(self.cria("show", self.model).stdout,
+                         r"(?s)  Model\n    architecture +llama.*  Capabilities\n    completion")
+        self.assertIn("FROM ", self.cria("show", "--modelfile", self.model).stdout)
+
+    def test_copy_create_and_remove(self):
+        self.assertEqual(self.cria("cp", self.model, "a").stdout, f"copied '{self.model}' to 'a'\n")
+        modelfile = Path(self.home) / "Modelfile"
+        modelfile.write_text("FROM a\nSYSTEM Be brief.\nPARAMETER temperature 0\n")
+        created = self.cria("create", "b", "-f", str(modelfile))
+        self.assertEqual(created.returncode, 0, created.stderr)
+        self.assertTrue(created.stderr.endswith("success\n"), created.stderr)
+        self.assertEqual(self.cria("show", "--system", "b").stdout, "Be brief.")
+        removed = self.cria("rm", "a", "b", "nothing")
+        self.assertEqual(removed.stdout, "deleted 'a'\ndeleted 'b'\n")
+        self.assertEqual((removed.returncode, removed.stderr),
+                         (1, "Error: model 'nothing' not found\n"))
+
+    def test_wrong_use(self):
+        for words, message in ((["nope"], 'unknown command "nope" for "ollama"'),
+                               (["cp", "a"], "accepts 2 arg(s), received 1"),
+                               (["rm"], "requires at least 1 arg(s), only received 0"),
+                               (["list", "--zz"], "unknown flag: --zz"),
+                               (["stop", "nothing"], 'couldn\'t find model "nothing" to stop')):
+            answer = self.cria(*words)
+            self.assertEqual((answer.returncode, answer.stderr), (1, f"Error: {message}\n"))
+        self.assertEqual(self.cria("pull", "x").returncode, 1)
+
+    def test_prompt(self):
+        terminal = Terminal(["run", self.model], self.environment)
+        at = terminal.wait_for(r">>> ")
+        terminal.send("/set parameter num_predict 8\r")
+        at = terminal.wait_for(r"Set parameter 'num_predict' to '8'", at)
+        terminal.send("Say hello.\r")
+        at = terminal.wait_for(r"\n\r?\n.*>>> ", terminal.wait_for(SENT, at))
+        terminal.send('"""one\r')
+        at = terminal.wait_for(r"\.\.\. ", at)
+        terminal.send('two"""\r')
+        at = terminal.wait_for(r"\n\r?\n.*>>> ", at)
+        terminal.send("/set parameter num_predict 2000\r")
+        at = terminal.wait_for(r"to '2000'", at)
+        terminal.send("Count from one to one thousand in words.\r")
+        at = terminal.wait_for(SENT + r"(?s:.*)[a-z]{3}", at)
+        terminal.send("\x03")
+        at = terminal.wait_for(r">>> ", at)
+        terminal.send("\x03")
+        at = terminal.wait_for(r"Use Ctrl \+ d or /bye to exit\.", at)
+        # The first Ctrl-C stopped the answer: it did not reach the prompt.
+        self.assertEqual(terminal.text.count("Use Ctrl + d"), 1)
+        terminal.send("/nope\r")
+        at = terminal.wait_for(r"Unknown command '/nope'\. Type /\? for help", at)
+        terminal.send("/bye\r")
+        self.assertEqual(terminal.exit_code(), 0)
+        history = Path(self.home) / ".ollama/history"
+        self.assertEqual(stat.S_IMODE(history.stat().st_mode), 0o600)
+        self.assertIn("Say hello.\n", history.read_text())
+
+    def test_lines_typed_ahead_are_sent_one_by_one(self):
+        terminal = Terminal(["run", self.model], self.environment)
+        at = terminal.wait_for(r">>> ")
+        terminal.send("/set parameter num_predict 30\rSay hello.\r")
+        at = terminal.wait_for(r"to '30'", at)
+        time.sleep(0.2)  # the model answers
+        terminal.send("/first\r/second\r")
+        at = terminal.wait_for(r"Unknown command '/first'", at, seconds=30)
+        terminal.wait_for(r"Unknown command '/second'", at, seconds=30)
+        terminal.send("/bye\r")
+        self.assertEqual(terminal.exit_code(), 0)
+
+    def test_end_of_file_leaves_the_prompt(self):
+        terminal = Terminal(["run", self.model], self.environment)
+        terminal.wait_for(r">>> ")
+        terminal.send("\x04")
+        self.assertEqual(terminal.exit_code(), 0)
+
+
+class WithoutServer(unittest.TestCase):
+    def test_other_commands_tell_how_to_start_one(self):
+        environment = {"HOME": "/nonexistent", "OLLAMA_HOST": f"127.0.0.1:{free_port()}"}
+        answer = subprocess.run([CRIA, "list"], env=environment, text=True, capture_output=True,
+                                timeout=PATIENCE)
+        self.assertEqual((answer.returncode, answer.stderr), (
+            1, "Error: could not connect to ollama server, run 'ollama serve' to start it\n"))
+
+    def test_help_names_flags_and_variables(self):
+        text = subprocess.run([CRIA, "run", "--help"], text=True, capture_output=True).stdout
+        for word in ("--think[=string]", "OLLAMA_NOHISTORY", "cria run ./model.gguf"):
+            self.assertIn(word, text)
+
+
+if __name__ == "__main__":
+    CRIA = os.path.abspath(sys.argv.pop(1))
+    if not (FOLDER / MODEL_FILE).exists():
+        print(f"SKIPPED: {FOLDER / MODEL_FILE} is missing: see tools/fetch_models.py")
+        sys.exit(77)
+    unittest.main()

@@ -1,0 +1,62 @@
+#!/usr/bin/env python3
+"""Runs the tests of this folder against a built program, as ctest does:
+
+    tests/server/run.py --cria build/dev/cria --work build/dev/clients
+
+The official clients are installed into --work once, at the versions of requirements.txt and
+package.json. Without a registry or without the model the exit code is 77, which ctest calls skipped.
+"""
+import argparse
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import venv
+
+HERE = pathlib.Path(__file__).resolve().parent
+MODEL = "SmolLM2-135M-Instruct.Q4_1.gguf"
+SKIPPED = 77
+
+
+def skip(why):
+    print(f"SKIPPED, NOTHING WAS TESTED: {why}", file=sys.stderr)
+    sys.exit(SKIPPED)
+
+
+def install(work):
+    """The venv's interpreter; the JS client beside it when npm is there."""
+    python = work / "venv" / "bin" / "python"
+    wanted = (HERE / "requirements.txt").read_text() + (HERE / "package.json").read_text()
+    stamp = work / "installed"
+    if not (stamp.exists() and stamp.read_text() == wanted):
+        shutil.rmtree(work, ignore_errors=True)
+        venv.create(work / "venv", with_pip=True)
+        command = [python, "-m", "pip", "install", "-q", "-r", HERE / "requirements.txt"]
+        if subprocess.run(command).returncode != 0:
+            skip("the Python client could not be installed (no registry?)")
+        shutil.copy(HERE / "package.json", work)
+        if shutil.which("npm"):
+            if subprocess.run(["npm", "install", "--silent"], cwd=work).returncode != 0:
+                skip("the JavaScript client could not be installed (no registry?)")
+        stamp.write_text(wanted)
+    return python
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--cria", required=True, type=pathlib.Path)
+    parser.add_argument("--work", required=True, type=pathlib.Path)
+    arguments, rest = parser.parse_known_args()
+    models = pathlib.Path(os.environ.get("CRIA_TEST_MODELS", "~/.cache/cria-test-models")).expanduser()
+    if not (models / MODEL).exists():
+        skip(f"{models / MODEL} is missing; tools/fetch_models.py gets it")
+    python = install(arguments.work.resolve())
+    environment = dict(os.environ, CRIA=str(arguments.cria.resolve()), CRIA_TEST_MODEL=str(models / MODEL),
+                       CRIA_CLIENTS=str(arguments.work.resolve()), PYTHONDONTWRITEBYTECODE="1")
+    command = [python, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", HERE, *rest]
+    sys.exit(subprocess.run(command, env=environment).returncode)
+
+
+if __name__ == "__main__":
+    main()
