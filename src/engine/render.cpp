@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "text/chat/detect.h"
 
 #include <algorithm>
 #include <cctype>
@@ -10,8 +11,9 @@
 namespace cria::engine {
 namespace {
 
+constexpr std::string_view kPlainTemplate = "{{ .Prompt }}";
+
 ChatTurn turn_of(const Json& message) {
-  if (!message.is_object()) fail(ErrorKind::kInvalidInput, "a message must be an object");
   ChatTurn out{.role = json_string(message, "role").value_or("user"),
                .content = json_string(message, "content").value_or("")};
   std::ranges::transform(out.role, out.role.begin(),
@@ -19,85 +21,92 @@ ChatTurn turn_of(const Json& message) {
   return out;
 }
 
-std::vector<ChatTurn> turns_from(const Json& messages) {
-  std::vector<ChatTurn> out;
-  for (const Json& message : messages) out.push_back(turn_of(message));
+Json message(std::string_view role, const std::string& content) {
+  Json out = Json::object();
+  out["role"] = role;
+  out["content"] = content;
   return out;
 }
 
-bool is_system(const ChatTurn& turn) {
-  return turn.role == "system";
+// The Go template that a model's prompts are written with; nullopt when it has only a Jinja template
+// that is none of the known ones.
+std::optional<text::PromptTemplate> own_template(const protocol::Load& load,
+                                                 const std::string& chat_template) {
+  if (!load.template_text.empty()) return text::PromptTemplate::parse(load.template_text);
+  if (chat_template.empty()) {
+    log::warn("the model has no prompt template: prompts go to it as they are");
+    return text::PromptTemplate::parse(kPlainTemplate);
+  }
+  const auto known = text::detect_template(chat_template);
+  if (!known) return std::nullopt;
+  log::debug("the model's chat template is {}", known->name);
+  return text::PromptTemplate::parse(known->text);
 }
 
-// "{{ .Prompt }}" and nothing else: the text goes to the model as it is.
-bool passes_through(std::string_view text) {
-  std::string packed;
-  for (const char c : text)
-    if (!std::isspace(static_cast<unsigned char>(c))) packed += c;
-  return packed.empty() || packed == "{{.Prompt}}";
-}
-
-std::string plain(std::span<const ChatTurn> turns) {
-  std::string out;
-  for (const ChatTurn& turn : turns)
-    if (!is_system(turn)) out += turn.content;
-  return out;
-}
-
-std::string render(std::string_view template_text, std::span<const ChatTurn> turns) {
-  if (passes_through(template_text)) return plain(turns);
-  const ChatFormat* format = find_chat_format(template_text);
+std::string render_by_markers(const std::string& chat_template, const Json& messages) {
+  const ChatFormat* format = find_chat_format(chat_template);
   if (format == nullptr)
     fail(ErrorKind::kUnsupported,
-         "the model's prompt template is none of the formats that this build knows ({}); use raw "
-         "mode",
+         "the model's Jinja template is none of the formats that this version knows ({}); give the "
+         "model a TEMPLATE, or use raw mode",
          known_chat_formats());
+  std::vector<ChatTurn> turns;
+  for (const Json& row : messages) turns.push_back(turn_of(row));
   return render_chat(*format, turns);
+}
+
+// Whole messages go from the front until `render` fits; system messages and the last one stay.
+RenderedPrompt render_fitting(Json messages, const Fits& fits,
+                              const std::function<std::string(const Json&)>& render) {
+  RenderedPrompt out{.text = render(messages), .truncated_messages = 0};
+  while (!fits(out.text)) {
+    size_t oldest = 0;
+    while (oldest < messages.size() && turn_of(messages[oldest]).role == "system") ++oldest;
+    if (oldest + 1 >= messages.size()) break;
+    messages.erase(oldest);
+    ++out.truncated_messages;
+    out.text = render(messages);
+  }
+  return out;
 }
 
 }  // namespace
 
 Renderer::Renderer(const protocol::Load& load, std::string chat_template)
-    : template_(load.template_text.empty() ? std::move(chat_template) : load.template_text),
+    : chat_template_(std::move(chat_template)),
+      template_(own_template(load, chat_template_)),
       system_(load.system),
-      first_turns_(turns_from(load.messages)) {
-  if (passes_through(template_))
-    log::warn("the model has no prompt template: prompts go to it as they are");
-}
+      first_messages_(load.messages) {}
 
-std::vector<ChatTurn> Renderer::turns_of(const protocol::Generate& request) const {
-  std::vector<ChatTurn> out;
-  const std::string& system = request.has_system ? request.system : system_;
-  std::vector<ChatTurn> own;
-  if (request.chat)
-    own = turns_from(request.messages);
-  else
-    own.push_back({.role = "user", .content = request.prompt});
-  if (!system.empty() && (own.empty() || !is_system(own.front())))
-    out.push_back({.role = "system", .content = system});
-  if (request.context.empty()) out.insert(out.end(), first_turns_.begin(), first_turns_.end());
-  out.insert(out.end(), own.begin(), own.end());
-  return out;
+Json Renderer::messages_of(const protocol::Generate& request) const {
+  Json own = request.messages;
+  if (!request.chat) own = Json::array({message("user", request.prompt)});
+  if (!own.is_array()) fail(ErrorKind::kInvalidInput, "messages must be a list");
+  for (const Json& row : own)
+    if (!row.is_object()) fail(ErrorKind::kInvalidInput, "a message must be an object");
+  if (!request.chat && request.has_system)
+    own.insert(own.begin(), message("system", request.system));
+  const Json& first = request.context.empty() ? first_messages_ : Json::array();
+  return text::with_model_messages(first, system_, own);
 }
 
 RenderedPrompt Renderer::operator()(const protocol::Generate& request, const Fits& fits) const {
   if (request.raw) return {.text = request.prompt, .truncated_messages = 0};
-  if (!request.suffix.empty())
-    fail(ErrorKind::kUnsupported,
-         "filling in between prompt and suffix is not supported in this build");
-  if (!request.tools.empty())
-    fail(ErrorKind::kUnsupported, "tools are not supported in this build");
-  const std::string& text = request.has_template ? request.template_text : template_;
-  std::vector<ChatTurn> turns = turns_of(request);
-  RenderedPrompt out{.text = render(text, turns), .truncated_messages = 0};
-  while (!fits(out.text)) {
-    const auto oldest = std::ranges::find_if_not(turns, is_system);
-    if (oldest == turns.end() || oldest + 1 == turns.end()) break;
-    turns.erase(oldest);
-    ++out.truncated_messages;
-    out.text = render(text, turns);
+  std::optional<text::PromptTemplate> given;
+  if (request.has_template) given = text::PromptTemplate::parse(request.template_text);
+  const text::PromptTemplate* with = given ? &*given : template_ ? &*template_ : nullptr;
+  if (!request.suffix.empty()) {
+    if (with == nullptr || !with->uses("suffix"))
+      fail(ErrorKind::kInvalidInput, "the model's template has no .Suffix: it cannot fill in between");
+    return {.text = with->render_insert(request.prompt, request.suffix, request.think),
+            .truncated_messages = 0};
   }
-  return out;
+  if (!request.tools.empty() && (with == nullptr || !with->capabilities().tools))
+    fail(ErrorKind::kInvalidInput, "the model's template does not support tools");
+  return render_fitting(messages_of(request), fits, [&](const Json& messages) {
+    if (with == nullptr) return render_by_markers(chat_template_, messages);
+    return with->render_chat({.messages = messages, .tools = request.tools, .think = request.think});
+  });
 }
 
 }  // namespace cria::engine

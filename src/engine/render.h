@@ -4,7 +4,9 @@
 #include "engine/chat_format.h"
 #include "engine/engine.h"
 #include "protocol/protocol.h"
+#include "text/chat/prompt.h"
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,19 +14,22 @@ namespace cria::engine {
 
 class Renderer {
  public:
-  // `load` gives the model's template, system text and first messages; `chat_template` is the model
-  // file's own, for a model without a template.
+  // `load` gives the model's Go template, system text and first messages. Without a template the model
+  // file's own `chat_template` (Jinja) decides: a known one has a Go form, others are told by markers.
+  // Throws Error{kInvalidInput} for a template that does not parse.
   Renderer(const protocol::Load& load, std::string chat_template);
   // Drops the oldest turns but the system's until the text fits; the last turn always stays. Throws
-  // Error{kInvalidInput} for messages of wrong types, {kUnsupported} for an unknown format.
+  // Error{kInvalidInput} for messages of wrong types or what the template cannot do (tools, suffix),
+  // {kUnsupported} for an unknown format.
   RenderedPrompt operator()(const protocol::Generate& request, const Fits& fits) const;
 
  private:
-  std::vector<ChatTurn> turns_of(const protocol::Generate& request) const;
+  Json messages_of(const protocol::Generate& request) const;
 
-  std::string template_;
+  std::string chat_template_;
+  std::optional<text::PromptTemplate> template_;
   std::string system_;
-  std::vector<ChatTurn> first_turns_;
+  Json first_messages_;
 };
 
 }  // namespace cria::engine
