@@ -94,15 +94,15 @@ TEST_CASE("a struct prints, serialises and refuses unknown fields as Go's would"
 
 TEST_CASE("an error names the line and the column") {
   CHECK(error_of("a\nb {{ nosuch }}") == "template:2:6: function \"nosuch\" not defined");
-  CHECK(error_of("{{ if .a }}\n{{ len .a }}{{ len nil }}{{ end }}", {{"a", "x"}}) ==
+  CHECK(error_of("{{ if .a }}\n{{ len .a }}{{ len nil }}{{ end }}", Json::parse(R"({"a":"x"})")) ==
         "template:2:16: error calling len: len of nil pointer");
 }
 
 TEST_CASE("cut_after leaves nothing behind the answer") {
   Template t = Template::parse("{{if .P}}<{{.P}}>{{else}}no{{end}}{{if .Response}}A{{.Response}}B{{else}}C{{end}}D");
   t.cut_after("Response");
-  CHECK(t.execute({{"P", "p"}, {"Response", "r"}}) == "<p>Ar");
-  CHECK(t.execute(Json{{"P", "p"}}) == "<p>");
+  CHECK(t.execute(Json::parse(R"({"P":"p","Response":"r"})")) == "<p>Ar");
+  CHECK(t.execute(Json::parse(R"({"P":"p"})")) == "<p>");
 }
 
 TEST_CASE("hostile templates end in an error, quickly") {

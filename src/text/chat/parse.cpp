@@ -1,0 +1,342 @@
+#include "text/chat/parse.h"
+
+#include "base/error.h"
+
+#include <algorithm>
+#include <random>
+
+namespace cria::text {
+
+namespace {
+
+constexpr std::string_view kSpaces = " \t\r\n";
+constexpr size_t kMaxBuffer = 1 << 20;  // a longer tool call is none
+
+std::string new_call_id() {
+  static constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyz0123456789";
+  thread_local std::mt19937_64 random{std::random_device{}()};
+  std::string id = "call_";
+  for (int i = 0; i < 8; ++i) id += kLetters[random() % kLetters.size()];
+  return id;
+}
+
+std::string_view trim_right(std::string_view s) {
+  const size_t last = s.find_last_not_of(kSpaces);
+  return last == std::string_view::npos ? std::string_view{} : s.substr(0, last + 1);
+}
+
+bool drop_leading_space(std::string& s) {
+  s.erase(0, std::min(s.find_first_not_of(kSpaces), s.size()));
+  return !s.empty();
+}
+
+// End of the balanced {...} that starts at `begin`; npos when it is not closed yet.
+size_t end_of_object(std::string_view s, size_t begin) {
+  int64_t depth = 0;
+  bool in_string = false;
+  for (size_t i = begin; i < s.size(); ++i) {
+    if (in_string) {
+      if (s[i] == '\\') ++i;
+      else if (s[i] == '"') in_string = false;
+    } else if (s[i] == '"') {
+      in_string = true;
+    } else if (s[i] == '{') {
+      ++depth;
+    } else if (s[i] == '}' && --depth == 0) {
+      return i + 1;
+    }
+  }
+  return std::string_view::npos;
+}
+
+struct FoundObject {
+  Json json;
+  size_t end;
+};
+
+std::optional<FoundObject> first_object(std::string_view s) {
+  for (size_t begin = s.find('{'); begin != std::string_view::npos; begin = s.find('{', begin + 1)) {
+    const size_t end = end_of_object(s, begin);
+    if (end == std::string_view::npos) return std::nullopt;
+    try {
+      return FoundObject{parse_json(s.substr(begin, end - begin)), end};
+    } catch (const Error&) {
+      continue;  // braces of a text: look further
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<Json> as_object(const Json& value) {
+  if (value.is_object()) return value;
+  if (!value.is_string()) return std::nullopt;
+  try {
+    Json parsed = parse_json(value.get<std::string>());
+    if (parsed.is_object()) return parsed;
+  } catch (const Error&) {
+  }
+  return std::nullopt;
+}
+
+enum class Search { kFound, kWait, kNothing };
+
+Search find_arguments(const Json& value, const std::string& tool, Json& out) {
+  if (value.is_array()) {
+    for (const Json& item : value) {
+      if (const Search s = find_arguments(item, tool, out); s != Search::kNothing) return s;
+    }
+    return Search::kNothing;
+  }
+  if (!value.is_object()) return Search::kNothing;
+  if (value.contains("name")) {
+    for (const char* key : {"arguments", "parameters"}) {
+      const Json* given = json_find(value, key);
+      if (auto object = given ? as_object(*given) : std::nullopt) {
+        out = std::move(*object);
+        return Search::kFound;
+      }
+    }
+    return Search::kWait;
+  }
+  if (const Json* own = json_find(value, tool)) {
+    if (auto object = as_object(*own)) {
+      out = std::move(*object);
+      return Search::kFound;
+    }
+  }
+  for (const auto& [key, item] : value.items()) {
+    if (const Search s = find_arguments(item, tool, out); s != Search::kNothing) return s;
+  }
+  return Search::kNothing;
+}
+
+}  // namespace
+
+size_t overlap(std::string_view text, std::string_view mark) {
+  for (size_t n = std::min(text.size(), mark.size()); n > 0; --n) {
+    if (text.ends_with(mark.substr(0, n))) return n;
+  }
+  return 0;
+}
+
+ThinkingParser::ThinkingParser(ThinkingTags tags, bool inside)
+    : tags_(std::move(tags)), state_(inside ? State::kEatSpaceInside : State::kBefore) {}
+
+Parsed ThinkingParser::add(std::string_view text) {
+  buffer_ += text;
+  Parsed out;
+  while (step(out)) {
+  }
+  return out;
+}
+
+// True when there is more to do with what is in the buffer.
+bool ThinkingParser::step(Parsed& out) {
+  if (buffer_.empty()) return false;
+  switch (state_) {
+    case State::kBefore: {
+      const size_t start = buffer_.find_first_not_of(kSpaces);
+      if (start == std::string::npos) return false;
+      const std::string_view text = std::string_view(buffer_).substr(start);
+      if (text.starts_with(tags_.open)) {
+        buffer_.erase(0, start + tags_.open.size());
+        state_ = State::kEatSpaceInside;
+        return true;
+      }
+      if (std::string_view(tags_.open).starts_with(text)) return false;
+      state_ = State::kAfter;  // no thinking: the white space belongs to the answer
+      return true;
+    }
+    case State::kEatSpaceInside:
+    case State::kEatSpaceAfter:
+      if (!drop_leading_space(buffer_)) return false;
+      state_ = state_ == State::kEatSpaceInside ? State::kInside : State::kAfter;
+      return true;
+    case State::kInside: {
+      const size_t close = buffer_.find(tags_.close);
+      if (close != std::string::npos) {
+        out.thinking += buffer_.substr(0, close);
+        buffer_.erase(0, close + tags_.close.size());
+        state_ = State::kEatSpaceAfter;
+        return true;
+      }
+      const size_t held = overlap(buffer_, tags_.close);
+      out.thinking += buffer_.substr(0, buffer_.size() - held);
+      buffer_.erase(0, buffer_.size() - held);
+      return false;
+    }
+    case State::kAfter:
+      out.content += std::exchange(buffer_, {});
+      return false;
+  }
+  return false;
+}
+
+Parsed ThinkingParser::finish() {
+  Parsed out;
+  if (state_ == State::kInside) out.thinking = std::exchange(buffer_, {});
+  else out.content = std::exchange(buffer_, {});
+  return out;
+}
+
+ToolCallParser::ToolCallParser(std::string tag, const Json& tools) : tag_(std::move(tag)) {
+  if (!tools.is_array()) return;
+  for (const Json& tool : tools) {
+    const Json* function = json_find(tool, "function");
+    const Json* name = function ? json_find(*function, "name") : nullptr;
+    if (name && name->is_string() && !name->get_ref<const std::string&>().empty()) names_.push_back(name->get<std::string>());
+  }
+}
+
+Parsed ToolCallParser::add(std::string_view text) {
+  Parsed out;
+  if (state_ == State::kDone) {
+    out.content = text;
+    return out;
+  }
+  buffer_ += text;
+  if (state_ == State::kLooking) look(out);
+  if (state_ != State::kInside) return out;
+  const bool complete = bare() && balanced();
+  while (take_call(out)) {
+  }
+  if (complete || buffer_.size() > kMaxBuffer) {
+    // The brackets are closed: what follows is text, and without a call all of it was.
+    if (calls_ == 0) out.content += buffer_;
+    else if (bare()) {
+      const size_t rest = buffer_.find_first_not_of("]}, \t\r\n");
+      if (rest != std::string::npos) out.content += buffer_.substr(rest);
+    }
+    buffer_.clear();
+    state_ = State::kDone;
+  }
+  return out;
+}
+
+void ToolCallParser::look(Parsed& out) {
+  const size_t at = buffer_.find(tag_);
+  if (at == std::string::npos) {
+    const size_t held = overlap(buffer_, tag_);
+    const std::string_view free = std::string_view(buffer_).substr(0, buffer_.size() - held);
+    if (bare() && free.find_first_not_of(kSpaces) != std::string_view::npos) {
+      out.content += std::exchange(buffer_, {});
+      state_ = State::kDone;
+      return;
+    }
+    out.content += free;
+    buffer_.erase(0, buffer_.size() - held);
+    return;
+  }
+  const std::string before = buffer_.substr(0, at);
+  out.content += trim_right(before);
+  if (bare() && before.find_first_not_of(kSpaces) != std::string::npos) {
+    out.content += buffer_.substr(trim_right(before).size());
+    buffer_.clear();
+    state_ = State::kDone;
+    return;
+  }
+  buffer_.erase(0, bare() ? at : at + tag_.size());
+  state_ = State::kInside;
+}
+
+bool ToolCallParser::balanced() {
+  for (; counted_ < buffer_.size(); ++counted_) {
+    const char c = buffer_[counted_];
+    if (in_string_) {
+      if (escaped_) escaped_ = false;
+      else if (c == '\\') escaped_ = true;
+      else if (c == '"') in_string_ = false;
+    } else if (c == '"') {
+      in_string_ = true;
+    } else if (c == '{' || c == '[') {
+      ++open_brackets_;
+    } else if ((c == '}' || c == ']') && --open_brackets_ <= 0) {
+      return true;
+    }
+  }
+  return false;
+}
+
+bool ToolCallParser::take_call(Parsed& out) {
+  // A name that is only begun may become another, longer one.
+  size_t at = std::string::npos;
+  const std::string* tool = nullptr;
+  for (const std::string& name : names_) {
+    const size_t part = overlap(buffer_, name);
+    if (part > 0 && part < name.size()) return false;
+    const size_t found = buffer_.find(name);
+    if (found < at || (found == at && tool && found != std::string::npos && name.size() > tool->size())) {
+      at = found;
+      tool = &name;
+    }
+  }
+  if (!tool) return false;
+  auto object = first_object(buffer_);
+  if (!object) return false;
+  Json arguments = object->json;
+  if (find_arguments(object->json, *tool, arguments) == Search::kWait) return false;
+  Json function = Json::object();
+  function["index"] = calls_++;
+  function["name"] = *tool;
+  function["arguments"] = std::move(arguments);
+  Json call = Json::object();
+  call["id"] = new_call_id();
+  call["function"] = std::move(function);
+  out.tool_calls.push_back(std::move(call));
+  const size_t used = std::max(at + tool->size(), object->end);
+  buffer_.erase(0, used);
+  counted_ -= std::min(counted_, used);
+  return true;
+}
+
+// Upstream drops text after a tag that never became a call; here it is the answer.
+Parsed ToolCallParser::finish() {
+  Parsed out;
+  if (state_ == State::kInside && calls_ == 0) {
+    if (!bare()) out.content = tag_;
+    out.content += buffer_;
+  } else if (state_ != State::kInside) {
+    out.content = buffer_;
+  }
+  buffer_.clear();
+  state_ = State::kDone;
+  return out;
+}
+
+OutputParser::OutputParser(const PromptTemplate& prompt_template, std::string_view prompt,
+                           const Json& tools, const Json& think) {
+  const auto& tags = prompt_template.thinking_tags();
+  const bool thinks = think.is_string() || (think.is_boolean() && think.get<bool>());
+  if (tags && thinks) thinking_.emplace(*tags, trim_right(prompt).ends_with(tags->open));
+  if (tools.is_array() && !tools.empty()) tools_.emplace(prompt_template.tool_tag(), tools);
+}
+
+void OutputParser::pass_on(Parsed& out, Parsed part) {
+  out.thinking += part.thinking;
+  if (!tools_) {
+    out.content += part.content;
+    return;
+  }
+  if (part.content.empty()) return;
+  Parsed called = tools_->add(part.content);
+  out.content += called.content;
+  for (Json& call : called.tool_calls) out.tool_calls.push_back(std::move(call));
+}
+
+Parsed OutputParser::add(std::string_view text) {
+  Parsed out;
+  Parsed part;
+  if (thinking_) part = thinking_->add(text);
+  else part.content = text;
+  pass_on(out, std::move(part));
+  return out;
+}
+
+Parsed OutputParser::finish() {
+  Parsed out;
+  if (thinking_) pass_on(out, thinking_->finish());
+  if (tools_) out.content += tools_->finish().content;
+  return out;
+}
+
+}  // namespace cria::text

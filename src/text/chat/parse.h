@@ -1,0 +1,78 @@
+// parse.h - a model's answer, as it streams, split into thinking, content and tool calls.
+//
+// For models whose prompt is a Go template; what is looked for comes from the template. Text that may
+// yet turn out to be a mark is held back; everything else is passed on at once.
+#pragma once
+
+#include "base/json.h"
+#include "text/chat/prompt.h"
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace cria::text {
+
+struct Parsed {
+  std::string content, thinking;
+  Json tool_calls = Json::array();  // {id, function {index, name, arguments}}
+  bool empty() const { return content.empty() && thinking.empty() && tool_calls.empty(); }
+};
+
+class ThinkingParser {
+ public:
+  // `inside`: the prompt already ends with the opening tag.
+  ThinkingParser(ThinkingTags tags, bool inside);
+  Parsed add(std::string_view text);
+  Parsed finish();
+
+ private:
+  enum class State { kBefore, kEatSpaceInside, kInside, kEatSpaceAfter, kAfter };
+  bool step(Parsed& out);
+  ThinkingTags tags_;
+  State state_;
+  std::string buffer_;
+};
+
+class ToolCallParser {
+ public:
+  ToolCallParser(std::string tag, const Json& tools);
+  Parsed add(std::string_view text);
+  Parsed finish();
+
+ private:
+  enum class State { kLooking, kInside, kDone };
+  bool bare() const { return tag_ == "{" || tag_ == "["; }
+  void look(Parsed& out);
+  bool take_call(Parsed& out);
+  bool balanced();
+  std::string tag_;
+  std::vector<std::string> names_;
+  State state_ = State::kLooking;
+  std::string buffer_;
+  int64_t calls_ = 0;
+  // Bracket counting goes on where the last text ended.
+  size_t counted_ = 0;
+  int64_t open_brackets_ = 0;
+  bool in_string_ = false, escaped_ = false;
+};
+
+// Both in a row, as a request needs them.
+class OutputParser {
+ public:
+  // `prompt` is the rendered prompt; `think` as resolved for the request.
+  OutputParser(const PromptTemplate& prompt_template, std::string_view prompt, const Json& tools,
+               const Json& think);
+  Parsed add(std::string_view text);
+  Parsed finish();
+
+ private:
+  void pass_on(Parsed& out, Parsed part);
+  std::optional<ThinkingParser> thinking_;
+  std::optional<ToolCallParser> tools_;
+};
+
+// Length of the longest end of `text` that a mark may start with.
+size_t overlap(std::string_view text, std::string_view mark);
+
+}  // namespace cria::text

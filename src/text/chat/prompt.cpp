@@ -1,0 +1,249 @@
+#include "text/chat/prompt.h"
+
+#include "base/error.h"
+
+#include <algorithm>
+
+namespace cria::text {
+
+namespace {
+
+std::string lower(std::string_view s) {
+  std::string out(s);
+  for (char& c : out) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return out;
+}
+
+std::vector<std::string> lower_variables(const Template& t) {
+  std::vector<std::string> names;
+  for (const std::string& v : t.variables()) names.push_back(lower(v));
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+void add_think(ValueMap& data, const Json& think) {
+  const bool on = think.is_boolean() ? think.get<bool>() : think.is_string();
+  const std::string level = think.is_string() ? think.get<std::string>() : on ? "medium" : "";
+  data.emplace_back("Think", Value::boolean(on));
+  data.emplace_back("ThinkLevel", Value::string(level));
+  data.emplace_back("IsThinkSet", Value::boolean(!think.is_null()));
+}
+
+struct Collated {
+  std::vector<ChatMessage> messages;
+  std::string system;
+};
+
+// Neighbours of one role become one message, but for tool results; only their contents are joined.
+Collated collate(const std::vector<ChatMessage>& messages) {
+  Collated c;
+  for (const ChatMessage& m : messages) {
+    if (m.role == "system") {
+      if (!c.system.empty()) c.system += "\n\n";
+      c.system += m.content;
+    }
+    if (!c.messages.empty() && c.messages.back().role == m.role && m.role != "tool") {
+      c.messages.back().content += "\n\n" + m.content;
+    } else {
+      c.messages.push_back(m);
+    }
+  }
+  return c;
+}
+
+}  // namespace
+
+struct PromptRenderer {
+  const PromptTemplate& t;
+  const Value& tools;
+  const Json& think;
+
+  std::string render(const std::vector<ChatMessage>& messages) const {
+    const Collated c = collate(messages);
+    return t.uses("messages") ? with_messages(c) : legacy(c);
+  }
+
+  std::string with_messages(const Collated& c) const {
+    ValueList list;
+    for (const ChatMessage& m : c.messages) list.push_back(message_value(m));
+    ValueMap data{{"System", Value::string(c.system)}, {"Messages", Value::list(std::move(list))},
+                  {"Tools", tools}, {"Response", Value::string("")}};
+    add_think(data, think);
+    return t.whole_.execute(Value::map(std::move(data)));
+  }
+
+  std::string turn(const Template& part, std::string& system, std::string& prompt, std::string& response) const {
+    ValueMap data{{"System", Value::string(std::exchange(system, {}))},
+                  {"Prompt", Value::string(std::exchange(prompt, {}))},
+                  {"Response", Value::string(std::exchange(response, {}))}};
+    add_think(data, think);
+    return part.execute(Value::map(std::move(data)));
+  }
+
+  // One execution per exchange; the last ends where the answer goes on.
+  std::string legacy(const Collated& c) const {
+    std::string text, system, prompt, response;
+    for (const ChatMessage& m : c.messages) {
+      if (m.role == "system") {
+        if (!prompt.empty() || !response.empty()) text += turn(t.whole_, system, prompt, response);
+        system = m.content;
+      } else if (m.role == "user") {
+        if (!response.empty()) text += turn(t.whole_, system, prompt, response);
+        prompt = m.content;
+      } else if (m.role == "assistant") {
+        response = m.content;
+      }
+    }
+    return text + turn(t.open_, system, prompt, response);
+  }
+
+  std::string insert(std::string_view prompt, std::string_view suffix) const {
+    ValueMap data{{"Prompt", Value::string(std::string(prompt))},
+                  {"Suffix", Value::string(std::string(suffix))}, {"Response", Value::string("")}};
+    add_think(data, think);
+    return t.whole_.execute(Value::map(std::move(data)));
+  }
+};
+
+PromptTemplate::PromptTemplate(Template whole, Template open)
+    : whole_(std::move(whole)), open_(std::move(open)), variables_(lower_variables(whole_)),
+      tool_tag_(find_tool_tag(whole_)), thinking_tags_(find_thinking_tags(whole_)) {
+  open_.cut_after("Response");
+  capabilities_ = {.tools = uses("tools"), .insert = uses("suffix"), .thinking = thinking_tags_.has_value()};
+}
+
+PromptTemplate PromptTemplate::parse(std::string_view source) {
+  return in_context("template error", [&] {
+    Template whole = Template::parse(source);
+    if (whole.calls_without_argument()) fail(ErrorKind::kInvalidInput, "undefined template specified");
+    const auto names = whole.variables();
+    const auto has = [&](std::string_view n) { return std::find(names.begin(), names.end(), n) != names.end(); };
+    std::string text(source);
+    if (!has("Messages") && !has("Response")) {
+      text += "{{ .Response }}";
+      whole = Template::parse(text);
+    }
+    return PromptTemplate(std::move(whole), Template::parse(text));
+  });
+}
+
+bool PromptTemplate::uses(std::string_view name) const {
+  return std::binary_search(variables_.begin(), variables_.end(), lower(name));
+}
+
+std::string PromptTemplate::render_chat(const ChatInput& input) const {
+  const Value tools = tools_value(input.tools);
+  return PromptRenderer{*this, tools, input.think}.render(chat_messages(input.messages));
+}
+
+std::string PromptTemplate::render_insert(std::string_view prompt, std::string_view suffix, const Json& think) const {
+  const Value none;
+  return PromptRenderer{*this, none, think}.insert(prompt, suffix);
+}
+
+namespace {
+
+// Each image takes the place of a literal [img] in its message, or stands before the text.
+void tag_images(std::vector<ChatMessage>& messages) {
+  int64_t id = 0;
+  for (ChatMessage& m : messages) {
+    std::string prefix;
+    size_t from = 0;
+    for (int64_t i = 0; i < m.images; ++i, ++id) {
+      const std::string tag = fmt::format("[img-{}]", id);
+      const size_t at = m.content.find("[img]", from);
+      if (at == std::string::npos) {
+        prefix += tag;
+      } else {
+        m.content.replace(at, 5, tag);
+        from = at + tag.size();
+      }
+    }
+    m.content.insert(0, prefix);
+  }
+}
+
+}  // namespace
+
+RenderedChat render_within(const PromptTemplate& prompt_template, const ChatInput& input,
+                           const PromptLimit& limit,
+                           const std::function<int64_t(std::string_view)>& count) {
+  const auto all = chat_messages(input.messages);
+  const Value tools = tools_value(input.tools);
+  const PromptRenderer renderer{prompt_template, tools, input.think};
+  RenderedChat result;
+  std::vector<ChatMessage> kept;
+  for (size_t first = 0;; ++first) {
+    const bool last_try = !limit.truncate || first + 1 >= all.size();
+    kept.clear();
+    result.kept.clear();
+    int64_t images = 0;
+    for (size_t i = 0; i < all.size(); ++i) {
+      if (i < first && all[i].role != "system") continue;
+      kept.push_back(all[i]);
+      result.kept.push_back(i);
+      if (i >= first) images += all[i].images;
+    }
+    result.prompt = renderer.render(kept);
+    if (last_try || count(result.prompt) + images * limit.tokens_per_image <= limit.tokens) break;
+  }
+  result.dropped_messages = static_cast<int64_t>(all.size() - kept.size());
+  if (limit.image_tags) {
+    tag_images(kept);
+    result.prompt = renderer.render(kept);
+  }
+  return result;
+}
+
+Json with_model_messages(const Json& model_messages, std::string_view model_system,
+                         const Json& request_messages) {
+  Json all = Json::array();
+  const bool own_system = request_messages.is_array() && !request_messages.empty() &&
+                          lower(json_string(request_messages[0], "role").value_or("")) == "system";
+  if (!own_system && !model_system.empty()) {
+    Json m = Json::object();
+    m["role"] = "system";
+    m["content"] = std::string(model_system);
+    all.push_back(std::move(m));
+  }
+  for (const Json* part : {&model_messages, &request_messages}) {
+    if (!part->is_array()) continue;
+    for (const Json& m : *part) all.push_back(m);
+  }
+  return all;
+}
+
+Json without_old_thinking(const Json& messages) {
+  Json result = messages;
+  if (!result.is_array()) return result;
+  const auto role = [](const Json& m) { return m.is_object() ? json_string(m, "role").value_or("") : ""; };
+  size_t last_user = 0;
+  for (size_t i = 0; i < result.size(); ++i) {
+    if (role(result[i]) == "user") last_user = i;
+  }
+  for (size_t i = 0; i < last_user; ++i) {
+    if (role(result[i]) != "assistant") continue;
+    const std::string content = json_string(result[i], "content").value_or("");
+    const size_t end = content.find("</think>");
+    if (!content.starts_with("<think>") || end == std::string::npos) continue;
+    const size_t answer = content.find_first_not_of(" \t\r\n", end + 8);
+    result[i]["content"] = answer == std::string::npos ? "" : content.substr(answer);
+  }
+  return result;
+}
+
+Json resolve_think(const Json& think, bool can_think) {
+  if (think.is_null()) return can_think ? Json(true) : Json();
+  if (think.is_boolean()) return think;
+  if (think.is_string()) {
+    const auto& level = think.get_ref<const std::string&>();
+    if (level == "low" || level == "medium" || level == "high" || level == "max") return think;
+  }
+  fail(ErrorKind::kInvalidInput,
+       "invalid think value: {} (must be true, false, \"low\", \"medium\", \"high\" or \"max\")",
+       dump_json(think));
+}
+
+}  // namespace cria::text

@@ -1,0 +1,85 @@
+// prompt.h - from messages to the text a model reads, through its Go template.
+#pragma once
+
+#include "base/json.h"
+#include "text/chat/messages.h"
+#include "text/chat/tags.h"
+#include "text/template/template.h"
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace cria::text {
+
+struct ChatInput {
+  Json messages = Json::array();  // Ollama's wire form
+  Json tools = Json::array();
+  Json think;                     // null (unset), bool, "low", "medium", "high", "max"
+};
+
+struct Capabilities {
+  bool tools = false, insert = false, thinking = false;
+};
+
+// A model's prompt format, ready to render. Immutable.
+class PromptTemplate {
+ public:
+  // Throws Error{kInvalidInput}: "template error: ..." with line and column.
+  static PromptTemplate parse(std::string_view source);
+
+  // System, user and assistant turns as the template writes them, up to where the answer starts.
+  std::string render_chat(const ChatInput& input) const;
+  // Fill in the middle: what stands before and after the answer.
+  std::string render_insert(std::string_view prompt, std::string_view suffix, const Json& think) const;
+
+  // The template reads a variable of this name (any case): "suffix".
+  bool uses(std::string_view name) const;
+  const Capabilities& capabilities() const { return capabilities_; }
+  // What starts a tool call in the model's answer; "{" when the template does not tell.
+  const std::string& tool_tag() const { return tool_tag_; }
+  const std::optional<ThinkingTags>& thinking_tags() const { return thinking_tags_; }
+
+ private:
+  friend struct PromptRenderer;
+  PromptTemplate(Template whole, Template open);
+
+  Template whole_, open_;  // open_ ends behind .Response: the last turn of a legacy template
+  std::vector<std::string> variables_;  // lower case
+  std::string tool_tag_;
+  std::optional<ThinkingTags> thinking_tags_;
+  Capabilities capabilities_;
+};
+
+struct PromptLimit {
+  int64_t tokens = 0;
+  int64_t tokens_per_image = 0;  // 768 for a model with a projector
+  bool truncate = true;
+  bool image_tags = false;       // write [img-N] for the images of the messages that stay
+};
+
+struct RenderedChat {
+  std::string prompt;
+  int64_t dropped_messages = 0;
+  std::vector<size_t> kept;  // indices of the messages in the prompt, in order
+};
+
+// Drops whole messages from the front until the prompt fits; system messages and the last message
+// always stay. `count` gives the number of tokens of a text.
+RenderedChat render_within(const PromptTemplate& prompt_template, const ChatInput& input,
+                           const PromptLimit& limit,
+                           const std::function<int64_t(std::string_view)>& count);
+
+// The model's own MESSAGEs and SYSTEM before those of a chat request.
+Json with_model_messages(const Json& model_messages, std::string_view model_system,
+                         const Json& request_messages);
+// Removes a leading <think>...</think> from answers before the last question: qwen3 and deepseek-r1
+// were trained without it.
+Json without_old_thinking(const Json& messages);
+// `think` of a request for a model: absent means true when it can think. Throws
+// Error{kInvalidInput} for a value that is none.
+Json resolve_think(const Json& think, bool can_think);
+
+}  // namespace cria::text
