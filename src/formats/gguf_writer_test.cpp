@@ -1,11 +1,14 @@
 #include "formats/gguf_writer.h"
 
+#include "base/disk.h"
 #include "base/error.h"
 
 #include <doctest/doctest.h>
 
 #include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <fstream>
 
 namespace cria::formats {
@@ -172,6 +175,31 @@ TEST_CASE("a write that fails leaves the old file and no temporary one") {
   CHECK_THROWS_AS(write_gguf(path, {}, {broken}), Error);
   CHECK(open_gguf(path)->find("a") != nullptr);
   CHECK(std::distance(fs::directory_iterator(folder.path), fs::directory_iterator()) == 1);
+}
+
+TEST_CASE("whichever write, sync or rename fails, the old file stands or the new one does") {
+  const Folder folder;
+  const fs::path path = folder.path / "model.gguf";
+  const NewTensor tensor = filled("t", quant::DType::kF32, {2, 1, 1, 1}, 1, 8);
+  int64_t calls = 1;
+  for (int64_t k = 1; k <= calls; ++k) {
+    CAPTURE(k);
+    write_gguf(path, {{"old", value_u32(1)}}, {});
+    disk::plan_fault({.call = k, .code = ENOSPC});
+    bool failed = false;
+    try {
+      write_gguf(path, {{"new", value_u32(1)}}, {tensor});
+    } catch (const Error& e) {
+      failed = true;
+      CHECK((e.kind() == ErrorKind::kOutOfMemory));
+    }
+    calls = std::max(calls, disk::calls() + (failed ? 1 : 0));
+    disk::plan_fault({});
+    const auto model = open_gguf(path);
+    CHECK((model->find("old") != nullptr) != (model->find("new") != nullptr));
+    CHECK(std::distance(fs::directory_iterator(folder.path), fs::directory_iterator()) == 1);
+  }
+  CHECK(calls >= 5);
 }
 
 }  // namespace

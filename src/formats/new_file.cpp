@@ -1,5 +1,6 @@
 #include "formats/new_file.h"
 
+#include "base/disk.h"
 #include "base/error.h"
 
 #include <fcntl.h>
@@ -38,7 +39,7 @@ NewFile::~NewFile() {
 
 void NewFile::write(std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
-    const ssize_t n = ::write(descriptor_, bytes.data(), bytes.size());
+    const ssize_t n = disk::write(descriptor_, bytes.data(), bytes.size());
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) fail_errno(path_, "write");
     bytes = bytes.subspan(static_cast<size_t>(n));
@@ -47,8 +48,8 @@ void NewFile::write(std::span<const std::byte> bytes) {
 
 void NewFile::commit() {
   if (::fchmod(descriptor_, 0644) != 0) fail_errno(path_, "set its mode");
-  if (::fsync(descriptor_) != 0) fail_errno(path_, "sync");
-  if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail_errno(path_, "rename into place");
+  if (disk::fsync(descriptor_) != 0) fail_errno(path_, "sync");
+  if (disk::rename(temporary_.c_str(), path_.c_str()) != 0) fail_errno(path_, "rename into place");
   ::close(descriptor_);
   descriptor_ = -1;
   sync_folder(path_.has_parent_path() ? path_.parent_path() : fs::path("."));

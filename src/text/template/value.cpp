@@ -48,7 +48,7 @@ Value Value::list(ValueList items, TextForm form) {
 }
 
 Value Value::map(ValueMap items, TextForm form) {
-  std::stable_sort(items.begin(), items.end(),
+  std::sort(items.begin(), items.end(),
                    [](const auto& a, const auto& b) { return a.first < b.first; });
   ValueMap unique;
   unique.reserve(items.size());

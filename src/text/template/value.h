@@ -41,7 +41,7 @@ class Value {
   static Value number(double d);
   static Value string(std::string s);
   static Value list(ValueList items, TextForm form = TextForm::kGo);
-  static Value map(ValueMap items, TextForm form = TextForm::kGo);  // sorts; the last duplicate wins
+  static Value map(ValueMap items, TextForm form = TextForm::kGo);  // sorts; of equal keys one stays
   static Value structure(StructValue s);
   static Value from_json(const Json& json);
 
