@@ -1,13 +1,17 @@
 // main.cpp - wires the roles: client commands, serve, runner, worker.
+#include "base/error.h"
 #include "base/log.h"
 #include "base/settings.h"
 #include "cli/app.h"
 #include "create/worker.h"
+#include "engine/bench.h"
 #include "engine/runner.h"
 #include "protocol/child.h"
 #include "server/serve.h"
+#include "store/store.h"
 
 #include <cstdio>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,6 +34,24 @@ int run_role(std::string_view role) {
   return 1;
 }
 
+// `cria bench`: the engine in this process, without a server.
+int run_bench(std::span<const std::string> arguments) {
+  const auto resolve = [](const std::string& name) -> cria::fs::path {
+    const cria::store::Store store(cria::store::Store::default_folder());
+    const auto model = store.require(cria::store::ModelName::require(name));
+    const auto* weights = model.manifest.find("model");
+    if (weights == nullptr)
+      cria::fail(cria::ErrorKind::kInvalidInput, "model '{}' has no weights", name);
+    return store.blob_path(weights->digest);
+  };
+  try {
+    return cria::engine::run_bench(arguments, resolve);
+  } catch (const cria::Error& e) {
+    std::fprintf(stderr, "Error: %s\n", e.what());
+    return cria::exit_code(e.kind());
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -38,5 +60,6 @@ int main(int argc, char** argv) {
       !words.empty() && (words[0] == "serve" || words[0] == "start" || words[0] == "runner" ||
                          words[0] == "worker");
   if (is_role && words.size() == 1) return run_role(words[0] == "start" ? "serve" : words[0]);
+  if (!words.empty() && words[0] == "bench") return run_bench(std::span(words).subspan(1));
   return cria::cli::run_client(words);
 }

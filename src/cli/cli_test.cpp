@@ -2,7 +2,7 @@
 #include "cli/api_client.h"
 #include "cli/flags.h"
 #include "cli/format.h"
-#include "cli/modelfile.h"
+#include "cli/create_plan.h"
 #include "cli/repl.h"
 #include "cli/upload.h"
 
@@ -121,44 +121,18 @@ TEST_CASE("flags are read in every spelling and wrong ones named") {
   CHECK(error({"-x"}) == "unknown shorthand flag: 'x' in -x");
 }
 
-TEST_CASE("a Modelfile becomes commands") {
-  const auto commands = parse_modelfile(
-      "# comment\r\nFROM ./m.gguf\nparameter stop \"a b\"\nSYSTEM \"\"\"two\nlines\"\"\"\n"
-      "MESSAGE user hello there  \n");
-  REQUIRE(commands.size() == 4);
-  CHECK(commands[0].value == "./m.gguf");
-  CHECK(commands[1].key == "stop");
-  CHECK(commands[1].value == "a b");
-  CHECK(commands[2].value == "two\nlines");
-  CHECK(commands[3].key == "user");
-  CHECK(commands[3].value == "hello there");
-  CHECK(message_of([] { parse_modelfile("SYSTEM x\n"); }) == "no FROM line");
-  CHECK(message_of([] { parse_modelfile("FROM x\n\nBAD y\n"); }).find("line 3") != std::string::npos);
-  CHECK(message_of([] { parse_modelfile("FROM"); }).find("unexpected EOF") != std::string::npos);
-  CHECK(message_of([] { parse_modelfile("FROM x\nSYSTEM \"open"); }).find("EOF") !=
-        std::string::npos);
-  CHECK(message_of([] { parse_modelfile("FROM x\nMESSAGE tool y\n"); }).find("role") !=
-        std::string::npos);
-}
-
-TEST_CASE("a Modelfile's commands become a create request") {
+TEST_CASE("a Modelfile becomes a create request") {
   const CreatePlan plan = plan_create(
-      parse_modelfile("FROM base:v1\nPARAMETER stop a\nPARAMETER stop b\nPARAMETER top_k 3\n"
-                      "PARAMETER temperature 0.5\nLICENSE x\nREQUIRES v0.5.0\nMESSAGE user hi\n"),
+      api::parse_modelfile("FROM base:v1\nPARAMETER stop a\nPARAMETER stop b\nPARAMETER top_k 3\n"
+                           "LICENSE x\nREQUIRES v0.5.0\nMESSAGE user hi\n"),
       "/nonexistent");
-  CHECK(dump_json(plan.request) ==
-        R"({"from":"base:v1","parameters":{"stop":["a","b"],"top_k":3,"temperature":0.5},)"
-        R"("license":["x"],"requires":"0.5.0","messages":[{"role":"user","content":"hi"}]})");
+  CHECK(plan.request["from"] == "base:v1");
+  CHECK(dump_json(plan.request["parameters"]) == R"({"stop":["a","b"],"top_k":3})");
+  CHECK(dump_json(plan.request["messages"]) == R"([{"role":"user","content":"hi"}])");
   CHECK(plan.files.empty());
-}
-
-TEST_CASE("parameters have types") {
-  CHECK(parameter_value("num_ctx", {"4096"}) == 4096);
-  CHECK(parameter_value("use_mmap", {"T"}) == true);
-  CHECK(parameter_value("stop", {"a", "b"}) == Json({"a", "b"}));
-  CHECK(message_of([] { parameter_value("zz", {"1"}); }) == "unknown parameter 'zz'");
-  CHECK(message_of([] { parameter_value("seed", {"abc"}); }) == "invalid int value [abc]");
-  CHECK(message_of([] { parameter_value("top_p", {"nan"}); }) == "invalid float value [nan]");
+  CHECK(message_of([] {
+          plan_create(api::parse_modelfile("FROM x\nADAPTER ./none.gguf\n"), "/nonexistent");
+        }).find("not found") != std::string::npos);
 }
 
 TEST_CASE("an imported file's name is stable and valid") {

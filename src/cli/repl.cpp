@@ -1,9 +1,9 @@
 #include "cli/repl.h"
 
+#include "api/modelfile.h"
 #include "base/error.h"
 #include "base/settings.h"
 #include "cli/command.h"
-#include "cli/modelfile.h"
 #include "cli/repl_help.h"
 #include "cli/terminal/line_editor.h"
 #include "cli/terminal/progress.h"
@@ -234,7 +234,8 @@ class Repl {
     if (words.size() < 4) return print(stderr, kHelpParameters);
     const Words values(words.begin() + 3, words.end());
     try {
-      session_.options[words[2]] = parameter_value(words[2], values);
+      session_.options[words[2]] =
+          words[2] == "stop" ? Json(values) : api::parameter_value(words[2], values.front());
       say(fmt::format("Set parameter '{}' to '{}'", words[2], fmt::join(values, ", ")));
     } catch (const Error& e) {
       say(fmt::format("Couldn't set parameter: \"{}\"", e.what()));

@@ -1,6 +1,7 @@
 #include "create/inspect.h"
 
 #include "base/error.h"
+#include "text/chat/detect.h"
 
 #include <array>
 #include <cmath>
@@ -152,7 +153,13 @@ Json inspect(const ModelFile& file, bool verbose) {
   facts["context_length"] = integer_of(file, family + ".context_length", 0);
   facts["embedding_length"] = integer_of(file, family + ".embedding_length", 0);
   facts["capabilities"] = capabilities(file, family);
-  facts["chat_template"] = text_of(file, "tokenizer.chat_template");
+  const std::string chat_template = text_of(file, "tokenizer.chat_template");
+  facts["chat_template"] = chat_template;
+  if (const auto known = text::detect_template(chat_template); !chat_template.empty() && known) {
+    facts["template"] = known->text;
+    facts["template_name"] = known->name;
+    facts["parameters"] = known->parameters;
+  }
   facts["model_info"] = model_info(file, parameters, verbose);
   facts["tensors"] = tensor_list(file);
   return facts;

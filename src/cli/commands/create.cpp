@@ -3,7 +3,7 @@
 #include "base/file.h"
 #include "cli/command.h"
 #include "cli/interrupt.h"
-#include "cli/modelfile.h"
+#include "cli/create_plan.h"
 #include "cli/terminal/progress.h"
 #include "cli/upload.h"
 
@@ -20,10 +20,10 @@ CreatePlan read_plan(const Arguments& arguments) {
   if (!fs::exists(path)) {
     if (named)
       fail(ErrorKind::kNotFound, "specified Modelfile wasn't found: {}", path.string());
-    return plan_create(parse_modelfile("FROM ."), fs::current_path());
+    return plan_create(api::parse_modelfile("FROM ."), fs::current_path());
   }
   const std::string text = read_text_file(path, kMaxModelfile);
-  return plan_create(parse_modelfile(text), fs::absolute(path).parent_path());
+  return plan_create(api::parse_modelfile(text), fs::absolute(path).parent_path());
 }
 
 }  // namespace
