@@ -60,6 +60,7 @@ int main(int argc, char** argv) {
       !words.empty() && (words[0] == "serve" || words[0] == "start" || words[0] == "runner" ||
                          words[0] == "worker");
   if (is_role && words.size() == 1) return run_role(words[0] == "start" ? "serve" : words[0]);
-  if (!words.empty() && words[0] == "bench") return run_bench(std::span(words).subspan(1));
+  const bool help = words.size() > 1 && (words[1] == "-h" || words[1] == "--help");
+  if (!words.empty() && words[0] == "bench" && !help) return run_bench(std::span(words).subspan(1));
   return cria::cli::run_client(words);
 }

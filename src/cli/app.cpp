@@ -56,7 +56,12 @@ const std::array kCommands = {
     Command{.name = "create", .usage = "create MODEL", .summary = "Create a model",
             .examples = "  cria create my-model -f ./Modelfile\n",
             .min_arguments = 1, .max_arguments = 1, .flags = kCreateFlags, .settings = kHost,
+            .needs_server = false,  // starts one, as run does
             .run = run_create},
+    // Also a role of the program: it runs the engine without a server.
+    Command{.name = "bench", .usage = "bench MODEL", .summary = "Measure a model's speed here",
+            .examples = "  cria bench smollm2\n  cria bench ./model.gguf --json --threads 1,2\n",
+            .settings = kServeSettings, .needs_server = false},
     Command{.name = "show", .usage = "show MODEL", .summary = "Show what a model is",
             .examples = "  cria show smollm2\n  cria show --modelfile smollm2\n",
             .min_arguments = 1, .max_arguments = 1, .flags = kShowFlags, .settings = kHost,

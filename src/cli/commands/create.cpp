@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "cli/command.h"
 #include "cli/interrupt.h"
+#include "cli/launch.h"
 #include "cli/create_plan.h"
 #include "cli/terminal/progress.h"
 #include "cli/upload.h"
@@ -31,6 +32,7 @@ CreatePlan read_plan(const Arguments& arguments) {
 int run_create(const ApiClient& client, const Arguments& arguments) {
   const Interrupt interrupt;
   CreatePlan plan = read_plan(arguments);
+  ensure_server(client);
   Progress progress("gathering model components");
   plan.request["model"] = arguments.positional.front();
   if (arguments.has("quantize")) plan.request["quantize"] = arguments.text("quantize");
