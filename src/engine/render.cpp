@@ -101,11 +101,12 @@ RenderedPrompt Renderer::operator()(const protocol::Generate& request, const Fit
     return {.text = with->render_insert(request.prompt, request.suffix, request.think),
             .truncated_messages = 0};
   }
-  if (!request.tools.empty() && (with == nullptr || !with->capabilities().tools))
-    fail(ErrorKind::kInvalidInput, "the model's template does not support tools");
+  // The template could show them, but the calls in the answer are not read yet.
+  if (!request.tools.empty())
+    fail(ErrorKind::kUnsupported, "tools are not supported by this version; leave \"tools\" out");
   return render_fitting(messages_of(request), fits, [&](const Json& messages) {
     if (with == nullptr) return render_by_markers(chat_template_, messages);
-    return with->render_chat({.messages = messages, .tools = request.tools, .think = request.think});
+    return with->render_chat({.messages = messages, .think = request.think});
   });
 }
 

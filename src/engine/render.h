@@ -19,8 +19,8 @@ class Renderer {
   // Throws Error{kInvalidInput} for a template that does not parse.
   Renderer(const protocol::Load& load, std::string chat_template);
   // Drops the oldest turns but the system's until the text fits; the last turn always stays. Throws
-  // Error{kInvalidInput} for messages of wrong types or what the template cannot do (tools, suffix),
-  // {kUnsupported} for an unknown format.
+  // Error{kInvalidInput} for messages of wrong types or a suffix that the template cannot take,
+  // {kUnsupported} for an unknown format and for tools.
   RenderedPrompt operator()(const protocol::Generate& request, const Fits& fits) const;
 
  private:
