@@ -21,13 +21,14 @@ double seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-double best_time(const Kernels& k, PanelKind kind, const Arena& weights, int64_t width, int64_t rows,
-                 int64_t columns) {
+double best_time(const Kernels& k, PanelKind kind, const Arena& weights, int64_t width,
+                 int64_t rows, int64_t columns) {
   std::vector<float> x(static_cast<size_t>(columns * width));
   for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i % 17) - 8.0f;
   std::vector<uint8_t> quantized(static_cast<size_t>(quantized_bytes(columns + kGroup, width)));
   for (int64_t c = 0; c < columns; ++c)
-    k.quantize(x.data() + c * width, width, quantized.data() + c / kGroup * quantized_bytes(kGroup, width),
+    k.quantize(x.data() + c * width, width,
+               quantized.data() + c / kGroup * quantized_bytes(kGroup, width),
                std::min(kGroup, columns - c / kGroup * kGroup), c % kGroup);
   std::vector<float> y(static_cast<size_t>(columns * rows));
   const bool floats = takes_floats(kind);
@@ -60,8 +61,8 @@ int main(int argc, char** argv) {
   const int64_t rows = argc > 2 ? std::atoll(argv[2]) : 8192;
   constexpr const char* kNames[] = {"F32",  "F16",  "BF16", "Q4_0", "Q4_1",   "Q5_0",   "Q5_1",
                                     "Q8_0", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL", "IQ4_XS", "MXFP4"};
-  fmt::print("{} kernels, {} x {}\n{:8}{:>12}{:>10}{:>10}{:>10}{:>10}\n", kernels().name, width, rows,
-             "type", "1: GB/s", "1: Gop/s", "4", "8", "128");
+  fmt::print("{} kernels, {} x {}\n{:8}{:>12}{:>10}{:>10}{:>10}{:>10}\n", kernels().name, width,
+             rows, "type", "1: GB/s", "1: Gop/s", "4", "8", "128");
   for (int i = 0; i < kPanelKinds; ++i) {
     const auto kind = static_cast<PanelKind>(i);
     const int64_t bytes = panel_bytes(kind, width) * (rows / kPanelRows);

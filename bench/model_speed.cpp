@@ -1,8 +1,10 @@
-// model_speed.cpp - prompt and generation speed of a GGUF file on the cpu backend, alone in a process.
+// model_speed.cpp - prompt and generation speed of a GGUF file on the cpu backend, alone in a
+// process.
 //
 //   bench_model_speed FILE THREADS PROMPT_TOKENS GENERATED_TOKENS [REPEATS] [DEPTH]
 //
-// Prints one JSON object: medians in tokens per second. bench/compare runs it in turn with the peer.
+// Prints one JSON object: medians in tokens per second. bench/compare runs it in turn with the
+// peer.
 #include "base/error.h"
 #include "models/model.h"
 
@@ -49,19 +51,25 @@ struct Runner {
       ids[i] = static_cast<int32_t>((position + static_cast<int64_t>(i)) * 7919 % model.vocabulary);
     std::iota(positions.begin(), positions.end(), static_cast<int32_t>(position));
     const auto last = static_cast<int32_t>(count - 1);
-    const ml::SequenceRows rows = {.first_row = 0, .rows = count, .first_position = position, .pages = pages};
-    plan->run({.tokens = ids, .positions = positions, .outputs = {&last, 1}, .sequences = {&rows, 1}},
-              *kv, logits);
+    const ml::SequenceRows rows = {
+        .first_row = 0, .rows = count, .first_position = position, .pages = pages};
+    plan->run(
+        {.tokens = ids, .positions = positions, .outputs = {&last, 1}, .sequences = {&rows, 1}},
+        *kv, logits);
   }
   void prompt(int64_t position, int64_t count) {
-    for (int64_t done = 0; done < count; done += 512) step(position + done, std::min<int64_t>(512, count - done));
+    for (int64_t done = 0; done < count; done += 512)
+      step(position + done, std::min<int64_t>(512, count - done));
   }
 };
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc < 5) return std::fprintf(stderr, "usage: %s FILE THREADS PROMPT GENERATED [REPEATS] [DEPTH]\n", argv[0]), 2;
+  if (argc < 5)
+    return std::fprintf(stderr, "usage: %s FILE THREADS PROMPT GENERATED [REPEATS] [DEPTH]\n",
+                        argv[0]),
+           2;
   try {
     const int threads = std::atoi(argv[2]);
     const int64_t prompt = std::atoll(argv[3]), generated = std::atoll(argv[4]);
@@ -79,9 +87,11 @@ int main(int argc, char** argv) {
       for (int64_t t = 0; t < generated; ++t) runner.step(depth + t, 1);
       generate_speed.push_back(static_cast<double>(generated) / (seconds() - start));
     }
-    std::printf("{\"threads\":%d,\"prompt_tokens\":%lld,\"prompt_tps\":%.2f,\"generated\":%lld,\"generate_tps\":%.2f}\n",
-                threads, static_cast<long long>(prompt), median(prompt_speed),
-                static_cast<long long>(generated), median(generate_speed));
+    std::printf(
+        "{\"threads\":%d,\"prompt_tokens\":%lld,\"prompt_tps\":%.2f,\"generated\":%lld,\"generate_"
+        "tps\":%.2f}\n",
+        threads, static_cast<long long>(prompt), median(prompt_speed),
+        static_cast<long long>(generated), median(generate_speed));
     return 0;
   } catch (const Error& e) {
     std::fprintf(stderr, "%s\n", e.what());

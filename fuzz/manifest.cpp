@@ -1,6 +1,6 @@
 // Manifests: only Error leaves the parser, and what parses is written and read back the same.
-#include "base/error.h"
 #include "store/manifest.h"
+#include "base/error.h"
 
 #include <cstdint>
 

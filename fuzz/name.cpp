@@ -1,6 +1,6 @@
 // Names and digests: what parses is made of safe path parts and survives the trip through its text.
-#include "base/error.h"
 #include "store/name.h"
+#include "base/error.h"
 
 #include <cstdint>
 #include <filesystem>
@@ -13,8 +13,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     CRIA_CHECK(again && again->full() == name->full() && again->same(*name), "full name parses");
     const auto brief = ModelName::parse(name->short_text());
     CRIA_CHECK(brief && brief->same(*name), "short name parses");
-    const std::filesystem::path path = std::filesystem::path("root") / name->host() / name->space() /
-                                       name->model() / name->tag();
+    const std::filesystem::path path =
+        std::filesystem::path("root") / name->host() / name->space() / name->model() / name->tag();
     CRIA_CHECK(path.lexically_normal() == path, "no part leads elsewhere");
     CRIA_CHECK(std::distance(path.begin(), path.end()) == 5, "each part is one path element");
   }

@@ -12,11 +12,20 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   try {
     const cria::Json json = cria::api::parse_body(body);
     switch (data[0] % 5) {
-      case 0: cria::api::parse_generate(json); break;
-      case 1: cria::api::parse_chat(json); break;
-      case 2: cria::api::parse_show(json); break;
-      case 3: cria::api::parse_create(json); break;
-      default: cria::api::parse_model_name("DeleteRequest", json);
+      case 0:
+        cria::api::parse_generate(json);
+        break;
+      case 1:
+        cria::api::parse_chat(json);
+        break;
+      case 2:
+        cria::api::parse_show(json);
+        break;
+      case 3:
+        cria::api::parse_create(json);
+        break;
+      default:
+        cria::api::parse_model_name("DeleteRequest", json);
     }
   } catch (const cria::Error&) {
   }

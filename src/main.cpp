@@ -56,9 +56,8 @@ int run_bench(std::span<const std::string> arguments) {
 
 int main(int argc, char** argv) {
   const std::vector<std::string> words(argv + 1, argv + argc);
-  const bool is_role =
-      !words.empty() && (words[0] == "serve" || words[0] == "start" || words[0] == "runner" ||
-                         words[0] == "worker");
+  const bool is_role = !words.empty() && (words[0] == "serve" || words[0] == "start" ||
+                                          words[0] == "runner" || words[0] == "worker");
   if (is_role && words.size() == 1) return run_role(words[0] == "start" ? "serve" : words[0]);
   const bool help = words.size() > 1 && (words[1] == "-h" || words[1] == "--help");
   if (!words.empty() && words[0] == "bench" && !help) return run_bench(std::span(words).subspan(1));

@@ -86,7 +86,8 @@ TEST_CASE("options are typed, think, format and top_logprobs are checked") {
     return message_of([&] { check_options(parse_json(text)); });
   };
   CHECK(option_error(R"({"temperature":"x"})") == "option \"temperature\" must be of type float32");
-  CHECK(option_error(R"({"temperature":1e300})") == "option \"temperature\" must be of type float32");
+  CHECK(option_error(R"({"temperature":1e300})") ==
+        "option \"temperature\" must be of type float32");
   CHECK(option_error(R"({"num_ctx":1e300})") == "option \"num_ctx\" must be of type integer");
   CHECK(option_error(R"({"stop":"x"})") == "option \"stop\" must be of type array");
   CHECK(option_error(R"({"stop":[1]})") == "option \"stop\" must be of type an array of strings");
@@ -111,8 +112,9 @@ TEST_CASE("messages and tools come out with known keys only, arguments as object
     {"role":"tool","tool_name":"f","content":"ok"}],
     "tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object","title":"x",
       "properties":{"z":{"type":"string","minLength":3},"a":{"type":["string","null"]}}}}}]})"));
-  CHECK(request.messages.dump() ==
-        R"([{"role":"user","content":"hi"},{"role":"assistant","content":"","tool_calls":[{"id":"c1","function":{"index":0,"name":"f","arguments":{"z":1,"a":2}}}]},{"role":"tool","content":"ok","tool_name":"f"}])");
+  CHECK(
+      request.messages.dump() ==
+      R"([{"role":"user","content":"hi"},{"role":"assistant","content":"","tool_calls":[{"id":"c1","function":{"index":0,"name":"f","arguments":{"z":1,"a":2}}}]},{"role":"tool","content":"ok","tool_name":"f"}])");
   CHECK(request.tools[0]["function"]["parameters"].dump() ==
         R"({"type":"object","properties":{"z":{"type":"string"},"a":{"type":["string","null"]}}})");
   CHECK_THROWS_AS(

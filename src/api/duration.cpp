@@ -14,10 +14,13 @@ struct Unit {
   std::string_view name;
   double nanoseconds;
 };
-constexpr std::array kUnits = {Unit{"ns", 1},   Unit{"us", 1e3}, Unit{"µs", 1e3}, Unit{"μs", 1e3},
-                               Unit{"ms", 1e6}, Unit{"s", 1e9},  Unit{"m", 6e10}, Unit{"h", 3.6e12}};
+constexpr std::array kUnits = {Unit{"ns", 1},   Unit{"us", 1e3},  Unit{"µs", 1e3},
+                               Unit{"μs", 1e3}, Unit{"ms", 1e6},  Unit{"s", 1e9},
+                               Unit{"m", 6e10}, Unit{"h", 3.6e12}};
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
 
 Nanoseconds from_double(double nanoseconds) {
   if (!(nanoseconds < 9.2e18)) return kForever;
@@ -66,8 +69,8 @@ Nanoseconds parse_duration(std::string_view text) {
     text.remove_prefix(end);
     if (name.empty())
       fail(ErrorKind::kInvalidInput, "time: missing unit in duration \"{}\"", whole);
-    const auto* unit = std::find_if(kUnits.begin(), kUnits.end(),
-                                    [&](const Unit& u) { return u.name == name; });
+    const auto* unit =
+        std::find_if(kUnits.begin(), kUnits.end(), [&](const Unit& u) { return u.name == name; });
     if (unit == kUnits.end())
       fail(ErrorKind::kInvalidInput, "time: unknown unit \"{}\" in duration \"{}\"", name, whole);
     total += number * unit->nanoseconds;
@@ -106,7 +109,7 @@ std::optional<Nanoseconds> parse_keep_alive(const Json* value) {
     const Nanoseconds duration = parse_duration(value->get<std::string>());
     return duration.count() < 0 ? kForever : duration;
   }
-  const char* const type = value->is_boolean()  ? "bool"
+  const char* const type = value->is_boolean() ? "bool"
                            : value->is_array() ? "[]interface {}"
                                                : "map[string]interface {}";
   fail(ErrorKind::kInvalidInput, "Unsupported type: '{}'", type);
@@ -144,10 +147,10 @@ std::string format_local(WallTime time) {
   std::tm parts = {};
   ::localtime_r(&seconds, &parts);
   const long minutes = std::labs(parts.tm_gmtoff) / 60;
-  const std::string zone = parts.tm_gmtoff == 0 ? "Z"
-                                                : fmt::format("{}{:02}:{:02}",
-                                                              parts.tm_gmtoff < 0 ? '-' : '+',
-                                                              minutes / 60, minutes % 60);
+  const std::string zone = parts.tm_gmtoff == 0
+                               ? "Z"
+                               : fmt::format("{}{:02}:{:02}", parts.tm_gmtoff < 0 ? '-' : '+',
+                                             minutes / 60, minutes % 60);
   return with_zone(time, parts, zone);
 }
 

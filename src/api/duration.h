@@ -14,7 +14,8 @@ namespace cria::api {
 using Nanoseconds = std::chrono::nanoseconds;
 using WallTime = std::chrono::system_clock::time_point;
 
-// "1h30m", "-1.5s", "0"; values beyond 292 years saturate. Throws Error{kInvalidInput} with Go's texts.
+// "1h30m", "-1.5s", "0"; values beyond 292 years saturate. Throws Error{kInvalidInput} with Go's
+// texts.
 Nanoseconds parse_duration(std::string_view text);
 std::string format_duration(Nanoseconds duration);  // "1m30s", "12.5ms"
 

@@ -8,7 +8,9 @@
 namespace cria::api {
 namespace {
 
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+char lower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
 
 bool same_key(std::string_view a, std::string_view b) {
   return std::ranges::equal(a, b, [](char x, char y) { return lower(x) == lower(y); });
@@ -78,7 +80,8 @@ const Json* Fields::find(std::string_view key) const {
 }
 
 void Fields::wrong_type(std::string_view key, const Json& value, std::string_view go_type) const {
-  fail(ErrorKind::kInvalidInput, "json: cannot unmarshal {} into Go struct field {}.{}{} of type {}",
+  fail(ErrorKind::kInvalidInput,
+       "json: cannot unmarshal {} into Go struct field {}.{}{} of type {}",
        value.is_number() && !go_type.starts_with("int") ? "number" : kind_of(value), type_, path_,
        key, go_type);
 }

@@ -1,5 +1,6 @@
 // fields.h - reading a request body the way existing clients rely on: only the first JSON value
-// counts, keys match whatever their case, null is absent, and a wrong type is named like Go names it.
+// counts, keys match whatever their case, null is absent, and a wrong type is named like Go names
+// it.
 #pragma once
 
 #include "base/json.h"
@@ -28,7 +29,8 @@ class Fields {
   Json list(std::string_view key) const;    // [] when absent
   std::vector<std::string> texts(std::string_view key) const;
 
-  [[noreturn]] void wrong_type(std::string_view key, const Json& value, std::string_view go_type) const;
+  [[noreturn]] void wrong_type(std::string_view key, const Json& value,
+                               std::string_view go_type) const;
 
  private:
   std::string_view type_;

@@ -12,12 +12,19 @@ namespace cria::api {
 namespace {
 
 constexpr std::string_view kCommands =
-    "command must be one of \"from\", \"license\", \"template\", \"system\", \"adapter\", \"draft\", "
+    "command must be one of \"from\", \"license\", \"template\", \"system\", \"adapter\", "
+    "\"draft\", "
     "\"renderer\", \"parser\", \"parameter\", \"message\", or \"requires\"";
 
-bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
-bool is_space(char c) { return c == ' ' || c == '\t'; }
-bool is_newline(char c) { return c == '\n' || c == '\r'; }
+bool is_letter(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+bool is_space(char c) {
+  return c == ' ' || c == '\t';
+}
+bool is_newline(char c) {
+  return c == '\n' || c == '\r';
+}
 
 std::string lower(std::string_view s) {
   std::string out(s);
@@ -28,7 +35,9 @@ std::string lower(std::string_view s) {
 }
 
 void append_utf8(std::string& out, uint32_t c) {
-  const auto put = [&](uint32_t byte) { out += static_cast<char>(static_cast<unsigned char>(byte)); };
+  const auto put = [&](uint32_t byte) {
+    out += static_cast<char>(static_cast<unsigned char>(byte));
+  };
   if (c < 0x80) return put(c);
   if (c < 0x800) {
     put(0xc0 | (c >> 6));
@@ -49,7 +58,8 @@ std::string decoded(std::string_view text) {
   const bool little = text.starts_with("\xff\xfe");
   if (!little && !text.starts_with("\xfe\xff")) return std::string(text);
   const auto unit = [&](size_t i) -> uint32_t {
-    const auto first = static_cast<unsigned char>(text[i]), second = static_cast<unsigned char>(text[i + 1]);
+    const auto first = static_cast<unsigned char>(text[i]),
+               second = static_cast<unsigned char>(text[i + 1]);
     return little ? first | uint32_t{second} << 8 : second | uint32_t{first} << 8;
   };
   std::string out;
@@ -135,12 +145,15 @@ class Parser {
   std::string command() {
     std::string word;
     while (!done() && is_letter(text_[at_])) word += take();
-    static constexpr std::array kKnown = {"from", "license", "template", "system", "adapter", "draft",
-                                          "renderer", "parser", "parameter", "message", "requires"};
+    static constexpr std::array kKnown = {"from",      "license", "template", "system",
+                                          "adapter",   "draft",   "renderer", "parser",
+                                          "parameter", "message", "requires"};
     const std::string name = lower(word);
     if (std::find(kKnown.begin(), kKnown.end(), name) == kKnown.end()) error(kCommands);
     if (done()) unfinished("a value after " + word, word);
-    if (!is_space(text_[at_])) error(is_newline(text_[at_]) ? fmt::format("expected a value after {}", word) : std::string(kCommands));
+    if (!is_space(text_[at_]))
+      error(is_newline(text_[at_]) ? fmt::format("expected a value after {}", word)
+                                   : std::string(kCommands));
     return word;
   }
 
@@ -151,10 +164,12 @@ class Parser {
   std::string parameter_name() {
     skip_spaces();
     std::string name;
-    while (!done() && (is_letter(text_[at_]) || text_[at_] == '_' || (text_[at_] >= '0' && text_[at_] <= '9'))) {
+    while (!done() && (is_letter(text_[at_]) || text_[at_] == '_' ||
+                       (text_[at_] >= '0' && text_[at_] <= '9'))) {
       name += take();
     }
-    if (name.empty() || done() || !is_space(text_[at_])) unfinished("a parameter name and its value", name);
+    if (name.empty() || done() || !is_space(text_[at_]))
+      unfinished("a parameter name and its value", name);
     return name;
   }
 
@@ -186,7 +201,8 @@ class Parser {
       }
       if (done()) {
         fail(ErrorKind::kInvalidInput,
-             "(line {}): unexpected EOF: the text that begins in column {} needs {} at the end of a line",
+             "(line {}): unexpected EOF: the text that begins in column {} needs {} at the end of "
+             "a line",
              begin_line, begin_column, quote);
       }
       take();
@@ -206,20 +222,34 @@ struct ParameterRow {
 };
 
 constexpr ParameterRow kParameters[] = {
-    {"num_ctx", ParameterType::kInt}, {"num_batch", ParameterType::kInt},
-    {"num_gpu", ParameterType::kInt}, {"main_gpu", ParameterType::kInt},
-    {"num_thread", ParameterType::kInt}, {"draft_num_predict", ParameterType::kInt},
-    {"num_keep", ParameterType::kInt}, {"seed", ParameterType::kInt},
-    {"num_predict", ParameterType::kInt}, {"top_k", ParameterType::kInt},
-    {"repeat_last_n", ParameterType::kInt}, {"top_p", ParameterType::kFloat},
-    {"min_p", ParameterType::kFloat}, {"typical_p", ParameterType::kFloat},
-    {"temperature", ParameterType::kFloat}, {"repeat_penalty", ParameterType::kFloat},
-    {"presence_penalty", ParameterType::kFloat}, {"frequency_penalty", ParameterType::kFloat},
-    {"use_mmap", ParameterType::kBool}, {"stop", ParameterType::kStrings},
-    {"penalize_newline", ParameterType::kGone}, {"low_vram", ParameterType::kGone},
-    {"f16_kv", ParameterType::kGone}, {"logits_all", ParameterType::kGone},
-    {"vocab_only", ParameterType::kGone}, {"use_mlock", ParameterType::kGone},
-    {"mirostat", ParameterType::kGone}, {"mirostat_tau", ParameterType::kGone},
+    {"num_ctx", ParameterType::kInt},
+    {"num_batch", ParameterType::kInt},
+    {"num_gpu", ParameterType::kInt},
+    {"main_gpu", ParameterType::kInt},
+    {"num_thread", ParameterType::kInt},
+    {"draft_num_predict", ParameterType::kInt},
+    {"num_keep", ParameterType::kInt},
+    {"seed", ParameterType::kInt},
+    {"num_predict", ParameterType::kInt},
+    {"top_k", ParameterType::kInt},
+    {"repeat_last_n", ParameterType::kInt},
+    {"top_p", ParameterType::kFloat},
+    {"min_p", ParameterType::kFloat},
+    {"typical_p", ParameterType::kFloat},
+    {"temperature", ParameterType::kFloat},
+    {"repeat_penalty", ParameterType::kFloat},
+    {"presence_penalty", ParameterType::kFloat},
+    {"frequency_penalty", ParameterType::kFloat},
+    {"use_mmap", ParameterType::kBool},
+    {"stop", ParameterType::kStrings},
+    {"penalize_newline", ParameterType::kGone},
+    {"low_vram", ParameterType::kGone},
+    {"f16_kv", ParameterType::kGone},
+    {"logits_all", ParameterType::kGone},
+    {"vocab_only", ParameterType::kGone},
+    {"use_mlock", ParameterType::kGone},
+    {"mirostat", ParameterType::kGone},
+    {"mirostat_tau", ParameterType::kGone},
     {"mirostat_eta", ParameterType::kGone},
 };
 
@@ -264,14 +294,22 @@ void add_parameter(Modelfile& m, const Line& line) {
 
 void add(Modelfile& m, Line line) {
   const std::string& c = line.command;
-  if (c == "from") m.from.push_back(std::move(line.value));
-  else if (c == "license") m.licenses.push_back(std::move(line.value));
-  else if (c == "draft") m.drafts.push_back(std::move(line.value));
-  else if (c == "adapter") m.adapter = std::move(line.value);
-  else if (c == "renderer") m.renderer = std::move(line.value);
-  else if (c == "parser") m.parser = std::move(line.value);
-  else if (c == "parameter") add_parameter(m, line);
-  else if (c == "message") m.messages.push_back(Json::object({{"role", line.argument}, {"content", line.value}}));
+  if (c == "from")
+    m.from.push_back(std::move(line.value));
+  else if (c == "license")
+    m.licenses.push_back(std::move(line.value));
+  else if (c == "draft")
+    m.drafts.push_back(std::move(line.value));
+  else if (c == "adapter")
+    m.adapter = std::move(line.value);
+  else if (c == "renderer")
+    m.renderer = std::move(line.value);
+  else if (c == "parser")
+    m.parser = std::move(line.value);
+  else if (c == "parameter")
+    add_parameter(m, line);
+  else if (c == "message")
+    m.messages.push_back(Json::object({{"role", line.argument}, {"content", line.value}}));
   else if (c == "template") {
     m.model_template = std::move(line.value);
     m.has_template = true;
@@ -280,7 +318,8 @@ void add(Modelfile& m, Line line) {
     m.has_system = true;
   } else if (c == "requires") {
     if (line.value.starts_with('v')) line.value.erase(0, 1);
-    if (!is_semver(line.value)) fail(ErrorKind::kInvalidInput, "requires must be a valid semver (e.g. 0.14.0)");
+    if (!is_semver(line.value))
+      fail(ErrorKind::kInvalidInput, "requires must be a valid semver (e.g. 0.14.0)");
     m.requires_version = std::move(line.value);
   }
 }
@@ -298,7 +337,8 @@ std::string shortest(const Json& v) {
   if (!v.is_number_float()) return dump_json(v);
   char buffer[64];
   // Parameters are float32: 0.7 must not print as 0.699999988.
-  const auto end = std::to_chars(buffer, buffer + sizeof buffer, static_cast<float>(v.get<double>())).ptr;
+  const auto end =
+      std::to_chars(buffer, buffer + sizeof buffer, static_cast<float>(v.get<double>())).ptr;
   return {buffer, end};
 }
 
@@ -307,11 +347,16 @@ std::string go_syntax(const Json& v) {
     std::string out = "\"";
     for (char c : v.get<std::string>()) {
       if (c == '"' || c == '\\') out += '\\';
-      if (c == '\n') out += "\\n";
-      else if (c == '\t') out += "\\t";
-      else if (c == '\r') out += "\\r";
-      else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) out += fmt::format("\\x{:02x}", c);
-      else out += c;
+      if (c == '\n')
+        out += "\\n";
+      else if (c == '\t')
+        out += "\\t";
+      else if (c == '\r')
+        out += "\\r";
+      else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f)
+        out += fmt::format("\\x{:02x}", c);
+      else
+        out += c;
     }
     return out + "\"";
   }
@@ -322,8 +367,10 @@ std::string go_syntax(const Json& v) {
   const double size = std::abs(d);
   const bool exponent = size != 0 && (size < 1e-4 || size >= 1e6);
   if (v.is_number_float() && !exponent) return shortest(v);
-  const auto end = std::to_chars(buffer, buffer + sizeof buffer, d,
-                                 exponent ? std::chars_format::scientific : std::chars_format::fixed).ptr;
+  const auto end =
+      std::to_chars(buffer, buffer + sizeof buffer, d,
+                    exponent ? std::chars_format::scientific : std::chars_format::fixed)
+          .ptr;
   return {buffer, end};
 }
 
@@ -355,7 +402,8 @@ Json parameter_value(std::string_view name, const std::string& text) {
       int64_t i = 0;
       const char* begin = text.data() + (text.starts_with('+') ? 1 : 0);
       const auto [stop, ec] = std::from_chars(begin, end, i);
-      if (ec != std::errc() || stop != end) fail(ErrorKind::kInvalidInput, "invalid int value [{}]", text);
+      if (ec != std::errc() || stop != end)
+        fail(ErrorKind::kInvalidInput, "invalid int value [{}]", text);
       return i;
     }
     case ParameterType::kFloat: {
@@ -367,9 +415,12 @@ Json parameter_value(std::string_view name, const std::string& text) {
       }
       return d;
     }
-    case ParameterType::kBool: return bool_value(text);
-    case ParameterType::kStrings: return text;
-    case ParameterType::kGone: return nullptr;
+    case ParameterType::kBool:
+      return bool_value(text);
+    case ParameterType::kStrings:
+      return text;
+    case ParameterType::kGone:
+      return nullptr;
   }
   return nullptr;
 }
@@ -409,8 +460,9 @@ Json create_fields(const Modelfile& m) {
 }
 
 std::string write_modelfile(const Modelfile& m, std::string_view short_name) {
-  std::string out = "# Modelfile generated by \"ollama show\"\n"
-                    "# To build a new Modelfile based on this, replace FROM with:\n";
+  std::string out =
+      "# Modelfile generated by \"ollama show\"\n"
+      "# To build a new Modelfile based on this, replace FROM with:\n";
   out += fmt::format("# FROM {}\n\n", short_name);
   const auto line = [&](std::string_view command, const std::string& value) {
     out += fmt::format("{} {}\n", command, quoted(value));
@@ -429,7 +481,8 @@ std::string write_modelfile(const Modelfile& m, std::string_view short_name) {
   });
   for (const std::string& l : m.licenses) line("LICENSE", l);
   for (const Json& message : m.messages) {
-    line("MESSAGE " + json_string(message, "role").value_or("user"), json_string(message, "content").value_or(""));
+    line("MESSAGE " + json_string(message, "role").value_or("user"),
+         json_string(message, "content").value_or(""));
   }
   return out;
 }

@@ -35,8 +35,8 @@ std::string write_modelfile(const Modelfile& modelfile, std::string_view short_n
 // API field `parameters` of show: one line per value, in Go's syntax.
 std::string write_parameters(const Json& parameters);
 
-// A parameter's text as its JSON value. Throws Error{kInvalidInput} on an unknown name or bad value;
-// null for a parameter that is no longer used.
+// A parameter's text as its JSON value. Throws Error{kInvalidInput} on an unknown name or bad
+// value; null for a parameter that is no longer used.
 Json parameter_value(std::string_view name, const std::string& text);
 
 }  // namespace cria::api

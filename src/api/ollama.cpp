@@ -242,7 +242,8 @@ GenerateRequest parse_generate(const Json& body) {
       fields.wrong_type("context", item, "int");
     out.context.push_back(item.get<int32_t>());
   }
-  for (const std::string& image : fields.texts("images")) out.images.push_back(base64_decode(image));
+  for (const std::string& image : fields.texts("images"))
+    out.images.push_back(base64_decode(image));
   if (out.raw && (!out.system.empty() || !out.template_text.empty() || !out.context.empty()))
     fail(ErrorKind::kInvalidInput, "raw mode does not support template, system, or context");
   return out;

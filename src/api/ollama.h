@@ -17,9 +17,9 @@ namespace cria::api {
 struct Inference {
   std::string model;
   bool stream = true;
-  Json format;                      // null, "json" or a schema
-  Json options = Json::object();    // known names only, of their right type
-  Json think;                       // null, bool, "low", "medium", "high", "max"
+  Json format;                    // null, "json" or a schema
+  Json options = Json::object();  // known names only, of their right type
+  Json think;                     // null, bool, "low", "medium", "high", "max"
   std::optional<Nanoseconds> keep_alive;
   bool logprobs = false;
   int64_t top_logprobs = 0;
@@ -61,8 +61,8 @@ CreateRequest parse_create(const Json& body);
 // "model", or "name" as older clients say.
 std::string parse_model_name(std::string_view type, const Json& body);
 
-// Drops unknown names, truncates numbers to integers; Error{kInternal} for a wrong type (status 500,
-// as clients expect).
+// Drops unknown names, truncates numbers to integers; Error{kInternal} for a wrong type (status
+// 500, as clients expect).
 Json check_options(const Json& options);
 // `{role, content, ...}` objects of a request, of MESSAGE lines or of a create request.
 Json check_messages(std::string_view type, const Json& messages);

@@ -8,8 +8,12 @@ namespace cria {
 namespace {
 
 TEST_CASE("base64 of the examples of RFC 4648, both ways") {
-  const char* const pairs[][2] = {{"", ""},         {"f", "Zg=="},     {"fo", "Zm8="},
-                                  {"foo", "Zm9v"},  {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="},
+  const char* const pairs[][2] = {{"", ""},
+                                  {"f", "Zg=="},
+                                  {"fo", "Zm8="},
+                                  {"foo", "Zm9v"},
+                                  {"foob", "Zm9vYg=="},
+                                  {"fooba", "Zm9vYmE="},
                                   {"foobar", "Zm9vYmFy"}};
   for (const auto& [plain, coded] : pairs) {
     CHECK(base64_encode(plain) == coded);

@@ -38,7 +38,8 @@ TEST_CASE("JSON that is too deep, too large or malformed is refused with the rea
 }
 
 TEST_CASE("typed JSON access names the field whose type is wrong") {
-  const Json object = parse_json(R"({"i":3.0,"s":"x","b":true,"n":null,"h":1e300,"u":18446744073709551615})");
+  const Json object =
+      parse_json(R"({"i":3.0,"s":"x","b":true,"n":null,"h":1e300,"u":18446744073709551615})");
   CHECK(json_integer(object, "i") == 3);
   CHECK(json_string(object, "s") == "x");
   CHECK(json_bool(object, "b") == true);

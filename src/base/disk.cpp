@@ -29,7 +29,9 @@ ssize_t write(int descriptor, const void* bytes, size_t count) noexcept {
   return fails_now() ? -1 : ::write(descriptor, bytes, count);
 }
 
-int fsync(int descriptor) noexcept { return fails_now() ? -1 : ::fsync(descriptor); }
+int fsync(int descriptor) noexcept {
+  return fails_now() ? -1 : ::fsync(descriptor);
+}
 
 int rename(const char* from, const char* to) noexcept {
   return fails_now() ? -1 : std::rename(from, to);
@@ -43,6 +45,8 @@ void plan_fault(const Fault& fault) noexcept {
   failing_call = fault.call;
 }
 
-int64_t calls() noexcept { return calls_made; }
+int64_t calls() noexcept {
+  return calls_made;
+}
 
 }  // namespace cria::disk

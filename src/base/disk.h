@@ -1,4 +1,5 @@
-// disk.h - the three calls that every durable write goes through, so that tests can let the k-th fail.
+// disk.h - the three calls that every durable write goes through, so that tests can let the k-th
+// fail.
 //
 // Not for reading, and not for sockets: only files whose loss or half-written state would matter.
 #pragma once
@@ -17,8 +18,8 @@ int rename(const char* from, const char* to) noexcept;
 
 // For tests only. A process has one disk, hence the one piece of global state.
 struct Fault {
-  int64_t call = 0;  // counted from 1; 0: none
-  int code = 0;      // errno of the failing call; kKill: the process dies there as by `kill -9`
+  int64_t call = 0;    // counted from 1; 0: none
+  int code = 0;        // errno of the failing call; kKill: the process dies there as by `kill -9`
   bool stays = false;  // every later call fails too, as on a full disk
 };
 inline constexpr int kKill = -1;

@@ -37,9 +37,15 @@ const Row& row_of(ErrorKind kind) noexcept {
 
 }  // namespace
 
-int http_status(ErrorKind kind) noexcept { return row_of(kind).status; }
-int exit_code(ErrorKind kind) noexcept { return row_of(kind).exit; }
-std::string_view kind_name(ErrorKind kind) noexcept { return row_of(kind).name; }
+int http_status(ErrorKind kind) noexcept {
+  return row_of(kind).status;
+}
+int exit_code(ErrorKind kind) noexcept {
+  return row_of(kind).exit;
+}
+std::string_view kind_name(ErrorKind kind) noexcept {
+  return row_of(kind).name;
+}
 
 ErrorKind kind_from_name(std::string_view name) noexcept {
   for (const Row& row : kRows)

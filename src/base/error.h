@@ -20,12 +20,12 @@ enum class ErrorKind {
   kForbidden,     // known, but not allowed
   kNotFound,
   kConflict,
-  kTooLarge,      // a body, a prompt or a file is over its limit
-  kUnsupported,   // well formed, but this build or model cannot do it
-  kBusy,          // queue full, shutting down
-  kOutOfMemory,   // memory or disk does not suffice
-  kUpstream,      // a registry or peer failed
-  kCancelled,     // the client went away or asked to stop
+  kTooLarge,     // a body, a prompt or a file is over its limit
+  kUnsupported,  // well formed, but this build or model cannot do it
+  kBusy,         // queue full, shutting down
+  kOutOfMemory,  // memory or disk does not suffice
+  kUpstream,     // a registry or peer failed
+  kCancelled,    // the client went away or asked to stop
   kInternal,
 };
 

@@ -17,18 +17,19 @@ namespace {
 
 [[noreturn]] void fail_errno(const fs::path& path, std::string_view doing) {
   const int code = errno;
-  const ErrorKind kind = code == ENOENT                    ? ErrorKind::kNotFound
+  const ErrorKind kind = code == ENOENT ? ErrorKind::kNotFound
                          : code == ENOSPC || code == EDQUOT || code == EFBIG
-                               ? ErrorKind::kOutOfMemory
-                         : code == EACCES || code == EPERM  ? ErrorKind::kForbidden
-                                                            : ErrorKind::kInternal;
+                             ? ErrorKind::kOutOfMemory
+                         : code == EACCES || code == EPERM ? ErrorKind::kForbidden
+                                                           : ErrorKind::kInternal;
   fail(kind, "{}: cannot {}: {}", path.string(), doing, std::strerror(code));
 }
 
 int64_t regular_size(int descriptor, const fs::path& path) {
   struct stat info = {};
   if (fstat(descriptor, &info) != 0) fail_errno(path, "read its size");
-  if (!S_ISREG(info.st_mode)) fail(ErrorKind::kInvalidInput, "{}: not a regular file", path.string());
+  if (!S_ISREG(info.st_mode))
+    fail(ErrorKind::kInvalidInput, "{}: not a regular file", path.string());
   return info.st_size;
 }
 
@@ -69,7 +70,9 @@ std::shared_ptr<const File> File::adopt(int descriptor, std::string name) {
 File::File(int descriptor, int64_t size, std::string name)
     : descriptor_(descriptor), size_(size), name_(std::move(name)) {}
 
-File::~File() { ::close(descriptor_); }
+File::~File() {
+  ::close(descriptor_);
+}
 
 void File::read_at(int64_t offset, std::span<std::byte> out) const {
   while (!out.empty()) {
@@ -87,8 +90,8 @@ Mapping::Mapping(std::shared_ptr<const File> file, int64_t length) : file_(std::
     fail(ErrorKind::kInvalidInput, "{}: cannot map {} bytes of a file of {}", file_->name(), length,
          file_->size());
   if (length == 0) return;
-  void* start = ::mmap(nullptr, static_cast<size_t>(length), PROT_READ, MAP_PRIVATE,
-                       file_->descriptor(), 0);
+  void* start =
+      ::mmap(nullptr, static_cast<size_t>(length), PROT_READ, MAP_PRIVATE, file_->descriptor(), 0);
   if (start == MAP_FAILED) fail_errno(file_->name(), "map");
   bytes_ = {static_cast<const std::byte*>(start), static_cast<size_t>(length)};
 }

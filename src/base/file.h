@@ -54,8 +54,9 @@ class Mapping {
 std::string read_text_file(const fs::path& path, int64_t max_bytes);
 // Names of temporary files are ".<name>", this and six characters.
 inline constexpr std::string_view kTemporaryMark = ".tmp-";
-// Temporary file in the same folder, fsync, rename, fsync of the folder: after a crash the old or the
-// new content stands, never a part. Throws Error{kOutOfMemory} on a full disk; leaves nothing behind.
+// Temporary file in the same folder, fsync, rename, fsync of the folder: after a crash the old or
+// the new content stands, never a part. Throws Error{kOutOfMemory} on a full disk; leaves nothing
+// behind.
 void write_file_atomically(const fs::path& path, std::string_view content);
 // Makes a rename or a new entry in `folder` durable.
 void sync_folder(const fs::path& folder);

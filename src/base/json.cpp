@@ -29,8 +29,7 @@ void check_depth(std::string_view text, int max_depth) {
 }
 
 [[noreturn]] void wrong_type(std::string_view key, std::string_view wanted, const Json& value) {
-  fail(ErrorKind::kInvalidInput, "field \"{}\" must be {}, not {}", key, wanted,
-       value.type_name());
+  fail(ErrorKind::kInvalidInput, "field \"{}\" must be {}, not {}", key, wanted, value.type_name());
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// json.h - JSON for the whole project. Objects keep the order of their keys: templates print them and
-// tools are shown to models as the caller wrote them.
+// json.h - JSON for the whole project. Objects keep the order of their keys: templates print them
+// and tools are shown to models as the caller wrote them.
 //
 // The only header that includes nlohmann/json. parse_json checks depth and size before it builds
 // anything, and turns every library exception into Error{kInvalidInput}.
@@ -22,19 +22,20 @@ struct JsonLimits {
   int max_depth = 128;  // nested arrays and objects
 };
 
-// Parses exactly one JSON value; trailing text, bad UTF-8, duplicate-free or not: the last key wins.
-// Throws Error{kInvalidInput} (kTooLarge over max_bytes) with the byte offset.
+// Parses exactly one JSON value; trailing text, bad UTF-8, duplicate-free or not: the last key
+// wins. Throws Error{kInvalidInput} (kTooLarge over max_bytes) with the byte offset.
 Json parse_json(std::string_view text, const JsonLimits& limits = {});
 
 // Compact text; invalid UTF-8 inside strings is replaced by U+FFFD. `indent` < 0: one line.
 std::string dump_json(const Json& value, int indent = -1);
 
-// Typed access that never throws the library's exceptions. All throw Error{kInvalidInput} naming the
-// key when the value is present (and not null) but of another type or out of range; absent or null
-// gives nullopt.
+// Typed access that never throws the library's exceptions. All throw Error{kInvalidInput} naming
+// the key when the value is present (and not null) but of another type or out of range; absent or
+// null gives nullopt.
 std::optional<std::string> json_string(const Json& object, std::string_view key);
-std::optional<int64_t> json_integer(const Json& object, std::string_view key);  // 3.0 is accepted as 3
-std::optional<double> json_number(const Json& object, std::string_view key);    // finite only
+std::optional<int64_t> json_integer(const Json& object,
+                                    std::string_view key);  // 3.0 is accepted as 3
+std::optional<double> json_number(const Json& object, std::string_view key);  // finite only
 std::optional<bool> json_bool(const Json& object, std::string_view key);
 // Null when absent, null, or `object` is not an object.
 const Json* json_find(const Json& object, std::string_view key);

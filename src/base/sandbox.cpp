@@ -40,8 +40,8 @@ void allow_reading(int ruleset, const char* folder) noexcept {
 }
 
 bool restrict_files() noexcept {
-  const auto version = ::syscall(SYS_landlock_create_ruleset, nullptr, 0,
-                                 LANDLOCK_CREATE_RULESET_VERSION);
+  const auto version =
+      ::syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION);
   if (version < 1) return false;
   LandlockRules rules = {.files = kFirstRights};
   if (version >= 2) rules.files |= kMoveRight;
@@ -49,8 +49,7 @@ bool restrict_files() noexcept {
   if (version >= 4) rules.network = kTcpRights;
   if (version >= 6) rules.scopes = kAllScopes;
   const size_t size = version >= 6 ? 24 : version >= 4 ? 16 : 8;
-  const auto ruleset =
-      static_cast<int>(::syscall(SYS_landlock_create_ruleset, &rules, size, 0));
+  const auto ruleset = static_cast<int>(::syscall(SYS_landlock_create_ruleset, &rules, size, 0));
   if (ruleset < 0) return false;
   allow_reading(ruleset, "/proc");
   allow_reading(ruleset, "/sys");
@@ -67,28 +66,72 @@ constexpr uint32_t kArchitecture = AUDIT_ARCH_AARCH64;
 constexpr uint32_t kArchitecture = 0;
 #endif
 
-// Calls that a child has no use for; they fail with EPERM, as on a system that forbids them. A list of
-// what is forbidden rather than of what is allowed: the C library may choose other calls tomorrow.
+// Calls that a child has no use for; they fail with EPERM, as on a system that forbids them. A list
+// of what is forbidden rather than of what is allowed: the C library may choose other calls
+// tomorrow.
 constexpr std::array kForbidden = {
     // network
-    SYS_socket, SYS_socketpair, SYS_connect, SYS_bind, SYS_listen, SYS_accept, SYS_accept4,
+    SYS_socket,
+    SYS_socketpair,
+    SYS_connect,
+    SYS_bind,
+    SYS_listen,
+    SYS_accept,
+    SYS_accept4,
     // other programs and processes
-    SYS_execve, SYS_execveat, SYS_ptrace, SYS_process_vm_readv, SYS_process_vm_writev, SYS_kill,
-    SYS_tkill, SYS_rt_sigqueueinfo, SYS_rt_tgsigqueueinfo, SYS_pidfd_send_signal, SYS_pidfd_open,
-    SYS_setpriority, SYS_perf_event_open,
+    SYS_execve,
+    SYS_execveat,
+    SYS_ptrace,
+    SYS_process_vm_readv,
+    SYS_process_vm_writev,
+    SYS_kill,
+    SYS_tkill,
+    SYS_rt_sigqueueinfo,
+    SYS_rt_tgsigqueueinfo,
+    SYS_pidfd_send_signal,
+    SYS_pidfd_open,
+    SYS_setpriority,
+    SYS_perf_event_open,
     // files by name, where Landlock has no right for the change
-    SYS_truncate, SYS_fchmodat, SYS_fchownat, SYS_utimensat, SYS_setxattr, SYS_lsetxattr,
-    SYS_removexattr, SYS_lremovexattr, SYS_open_by_handle_at,
+    SYS_truncate,
+    SYS_fchmodat,
+    SYS_fchownat,
+    SYS_utimensat,
+    SYS_setxattr,
+    SYS_lsetxattr,
+    SYS_removexattr,
+    SYS_lremovexattr,
+    SYS_open_by_handle_at,
 #ifdef SYS_chmod  // old calls, which only x86 has
-    SYS_chmod, SYS_chown, SYS_lchown, SYS_utime, SYS_utimes, SYS_futimesat,
+    SYS_chmod,
+    SYS_chown,
+    SYS_lchown,
+    SYS_utime,
+    SYS_utimes,
+    SYS_futimesat,
 #endif
     // the system
-    SYS_mount, SYS_umount2, SYS_chroot, SYS_pivot_root, SYS_setns, SYS_unshare, SYS_bpf, SYS_keyctl,
-    SYS_add_key, SYS_request_key, SYS_init_module, SYS_finit_module, SYS_kexec_load, SYS_reboot,
-    SYS_swapon, SYS_swapoff, SYS_userfaultfd, SYS_io_uring_setup,
+    SYS_mount,
+    SYS_umount2,
+    SYS_chroot,
+    SYS_pivot_root,
+    SYS_setns,
+    SYS_unshare,
+    SYS_bpf,
+    SYS_keyctl,
+    SYS_add_key,
+    SYS_request_key,
+    SYS_init_module,
+    SYS_finit_module,
+    SYS_kexec_load,
+    SYS_reboot,
+    SYS_swapon,
+    SYS_swapoff,
+    SYS_userfaultfd,
+    SYS_io_uring_setup,
 };
 
-constexpr uint32_t kX32Bit = 0x40000000;   // marks calls of x86's second convention
+constexpr uint32_t kX32Bit = 0x40000000;  // marks calls of x86's second convention
 constexpr uint32_t kTypeIntoTerminal = 0x5412, kTypeIntoConsole = 0x541C;  // TIOCSTI, TIOCLINUX
 
 // A BPF program under construction; every test that fails falls through to the next.
@@ -129,7 +172,9 @@ class Filter {
 };
 
 // Little-endian: the low half of an argument comes first.
-constexpr size_t argument(size_t index) { return offsetof(seccomp_data, args) + 8 * index; }
+constexpr size_t argument(size_t index) {
+  return offsetof(seccomp_data, args) + 8 * index;
+}
 
 bool restrict_calls() noexcept {
   if (kArchitecture == 0) return false;

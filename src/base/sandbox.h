@@ -13,9 +13,10 @@ struct SandboxReport {
 };
 
 // From here on this process and its threads: open no file for writing and none that is not already
-// open, make no network socket, start no program, signal no other process. Descriptors that are open stay usable; reading
-// below /proc and /sys goes on, for memory and CPU figures. What the kernel does not offer is missing
-// in the report, never an error. Call it before other threads exist.
+// open, make no network socket, start no program, signal no other process. Descriptors that are
+// open stay usable; reading below /proc and /sys goes on, for memory and CPU figures. What the
+// kernel does not offer is missing in the report, never an error. Call it before other threads
+// exist.
 SandboxReport enter_sandbox() noexcept;
 
 }  // namespace cria

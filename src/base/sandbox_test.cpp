@@ -96,7 +96,8 @@ TEST_CASE("in the sandbox the second calling convention of x86 is no way out") {
 #endif
 
 TEST_CASE("what this kernel restricts is reported") {
-  const int status = in_sandbox([](const SandboxReport& r) { return (r.files ? 1 : 0) + (r.syscalls ? 2 : 0); });
+  const int status =
+      in_sandbox([](const SandboxReport& r) { return (r.files ? 1 : 0) + (r.syscalls ? 2 : 0); });
   if ((status & 1) == 0) MESSAGE("SKIPPED: this kernel has no Landlock");
   if ((status & 2) == 0) MESSAGE("SKIPPED: this kernel has no seccomp");
   CHECK(status < 4);

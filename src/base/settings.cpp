@@ -44,7 +44,9 @@ std::string_view trimmed(std::string_view text) {
 
 }  // namespace
 
-std::span<const SettingRow> setting_rows() { return kRows; }
+std::span<const SettingRow> setting_rows() {
+  return kRows;
+}
 
 std::string setting(std::string_view name) {
   for (const SettingRow& row : kRows) {

@@ -101,7 +101,8 @@ Answer print_answer(const ApiClient& client, const std::string& path, const Json
   const Interrupt interrupt;
   Printer printer(style, is_terminal(STDOUT_FILENO));
   try {
-    client.stream(path, request, interrupt.token(), [&](const Json& event) { printer.show(event); });
+    client.stream(path, request, interrupt.token(),
+                  [&](const Json& event) { printer.show(event); });
   } catch (const Error& e) {
     if (e.kind() != ErrorKind::kCancelled || !interrupt.happened()) {
       printer.drop();

@@ -13,13 +13,17 @@ constexpr std::string_view kDown =
 constexpr size_t kMaxLine = 8'000'000;
 
 std::string_view reason(int status) {
-  constexpr std::array kReasons = {
-      std::pair(400, "Bad Request"),       std::pair(401, "Unauthorized"),
-      std::pair(403, "Forbidden"),         std::pair(404, "Not Found"),
-      std::pair(405, "Method Not Allowed"), std::pair(413, "Request Entity Too Large"),
-      std::pair(500, "Internal Server Error"), std::pair(501, "Not Implemented"),
-      std::pair(502, "Bad Gateway"),       std::pair(503, "Service Unavailable"),
-      std::pair(507, "Insufficient Storage")};
+  constexpr std::array kReasons = {std::pair(400, "Bad Request"),
+                                   std::pair(401, "Unauthorized"),
+                                   std::pair(403, "Forbidden"),
+                                   std::pair(404, "Not Found"),
+                                   std::pair(405, "Method Not Allowed"),
+                                   std::pair(413, "Request Entity Too Large"),
+                                   std::pair(500, "Internal Server Error"),
+                                   std::pair(501, "Not Implemented"),
+                                   std::pair(502, "Bad Gateway"),
+                                   std::pair(503, "Service Unavailable"),
+                                   std::pair(507, "Insufficient Storage")};
   for (const auto& [code, text] : kReasons)
     if (code == status) return text;
   return "Error";
@@ -77,8 +81,7 @@ std::string server_url(std::string_view host) {
 
 http::ClientResponse ApiClient::send(http::ClientRequest request) const {
   http::ClientResponse response = http::fetch(request);
-  if (response.status >= 400)
-    throw Error(kind_of(response.status), error_text(response));
+  if (response.status >= 400) throw Error(kind_of(response.status), error_text(response));
   return response;
 }
 

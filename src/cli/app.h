@@ -6,7 +6,8 @@
 
 namespace cria::cli {
 
-// `words` are the arguments without the program's name. Returns the exit code; prints errors itself.
+// `words` are the arguments without the program's name. Returns the exit code; prints errors
+// itself.
 int run_client(const std::vector<std::string>& words);
 
 }  // namespace cria::cli

@@ -1,8 +1,8 @@
 #include "base/error.h"
 #include "cli/api_client.h"
+#include "cli/create_plan.h"
 #include "cli/flags.h"
 #include "cli/format.h"
-#include "cli/create_plan.h"
 #include "cli/repl.h"
 #include "cli/upload.h"
 
@@ -73,9 +73,9 @@ TEST_CASE("a table pads every column, also the last, to its widest cell") {
 }
 
 TEST_CASE("statistics leave out what is zero") {
-  const Json done = parse_json(
-      R"({"total_duration":5218270,"load_duration":1398194,"prompt_eval_count":7,)"
-      R"("prompt_eval_duration":12500000,"eval_count":3,"eval_duration":30250000})");
+  const Json done =
+      parse_json(R"({"total_duration":5218270,"load_duration":1398194,"prompt_eval_count":7,)"
+                 R"("prompt_eval_duration":12500000,"eval_count":3,"eval_duration":30250000})");
   CHECK(format_statistics(done) ==
         "total duration:       5.21827ms\n"
         "load duration:        1.398194ms\n"

@@ -31,10 +31,12 @@ void check_inside(const fs::path& file, const fs::path& folder) {
 // The weights of the first group that is there, then the small files beside them.
 std::vector<fs::path> pick_files(const fs::path& folder) {
   using Pattern = std::pair<std::string_view, std::string_view>;
-  constexpr std::array kGroups = {
-      Pattern("model", ".safetensors"), Pattern("consolidated", ".safetensors"),
-      Pattern("pytorch_model", ".bin"), Pattern("consolidated", ".pth"),
-      Pattern("", ".gguf"), Pattern("", ".bin")};
+  constexpr std::array kGroups = {Pattern("model", ".safetensors"),
+                                  Pattern("consolidated", ".safetensors"),
+                                  Pattern("pytorch_model", ".bin"),
+                                  Pattern("consolidated", ".pth"),
+                                  Pattern("", ".gguf"),
+                                  Pattern("", ".bin")};
   std::vector<fs::path> all, picked;
   for (auto it = fs::recursive_directory_iterator(folder); it != fs::recursive_directory_iterator();
        ++it) {

@@ -46,8 +46,8 @@ Arguments parse_arguments(std::span<const Flag> flags, std::span<const std::stri
       value = words[++i];
     }
     if (flag.kind == FlagKind::kSwitch && value != "true" && value != "false")
-      fail(ErrorKind::kInvalidInput, "invalid argument \"{}\" for \"--{}\" flag: must be true or false",
-           value, flag.name);
+      fail(ErrorKind::kInvalidInput,
+           "invalid argument \"{}\" for \"--{}\" flag: must be true or false", value, flag.name);
     result.values_[std::string(flag.name)] = value;
   }
   return result;

@@ -1,4 +1,5 @@
-// flags.h - flags and arguments of one command from a table. Written here because the error texts and
+// flags.h - flags and arguments of one command from a table. Written here because the error texts
+// and
 // "--think[=value]" (a flag whose value is optional) are part of the interface that scripts know.
 #pragma once
 
@@ -33,7 +34,8 @@ class Arguments {
   std::map<std::string, std::string> values_;
 };
 
-// Throws Error{kInvalidInput}: "unknown flag: --x", "flag needs an argument: --x". "--" ends the flags.
+// Throws Error{kInvalidInput}: "unknown flag: --x", "flag needs an argument: --x". "--" ends the
+// flags.
 Arguments parse_arguments(std::span<const Flag> flags, std::span<const std::string> words);
 
 // One aligned line per flag.

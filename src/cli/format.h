@@ -12,8 +12,8 @@
 
 namespace cria::cli {
 
-std::string human_bytes(int64_t bytes);    // "13 KB", "1.5 GB": powers of 1000
-std::string human_count(uint64_t count);   // "134.52M", "7B"
+std::string human_bytes(int64_t bytes);   // "13 KB", "1.5 GB": powers of 1000
+std::string human_count(uint64_t count);  // "134.52M", "7B"
 using Seconds = std::chrono::duration<double>;
 // `offset` from now: negative is the past ("3 minutes ago"), positive the future.
 std::string relative_time(Seconds offset);

@@ -38,7 +38,9 @@ namespace {
 constexpr std::string_view kBlock = "\"\"\"";
 using Words = std::vector<std::string>;
 
-void print(FILE* out, std::string_view text) { std::fwrite(text.data(), 1, text.size(), out); }
+void print(FILE* out, std::string_view text) {
+  std::fwrite(text.data(), 1, text.size(), out);
+}
 void say(std::string_view text) {
   print(stdout, text);
   print(stdout, "\n");
@@ -155,11 +157,17 @@ class Repl {
 
   void command(const std::string& line) {
     using Handler = void (Repl::*)(const Words&, const std::string&);
-    constexpr std::array<std::pair<std::string_view, Handler>, 10> kTable = {{
-        {"/bye", &Repl::leave}, {"/exit", &Repl::leave}, {"/set", &Repl::set},
-        {"/show", &Repl::show}, {"/load", &Repl::load_model}, {"/save", &Repl::save},
-        {"/clear", &Repl::clear}, {"/list", &Repl::list}, {"/help", &Repl::help},
-        {"/?", &Repl::help}}};
+    constexpr std::array<std::pair<std::string_view, Handler>, 10> kTable = {
+        {{"/bye", &Repl::leave},
+         {"/exit", &Repl::leave},
+         {"/set", &Repl::set},
+         {"/show", &Repl::show},
+         {"/load", &Repl::load_model},
+         {"/save", &Repl::save},
+         {"/clear", &Repl::clear},
+         {"/list", &Repl::list},
+         {"/help", &Repl::help},
+         {"/?", &Repl::help}}};
     const Words words = split_words(line);
     for (const auto& [name, handler] : kTable)
       if (line.starts_with(name)) return (this->*handler)(words, line);
@@ -212,12 +220,18 @@ class Repl {
     }
     if (what == "think" || what == "nothink") return set_think(words);
     if (what == "history" || what == "nohistory") return history_.enable(what == "history");
-    if (what == "wordwrap") style.word_wrap = true, say("Set 'wordwrap' mode.");
-    else if (what == "nowordwrap") style.word_wrap = false, say("Set 'nowordwrap' mode.");
-    else if (what == "noformat") session_.format = Json(), say("Disabled format.");
-    else if (what == "verbose") style.verbose = true, say("Set 'verbose' mode.");
-    else if (what == "quiet") style.verbose = false, say("Set 'quiet' mode.");
-    else say(fmt::format("Unknown command '/set {}'. Type /? for help", what));
+    if (what == "wordwrap")
+      style.word_wrap = true, say("Set 'wordwrap' mode.");
+    else if (what == "nowordwrap")
+      style.word_wrap = false, say("Set 'nowordwrap' mode.");
+    else if (what == "noformat")
+      session_.format = Json(), say("Disabled format.");
+    else if (what == "verbose")
+      style.verbose = true, say("Set 'verbose' mode.");
+    else if (what == "quiet")
+      style.verbose = false, say("Set 'quiet' mode.");
+    else
+      say(fmt::format("Unknown command '/set {}'. Type /? for help", what));
   }
 
   void set_think(const Words& words) {

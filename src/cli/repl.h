@@ -12,12 +12,12 @@ namespace cria::cli {
 
 struct Session {
   std::string model;
-  std::string parent;               // what /save builds from
-  Json options = Json::object();    // set by /set parameter
+  std::string parent;             // what /save builds from
+  Json options = Json::object();  // set by /set parameter
   Json messages = Json::array();
-  Json stored = Json::array();      // the model's own MESSAGE lines
-  Json info = Json::object();       // the answer of /api/show
-  Json format, think, keep_alive;   // null: as the model has it
+  Json stored = Json::array();     // the model's own MESSAGE lines
+  Json info = Json::object();      // the answer of /api/show
+  Json format, think, keep_alive;  // null: as the model has it
   std::string system;
   AnswerStyle style;
 };

@@ -133,8 +133,7 @@ protocol::Event answer(const std::string& kind, const Json& arguments) {
   ::close(theirs);
   protocol::Channel channel(ours);
   channel.send(protocol::to_json(protocol::Job{.kind = kind, .arguments = arguments}));
-  const auto message =
-      channel.receive(protocol::Channel::Clock::now() + std::chrono::seconds(60));
+  const auto message = channel.receive(protocol::Channel::Clock::now() + std::chrono::seconds(60));
   int status = 0;
   ::waitpid(child, &status, 0);
   REQUIRE(message.has_value());
@@ -172,7 +171,8 @@ TEST_CASE("a worker reports broken files and unknown jobs instead of dying") {
 }
 
 TEST_CASE("a worker checks a template") {
-  const protocol::Event event = answer("check_template", {{"template", "{{ .Tools }}{{ .Prompt }}"}});
+  const protocol::Event event =
+      answer("check_template", {{"template", "{{ .Tools }}{{ .Prompt }}"}});
   const auto* result = std::get_if<protocol::Result>(&event);
   REQUIRE(result != nullptr);
   CHECK(result->value["variables"] == Json::array({"Prompt", "Tools"}));

@@ -19,16 +19,19 @@ struct FileType {
 
 // general.file_type: what most of the tensors are (spec store section 11).
 constexpr std::array kFileTypes = {
-    FileType{0, "F32"},      FileType{1, "F16"},      FileType{2, "Q4_0"},    FileType{3, "Q4_1"},
-    FileType{4, "MXFP4"},  // as Ollama's own gpt-oss files say
-    FileType{7, "Q8_0"},     FileType{8, "Q5_0"},     FileType{9, "Q5_1"},    FileType{10, "Q2_K"},
-    FileType{11, "Q3_K_S"},  FileType{12, "Q3_K_M"},  FileType{13, "Q3_K_L"}, FileType{14, "Q4_K_S"},
-    FileType{15, "Q4_K_M"},  FileType{16, "Q5_K_S"},  FileType{17, "Q5_K_M"}, FileType{18, "Q6_K"},
-    FileType{19, "IQ2_XXS"}, FileType{20, "IQ2_XS"},  FileType{21, "Q2_K_S"}, FileType{22, "IQ3_XS"},
-    FileType{23, "IQ3_XXS"}, FileType{24, "IQ1_S"},   FileType{25, "IQ4_NL"}, FileType{26, "IQ3_S"},
-    FileType{27, "IQ3_M"},   FileType{28, "IQ2_S"},   FileType{29, "IQ2_M"},  FileType{30, "IQ4_XS"},
-    FileType{31, "IQ1_M"},   FileType{32, "BF16"},    FileType{36, "TQ1_0"},  FileType{37, "TQ2_0"},
-    FileType{38, "MXFP4_MOE"}, FileType{39, "NVFP4"}, FileType{40, "Q1_0"},
+    FileType{0, "F32"},      FileType{1, "F16"},        FileType{2, "Q4_0"},
+    FileType{3, "Q4_1"},     FileType{4, "MXFP4"},  // as Ollama's own gpt-oss files say
+    FileType{7, "Q8_0"},     FileType{8, "Q5_0"},       FileType{9, "Q5_1"},
+    FileType{10, "Q2_K"},    FileType{11, "Q3_K_S"},    FileType{12, "Q3_K_M"},
+    FileType{13, "Q3_K_L"},  FileType{14, "Q4_K_S"},    FileType{15, "Q4_K_M"},
+    FileType{16, "Q5_K_S"},  FileType{17, "Q5_K_M"},    FileType{18, "Q6_K"},
+    FileType{19, "IQ2_XXS"}, FileType{20, "IQ2_XS"},    FileType{21, "Q2_K_S"},
+    FileType{22, "IQ3_XS"},  FileType{23, "IQ3_XXS"},   FileType{24, "IQ1_S"},
+    FileType{25, "IQ4_NL"},  FileType{26, "IQ3_S"},     FileType{27, "IQ3_M"},
+    FileType{28, "IQ2_S"},   FileType{29, "IQ2_M"},     FileType{30, "IQ4_XS"},
+    FileType{31, "IQ1_M"},   FileType{32, "BF16"},      FileType{36, "TQ1_0"},
+    FileType{37, "TQ2_0"},   FileType{38, "MXFP4_MOE"}, FileType{39, "NVFP4"},
+    FileType{40, "Q1_0"},
 };
 
 std::string text_of(const ModelFile& file, std::string_view key) {
@@ -85,7 +88,8 @@ int64_t count_parameters(const ModelFile& file) {
 Json model_info(const ModelFile& file, int64_t parameters, bool verbose) {
   Json info = Json::object();
   for (const auto& [key, value] : file.metadata)
-    if (key != "general.name" && key != "tokenizer.chat_template") info[key] = to_json(value, verbose);
+    if (key != "general.name" && key != "tokenizer.chat_template")
+      info[key] = to_json(value, verbose);
   info["general.parameter_count"] = parameters;
   return info;
 }
@@ -129,7 +133,8 @@ std::string general_type(const ModelFile& file, const std::string& family) {
 std::string human_count(int64_t count) {
   const auto scaled = [&](int64_t unit, int decimals, char letter) {
     if (count % unit == 0) return fmt::format("{}{}", count / unit, letter);
-    return fmt::format("{:.{}f}{}", static_cast<double>(count) / static_cast<double>(unit), decimals, letter);
+    return fmt::format("{:.{}f}{}", static_cast<double>(count) / static_cast<double>(unit),
+                       decimals, letter);
   };
   if (count >= 1'000'000'000) return scaled(1'000'000'000, 1, 'B');
   if (count >= 1'000'000) return scaled(1'000'000, 2, 'M');

@@ -7,7 +7,8 @@
 namespace cria::create {
 
 // {format, general_type, family, families, parameter_count, parameter_size, quantization_level,
-//  context_length, embedding_length, capabilities, chat_template, model_info, tensors}. Arrays of the
+//  context_length, embedding_length, capabilities, chat_template, model_info, tensors}. Arrays of
+//  the
 // metadata are null unless `verbose`.
 Json inspect(const formats::ModelFile& file, bool verbose);
 

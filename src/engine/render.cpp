@@ -28,8 +28,8 @@ Json message(std::string_view role, const std::string& content) {
   return out;
 }
 
-// The Go template that a model's prompts are written with; nullopt when it has only a Jinja template
-// that is none of the known ones.
+// The Go template that a model's prompts are written with; nullopt when it has only a Jinja
+// template that is none of the known ones.
 std::optional<text::PromptTemplate> own_template(const protocol::Load& load,
                                                  const std::string& chat_template) {
   if (!load.template_text.empty()) return text::PromptTemplate::parse(load.template_text);
@@ -97,7 +97,8 @@ RenderedPrompt Renderer::operator()(const protocol::Generate& request, const Fit
   const text::PromptTemplate* with = given ? &*given : template_ ? &*template_ : nullptr;
   if (!request.suffix.empty()) {
     if (with == nullptr || !with->uses("suffix"))
-      fail(ErrorKind::kInvalidInput, "the model's template has no .Suffix: it cannot fill in between");
+      fail(ErrorKind::kInvalidInput,
+           "the model's template has no .Suffix: it cannot fill in between");
     return {.text = with->render_insert(request.prompt, request.suffix, request.think),
             .truncated_messages = 0};
   }

@@ -14,9 +14,9 @@ namespace cria::engine {
 
 class Renderer {
  public:
-  // `load` gives the model's Go template, system text and first messages. Without a template the model
-  // file's own `chat_template` (Jinja) decides: a known one has a Go form, others are told by markers.
-  // Throws Error{kInvalidInput} for a template that does not parse.
+  // `load` gives the model's Go template, system text and first messages. Without a template the
+  // model file's own `chat_template` (Jinja) decides: a known one has a Go form, others are told by
+  // markers. Throws Error{kInvalidInput} for a template that does not parse.
   Renderer(const protocol::Load& load, std::string chat_template);
   // Drops the oldest turns but the system's until the text fits; the last turn always stays. Throws
   // Error{kInvalidInput} for messages of wrong types or a suffix that the template cannot take,

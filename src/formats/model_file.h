@@ -51,7 +51,8 @@ struct ModelFile {
   const TensorInfo* find_tensor(std::string_view name) const;
 };
 
-// Throws Error{kInvalidInput} with key or tensor, value and limit. `path` of the first shard opens all.
+// Throws Error{kInvalidInput} with key or tensor, value and limit. `path` of the first shard opens
+// all.
 std::shared_ptr<const ModelFile> open_gguf(const fs::path& path);
 std::shared_ptr<const ModelFile> open_gguf(std::shared_ptr<const File> file);
 // Hugging Face layout: one *.safetensors or an index with shards, tensors only (no metadata).

@@ -1,4 +1,5 @@
-// client.h - HTTP requests of this process: the command line to its server, the server to registries.
+// client.h - HTTP requests of this process: the command line to its server, the server to
+// registries.
 //
 // Every function blocks, may be called from any thread, and throws Error{kUpstream} when the other
 // side cannot be reached or breaks off, {kCancelled} when `stop` was requested. A status of 400 or

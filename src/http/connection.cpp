@@ -2,6 +2,8 @@
 
 #include "base/log.h"
 
+#include <poll.h>
+#include <sys/socket.h>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
@@ -10,8 +12,6 @@
 #include <boost/asio/write.hpp>
 #include <boost/beast/http/error.hpp>
 #include <boost/beast/http/rfc7230.hpp>
-#include <poll.h>
-#include <sys/socket.h>
 
 #include <utility>
 
@@ -36,7 +36,9 @@ std::string one_line(std::string_view text) {
   return out;
 }
 
-std::string view(boost::beast::string_view text) { return {text.data(), text.size()}; }
+std::string view(boost::beast::string_view text) {
+  return {text.data(), text.size()};
+}
 
 Response error_response(int status, const std::string& message) {
   std::string escaped;
@@ -82,8 +84,8 @@ void Connection::close() {
 asio::awaitable<bool> Connection::read_more() {
   const size_t have = buffer_.size();
   buffer_.resize(have + kReadStep);
-  auto [code, count] = co_await socket_.async_read_some(
-      asio::buffer(buffer_.data() + have, kReadStep), kResult);
+  auto [code, count] =
+      co_await socket_.async_read_some(asio::buffer(buffer_.data() + have, kReadStep), kResult);
   buffer_.resize(have + count);
   co_return !code && count > 0;
 }
@@ -238,7 +240,7 @@ asio::awaitable<bool> Connection::exchange(Parser& parser, Request request, cons
   const bool body_read = parser.is_done();
   if (!intact) state->abandon();
   if (intact && !body_read) co_await linger();
-  co_return intact && body_read && keep_alive_;
+  co_return intact&& body_read&& keep_alive_;
 }
 
 asio::awaitable<void> Connection::wait_for_wake() {
@@ -260,8 +262,7 @@ asio::awaitable<bool> Connection::send(std::string bytes) {
 }
 
 std::string Connection::head_text(const Response& response, bool stream) const {
-  const auto reason =
-      beast_http::obsolete_reason(static_cast<beast_http::status>(response.status));
+  const auto reason = beast_http::obsolete_reason(static_cast<beast_http::status>(response.status));
   std::string text = fmt::format("HTTP/1.1 {} {}\r\n", response.status, view(reason));
   const bool bodiless = response.status == 204 || response.status == 304;
   if (!response.content_type.empty() && !(response.body.empty() && !stream && !is_head_))
@@ -289,8 +290,8 @@ asio::awaitable<void> Connection::answer(std::shared_ptr<ExchangeState> state, b
     }
     const bool chunks = output.stream && chunked_ && !is_head_;
     if (!output.bytes.empty() && !is_head_)
-      bytes += chunks ? fmt::format("{:x}\r\n{}\r\n", output.bytes.size(), output.bytes)
-                      : output.bytes;
+      bytes +=
+          chunks ? fmt::format("{:x}\r\n{}\r\n", output.bytes.size(), output.bytes) : output.bytes;
     if (output.finished && chunks) bytes += "0\r\n\r\n";
     if (!bytes.empty() && !co_await send(std::move(bytes))) co_return;
     if (output.finished) break;
@@ -301,8 +302,7 @@ asio::awaitable<void> Connection::answer(std::shared_ptr<ExchangeState> state, b
 // Passes the body of a streamed route on as the handler takes it, then watches the client.
 asio::awaitable<void> Connection::feed(Parser& parser, std::shared_ptr<ExchangeState> state,
                                        uint64_t limit) {
-  if (expects_continue_ && !parser.is_done() &&
-      !co_await send("HTTP/1.1 100 Continue\r\n\r\n"))
+  if (expects_continue_ && !parser.is_done() && !co_await send("HTTP/1.1 100 Continue\r\n\r\n"))
     co_return;
   uint64_t total = 0;
   std::string piece;

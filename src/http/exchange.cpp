@@ -9,7 +9,9 @@
 namespace cria::http {
 namespace {
 
-[[noreturn]] void fail_gone() { fail(ErrorKind::kCancelled, "the client has gone away"); }
+[[noreturn]] void fail_gone() {
+  fail(ErrorKind::kCancelled, "the client has gone away");
+}
 
 }  // namespace
 
@@ -132,14 +134,30 @@ void ExchangeState::abandon() {
   gone.request_stop();  // outside the lock: callbacks run here
 }
 
-const Request& Exchange::request() const { return state_->request; }
-std::stop_token Exchange::gone() const { return state_->gone.get_token(); }
-size_t Exchange::read_body(std::span<std::byte> out) { return state_->read_body(out); }
-void Exchange::respond(Response response) { state_->respond(std::move(response), false); }
-void Exchange::start_stream(Response head) { state_->respond(std::move(head), true); }
-void Exchange::write(std::string_view bytes) { state_->write(bytes); }
-bool Exchange::started() const { return state_->started(); }
-int Exchange::status() const { return state_->status(); }
+const Request& Exchange::request() const {
+  return state_->request;
+}
+std::stop_token Exchange::gone() const {
+  return state_->gone.get_token();
+}
+size_t Exchange::read_body(std::span<std::byte> out) {
+  return state_->read_body(out);
+}
+void Exchange::respond(Response response) {
+  state_->respond(std::move(response), false);
+}
+void Exchange::start_stream(Response head) {
+  state_->respond(std::move(head), true);
+}
+void Exchange::write(std::string_view bytes) {
+  state_->write(bytes);
+}
+bool Exchange::started() const {
+  return state_->started();
+}
+int Exchange::status() const {
+  return state_->status();
+}
 void Exchange::add_header(std::string name, std::string value) {
   state_->add_header({std::move(name), std::move(value)});
 }

@@ -21,11 +21,12 @@ struct Running {
   Server server;
   std::thread thread;
   explicit Running(Handler handler, ServerOptions options = {}, BodyRule rule = {})
-      : server(std::move(options),
-               [rule](const Request& r) {
-                 return BodyRule{rule.max_bytes, rule.streamed || r.path == "/upload"};
-               },
-               std::move(handler)),
+      : server(
+            std::move(options),
+            [rule](const Request& r) {
+              return BodyRule{rule.max_bytes, rule.streamed || r.path == "/upload"};
+            },
+            std::move(handler)),
         thread([this] { server.run(); }) {}
   ~Running() {
     server.stop();
@@ -83,8 +84,9 @@ TEST_CASE("a request is answered, a connection serves several, HEAD has no body"
 
   const Raw raw(running);
   raw.say("GET /1 HTTP/1.1\r\nHost: x\r\n\r\nGET /2 HTTP/1.1\r\nHost: x\r\n\r\n");
-  raw.say("POST /3 HTTP/1.1\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
-          "3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n");
+  raw.say(
+      "POST /3 HTTP/1.1\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+      "3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n");
   const std::string all = raw.hear();
   CHECK(all.find("GET /1 ") < all.find("GET /2 "));
   CHECK(all.find("POST /3 abcde") != std::string::npos);
@@ -226,12 +228,13 @@ TEST_CASE("a handler that throws gives 500, too many at once give 503") {
 TEST_CASE("an address in use and one that is none are clear errors") {
   Running running(echo);
   const auto bind = [](std::string host, uint16_t port) {
-    Server server({.host = std::move(host), .port = port}, [](const Request&) { return BodyRule{}; },
-                  echo);
+    Server server(
+        {.host = std::move(host), .port = port}, [](const Request&) { return BodyRule{}; }, echo);
   };
-  CHECK_THROWS_WITH(bind("127.0.0.1", running.server.port()),
-                    fmt::format("listen tcp 127.0.0.1:{}: bind: address already in use",
-                                running.server.port()).c_str());
+  CHECK_THROWS_WITH(
+      bind("127.0.0.1", running.server.port()),
+      fmt::format("listen tcp 127.0.0.1:{}: bind: address already in use", running.server.port())
+          .c_str());
   CHECK_THROWS_AS(bind("no.such.host.invalid", 0), Error);
 }
 

@@ -130,11 +130,19 @@ Server::Server(ServerOptions options, BodyRuleOf body_rule, Handler handler)
   asio::co_spawn(core_->io, core_->accept_all(), asio::detached);
 }
 
-Server::~Server() { stop(); }
+Server::~Server() {
+  stop();
+}
 
-std::string Server::address() const { return text_of(core_->bound); }
-uint16_t Server::port() const { return core_->bound.port(); }
-bool Server::is_loopback() const { return core_->bound.address().is_loopback(); }
+std::string Server::address() const {
+  return text_of(core_->bound);
+}
+uint16_t Server::port() const {
+  return core_->bound.port();
+}
+bool Server::is_loopback() const {
+  return core_->bound.address().is_loopback();
+}
 
 void Server::run() {
   std::vector<std::thread> threads;

@@ -1,8 +1,8 @@
 // server.h - an HTTP/1.1 server that knows nothing of models.
 //
-// A few threads read and write all connections; every request runs in a thread of its own, so that a
-// handler may simply block. A handler answers through its Exchange, once with respond() or piece by
-// piece with start_stream() and write().
+// A few threads read and write all connections; every request runs in a thread of its own, so that
+// a handler may simply block. A handler answers through its Exchange, once with respond() or piece
+// by piece with start_stream() and write().
 #pragma once
 
 #include "http/message.h"
@@ -46,8 +46,8 @@ class Exchange {
   // Stopped when the client has gone away or the server ends: work for nobody must end.
   std::stop_token gone() const;
 
-  // The next bytes of a streamed body; 0 at its end. Throws Error{kTooLarge} over the route's limit,
-  // {kInvalidInput} for broken framing, {kCancelled} when the client is gone.
+  // The next bytes of a streamed body; 0 at its end. Throws Error{kTooLarge} over the route's
+  // limit, {kInvalidInput} for broken framing, {kCancelled} when the client is gone.
   size_t read_body(std::span<std::byte> out);
 
   // The whole answer. A second call, or one after start_stream, is our bug.
@@ -77,8 +77,9 @@ struct ServerOptions {
   int io_threads = 2;
   size_t max_handlers = 4096;
   size_t max_header_bytes = size_t{64} << 10;
-  std::chrono::milliseconds idle_timeout{300'000};   // between two requests of a connection
-  std::chrono::milliseconds header_timeout{30'000};  // from a request's first byte to its headers' end
+  std::chrono::milliseconds idle_timeout{300'000};  // between two requests of a connection
+  std::chrono::milliseconds header_timeout{
+      30'000};  // from a request's first byte to its headers' end
   std::chrono::milliseconds body_timeout{60'000};    // without a byte of the body
   std::chrono::milliseconds write_timeout{120'000};  // without the client taking a byte
   bool stop_on_signals = false;                      // SIGINT and SIGTERM call stop()

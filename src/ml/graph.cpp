@@ -7,9 +7,13 @@
 namespace cria::ml {
 namespace {
 
-std::string text(const Shape& s) { return fmt::format("{{{}, {}, {}, {}}}", s[0], s[1], s[2], s[3]); }
+std::string text(const Shape& s) {
+  return fmt::format("{{{}, {}, {}, {}}}", s[0], s[1], s[2], s[3]);
+}
 
-int64_t elements(const Shape& s) { return s[0] * s[1] * s[2] * s[3]; }
+int64_t elements(const Shape& s) {
+  return s[0] * s[1] * s[2] * s[3];
+}
 
 // Names a tensor in messages: a weight by its name, an activation by its shape.
 std::string describe(Tensor t) {
@@ -20,22 +24,27 @@ std::string describe(Tensor t) {
 
 void require(bool ok, std::string_view op, Tensor a, Tensor b) {
   if (!ok)
-    fail(ErrorKind::kInvalidInput, "{}: shapes do not fit: {} and {}", op, describe(a), describe(b));
+    fail(ErrorKind::kInvalidInput, "{}: shapes do not fit: {} and {}", op, describe(a),
+         describe(b));
 }
 
-Tensor add(Graph* graph, Node node) { return {graph, graph->add(std::move(node))}; }
+Tensor add(Graph* graph, Node node) {
+  return {graph, graph->add(std::move(node))};
+}
 
 Tensor elementwise(Op op, std::string_view name, Tensor a, Tensor b) {
   CRIA_CHECK(a.graph() != nullptr, "the first operand must be an activation");
   const Shape row = {a.dim(0), 1, 1, 1};
   const bool per_row = b.graph() == nullptr && b.shape() == row;
   require(per_row || a.shape() == b.shape(), name, a, b);
-  return add(a.graph(), {.op = op, .axis = a.node()->axis, .shape = a.shape(), .in = {a.node(), b.node()}});
+  return add(a.graph(),
+             {.op = op, .axis = a.node()->axis, .shape = a.shape(), .in = {a.node(), b.node()}});
 }
 
 Tensor unary(Op op, Tensor x, float scalar = 0) {
-  return add(x.graph(),
-             {.op = op, .axis = x.node()->axis, .shape = x.shape(), .in = {x.node()}, .scalar = scalar});
+  return add(
+      x.graph(),
+      {.op = op, .axis = x.node()->axis, .shape = x.shape(), .in = {x.node()}, .scalar = scalar});
 }
 
 }  // namespace
@@ -55,7 +64,8 @@ const Node* Graph::add(Node node) {
 }
 
 Tensor matmul(Tensor weight, Tensor x) {
-  require(weight.dim(0) == x.dim(0) && weight.dim(2) == 1 && weight.dim(3) == 1, "matmul", weight, x);
+  require(weight.dim(0) == x.dim(0) && weight.dim(2) == 1 && weight.dim(3) == 1, "matmul", weight,
+          x);
   return add(x.graph(), {.op = Op::kMatmul,
                          .axis = x.node()->axis,
                          .shape = {weight.dim(1), x.dim(1), x.dim(2), x.dim(3)},
@@ -70,12 +80,24 @@ Tensor rows(Tensor table, Tensor ids) {
                            .in = {table.node(), ids.node()}});
 }
 
-Tensor operator+(Tensor a, Tensor b) { return elementwise(Op::kAdd, "add", a, b); }
-Tensor operator*(Tensor a, Tensor b) { return elementwise(Op::kMul, "multiply", a, b); }
-Tensor scale(Tensor x, float factor) { return unary(Op::kScale, x, factor); }
-Tensor silu(Tensor x) { return unary(Op::kSilu, x); }
-Tensor gelu(Tensor x) { return unary(Op::kGelu, x); }
-Tensor softcap(Tensor x, float cap) { return unary(Op::kSoftcap, x, cap); }
+Tensor operator+(Tensor a, Tensor b) {
+  return elementwise(Op::kAdd, "add", a, b);
+}
+Tensor operator*(Tensor a, Tensor b) {
+  return elementwise(Op::kMul, "multiply", a, b);
+}
+Tensor scale(Tensor x, float factor) {
+  return unary(Op::kScale, x, factor);
+}
+Tensor silu(Tensor x) {
+  return unary(Op::kSilu, x);
+}
+Tensor gelu(Tensor x) {
+  return unary(Op::kGelu, x);
+}
+Tensor softcap(Tensor x, float cap) {
+  return unary(Op::kSoftcap, x, cap);
+}
 
 Tensor rms_norm(Tensor x, Tensor weight, float eps) {
   if (weight) require(weight.shape() == Shape{x.dim(0), 1, 1, 1}, "rms_norm", x, weight);
@@ -101,7 +123,8 @@ Tensor rope(Tensor x, Tensor positions, Tensor factors, const RopeSpec& spec) {
 }
 
 Tensor attention(Tensor q, Tensor k, Tensor v, const AttentionSpec& spec) {
-  require(q.dim(0) == k.dim(0) && q.dim(2) == k.dim(2) && q.dim(1) % k.dim(1) == 0, "attention", q, k);
+  require(q.dim(0) == k.dim(0) && q.dim(2) == k.dim(2) && q.dim(1) % k.dim(1) == 0, "attention", q,
+          k);
   require(k.dim(1) == v.dim(1) && k.dim(2) == v.dim(2), "attention", k, v);
   return add(q.graph(), {.op = Op::kAttention,
                          .axis = q.node()->axis,

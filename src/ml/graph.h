@@ -25,17 +25,17 @@ using quant::DType;
 using Shape = std::array<int64_t, 4>;
 
 enum class Op : uint8_t {
-  kInput,      // tokens, positions or outputs of the step
-  kWeight,     // a tensor of the model file
-  kRows,       // in: table {w, v}, ids {n} -> {w, n}; also activations {w, n}, outputs {m} -> {w, m}
-  kMatmul,     // in: weight {k, r}, x {k, n} -> {r, n}
-  kAdd,        // in: a, b of one shape, or b a weight {w} added to every row
-  kMul,        // likewise
-  kScale,      // in: x; x * scalar
-  kRmsNorm,    // in: x, optional weight {w}; over the fastest dimension
-  kSilu,       // in: x
-  kGelu,       // in: x; tanh approximation
-  kRope,       // in: x {d, heads, n}, positions {n}, optional factors {dims / 2}
+  kInput,    // tokens, positions or outputs of the step
+  kWeight,   // a tensor of the model file
+  kRows,     // in: table {w, v}, ids {n} -> {w, n}; also activations {w, n}, outputs {m} -> {w, m}
+  kMatmul,   // in: weight {k, r}, x {k, n} -> {r, n}
+  kAdd,      // in: a, b of one shape, or b a weight {w} added to every row
+  kMul,      // likewise
+  kScale,    // in: x; x * scalar
+  kRmsNorm,  // in: x, optional weight {w}; over the fastest dimension
+  kSilu,     // in: x
+  kGelu,     // in: x; tanh approximation
+  kRope,     // in: x {d, heads, n}, positions {n}, optional factors {dims / 2}
   kAttention,  // in: q {d, heads, n}, k {d, kv_heads, n}, v {dv, kv_heads, n} -> {dv, heads, n}
   kSoftcap,    // in: x; cap * tanh(x / cap)
   kReshape,    // in: x; same elements, same order
@@ -137,8 +137,8 @@ class Graph {
   const Node* result_ = nullptr;
 };
 
-// Each function adds one node, infers the result's shape, and throws Error{kInvalidInput} naming both
-// shapes when they do not fit: shapes come from model files.
+// Each function adds one node, infers the result's shape, and throws Error{kInvalidInput} naming
+// both shapes when they do not fit: shapes come from model files.
 Tensor matmul(Tensor weight, Tensor x);
 Tensor rows(Tensor table, Tensor ids);
 Tensor operator+(Tensor a, Tensor b);

@@ -79,8 +79,8 @@ int32_t best(std::span<const float> logits) {
 
 struct Case {
   const char* model;
-  const char* golden;      // by llama.cpp, quantised and float
-  const char* float_golden;  // by transformers in float32
+  const char* golden;            // by llama.cpp, quantised and float
+  const char* float_golden;      // by transformers in float32
   double first_token_tolerance;  // of log-probabilities in the float path against `golden`
 };
 
@@ -94,7 +94,9 @@ const Json* find_golden(const Case& c, Json& storage) {
   return &storage;
 }
 
-std::vector<int32_t> ids_of(const Json& json) { return json.get<std::vector<int32_t>>(); }
+std::vector<int32_t> ids_of(const Json& json) {
+  return json.get<std::vector<int32_t>>();
+}
 
 struct Errors {
   double largest = 0, sum = 0;
@@ -134,7 +136,8 @@ Errors float_golden_errors(Session& session, const Json& golden) {
 }
 
 // Tokens that agree with the reference before the first that differs; the margin there.
-std::pair<size_t, double> greedy_agreement(Session& session, const Json& prompt, const Json& truth) {
+std::pair<size_t, double> greedy_agreement(Session& session, const Json& prompt,
+                                           const Json& truth) {
   session.restart();
   std::vector<float> logits = session.feed(ids_of(prompt["prompt_ids"]));
   const std::vector<int32_t> want = ids_of(truth["greedy_ids"]);
@@ -164,8 +167,8 @@ double perplexity(Session& session, const Json& golden) {
   return std::exp(nll / static_cast<double>(ids.size() - 1));
 }
 
-// llama.cpp rounds Gemma's GELU through a table of halves even in its float run, so there the tolerance
-// is wider; transformers computes it exactly.
+// llama.cpp rounds Gemma's GELU through a table of halves even in its float run, so there the
+// tolerance is wider; transformers computes it exactly.
 constexpr Case kCases[] = {
     {"SmolLM2-135M-Instruct.Q4_1.gguf", "llamacpp-smollm2-135m-q4_1.json",
      "smollm2-135m-instruct-q4_1.json", 1e-3},
@@ -188,8 +191,8 @@ TEST_CASE("the float path meets the references on real models") {
       const auto [agreed, margin] = greedy_agreement(session, prompt, prompt["f32"]);
       if (agreed < prompt["f32"]["greedy_ids"].size()) CHECK(margin < 0.05);
     }
-    const Json exact = parse_json(read_text_file(
-        fs::path(CRIA_SHARED_DIR) / "data/real-models" / c.float_golden, 64 << 20));
+    const Json exact = parse_json(
+        read_text_file(fs::path(CRIA_SHARED_DIR) / "data/real-models" / c.float_golden, 64 << 20));
     CHECK(float_golden_errors(session, exact).largest < 1e-3);
     const double want = (*golden)["perplexity"]["f32"]["ppl"];
     CHECK(perplexity(session, *golden) == doctest::Approx(want).epsilon(1e-4));

@@ -24,7 +24,8 @@ bool wait_for(int descriptor, short events, std::optional<Channel::Clock::time_p
   for (;;) {
     int timeout = -1;
     if (deadline) {
-      const auto left = std::chrono::ceil<std::chrono::milliseconds>(*deadline - Channel::Clock::now());
+      const auto left =
+          std::chrono::ceil<std::chrono::milliseconds>(*deadline - Channel::Clock::now());
       timeout = static_cast<int>(std::clamp<int64_t>(left.count(), 0, 1'000'000'000));
     }
     pollfd entry = {.fd = descriptor, .events = events, .revents = 0};
@@ -60,9 +61,13 @@ void send_all(int descriptor, std::string_view bytes) {
 
 Channel::Channel(int descriptor) : descriptor_(descriptor) {}
 
-Channel::~Channel() { ::close(descriptor_); }
+Channel::~Channel() {
+  ::close(descriptor_);
+}
 
-void Channel::shut_down() noexcept { ::shutdown(descriptor_, SHUT_RDWR); }
+void Channel::shut_down() noexcept {
+  ::shutdown(descriptor_, SHUT_RDWR);
+}
 
 void Channel::send(const Json& message) {
   const std::lock_guard lock(send_mutex_);

@@ -1,8 +1,8 @@
 // channel.h - whole messages over one end of a socket pair.
 //
 // A frame is a 4-byte little-endian length and that many bytes of JSON. The first message of each
-// side carries the version of the protocol; the other side checks it. Nothing is allocated because of
-// a length that the bytes have not yet justified.
+// side carries the version of the protocol; the other side checks it. Nothing is allocated because
+// of a length that the bytes have not yet justified.
 #pragma once
 
 #include "base/json.h"
@@ -26,8 +26,8 @@ class Channel {
   Channel(const Channel&) = delete;
   Channel& operator=(const Channel&) = delete;
 
-  // Safe to call from several threads; frames never mix. Throws Error{kUpstream} when the other side
-  // is gone or takes nothing for kSendTimeout, kTooLarge for a frame over kMaxFrame.
+  // Safe to call from several threads; frames never mix. Throws Error{kUpstream} when the other
+  // side is gone or takes nothing for kSendTimeout, kTooLarge for a frame over kMaxFrame.
   void send(const Json& message);
   // The next message; nullopt when the other side has closed between two messages. One thread at a
   // time. Throws Error{kInvalidInput} for a broken frame, kUpstream when the other side died within

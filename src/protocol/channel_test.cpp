@@ -24,7 +24,8 @@ TEST_CASE("messages of many sizes arrive whole and in order, from several thread
   for (int t = 0; t < kThreads; ++t)
     senders.emplace_back([&left, t] {
       for (int i = 0; i < kEach; ++i)
-        left.send({{"thread", t}, {"i", i}, {"fill", std::string(static_cast<size_t>(i) * 4000, 'x')}});
+        left.send(
+            {{"thread", t}, {"i", i}, {"fill", std::string(static_cast<size_t>(i) * 4000, 'x')}});
     });
   std::vector<int> next(kThreads, 0);
   for (int n = 0; n < kThreads * kEach; ++n) {
@@ -41,7 +42,8 @@ TEST_CASE("messages of many sizes arrive whole and in order, from several thread
 
 TEST_CASE("a frame that lies about its length is refused without the memory it asks for") {
   const auto write_raw = [](int descriptor, std::string_view bytes) {
-    REQUIRE(::send(descriptor, bytes.data(), bytes.size(), 0) == static_cast<ssize_t>(bytes.size()));
+    REQUIRE(::send(descriptor, bytes.data(), bytes.size(), 0) ==
+            static_cast<ssize_t>(bytes.size()));
   };
   for (const std::string_view bytes :
        {std::string_view("\xff\xff\xff\xff", 4), std::string_view("\0\0\0\0", 4),

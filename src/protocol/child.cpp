@@ -68,7 +68,9 @@ std::unique_ptr<Child> fork_child(const std::string& program, const std::string&
 }  // namespace
 
 Child::Child(pid_t pid, int descriptor)
-    : pid_(pid), handle_(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))), channel_(descriptor) {}
+    : pid_(pid),
+      handle_(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))),
+      channel_(descriptor) {}
 
 Child::~Child() {
   kill();
@@ -107,8 +109,7 @@ struct Spawner::Order {
   bool done = false;
 };
 
-Spawner::Spawner(std::string program)
-    : program_(std::move(program)), thread_([this] { work(); }) {}
+Spawner::Spawner(std::string program) : program_(std::move(program)), thread_([this] { work(); }) {}
 
 Spawner::~Spawner() {
   {

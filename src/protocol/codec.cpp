@@ -1,5 +1,5 @@
-// codec.cpp - protocol.h as JSON. The reader trusts nothing: a runner may have been taken over by the
-// model file that it parsed.
+// codec.cpp - protocol.h as JSON. The reader trusts nothing: a runner may have been taken over by
+// the model file that it parsed.
 #include "base/base64.h"
 #include "base/error.h"
 #include "protocol/protocol.h"
@@ -24,7 +24,9 @@ int64_t count(const Json& json, std::string_view key, int64_t fallback = 0) {
   return value;
 }
 
-uint64_t id_of(const Json& json) { return static_cast<uint64_t>(count(json, "id")); }
+uint64_t id_of(const Json& json) {
+  return static_cast<uint64_t>(count(json, "id"));
+}
 
 Json any(const Json& json, std::string_view key) {
   const Json* value = json_find(json, key);
@@ -150,7 +152,9 @@ Generate generate_from(const Json& json) {
           .debug_render_only = flag(json, "debug_render_only", false)};
 }
 
-Json encoded(const Cancel& cancel) { return {{"type", "cancel"}, {"id", cancel.id}}; }
+Json encoded(const Cancel& cancel) {
+  return {{"type", "cancel"}, {"id", cancel.id}};
+}
 
 Json encoded(const Progress& progress) {
   return {{"type", "progress"}, {"fraction", progress.fraction}};
@@ -229,7 +233,9 @@ Json encoded(const Failure& failure) {
           {"message", failure.message}};
 }
 
-Json encoded(const Result& result) { return {{"type", "result"}, {"result", result.value}}; }
+Json encoded(const Result& result) {
+  return {{"type", "result"}, {"result", result.value}};
+}
 
 std::string type_of(const Json& json) {
   if (!json.is_object())

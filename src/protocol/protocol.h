@@ -1,8 +1,8 @@
 // protocol.h - what server and child processes say to each other.
 //
-// Over a socket pair made by the server: frames of a 4-byte little-endian length and that many bytes
-// of JSON, one message each (channel.h). Version kProtocolVersion travels in the first message both
-// ways; a mismatch is a clear error. No frame is longer than kMaxFrame.
+// Over a socket pair made by the server: frames of a 4-byte little-endian length and that many
+// bytes of JSON, one message each (channel.h). Version kProtocolVersion travels in the first
+// message both ways; a mismatch is a clear error. No frame is longer than kMaxFrame.
 #pragma once
 
 #include "base/error.h"
@@ -26,13 +26,13 @@ inline constexpr uint32_t kMaxFrame = 256u << 20;
 struct Load {
   std::string model_path;
   std::vector<std::string> adapter_paths;
-  std::string template_text;   // Go template of the model's layers; empty: from the file, else raw
-  std::string system;          // the model's SYSTEM
+  std::string template_text;  // Go template of the model's layers; empty: from the file, else raw
+  std::string system;         // the model's SYSTEM
   Json messages = Json::array();  // the model's MESSAGE history
-  int64_t num_ctx = 0;         // 0: default
+  int64_t num_ctx = 0;            // 0: default
   int64_t num_batch = 512;
-  int64_t threads = 0;         // 0: what the process may use
-  int64_t parallel = 1;        // sequences at a time
+  int64_t threads = 0;   // 0: what the process may use
+  int64_t parallel = 1;  // sequences at a time
   std::string kv_type = "f16";
 };
 
@@ -46,10 +46,10 @@ struct Generate {
   std::string prompt, suffix, system, template_text;  // generate
   bool has_system = false, has_template = false;
   bool raw = false;
-  std::vector<int32_t> context;   // generate: ids of the conversation so far
+  std::vector<int32_t> context;     // generate: ids of the conversation so far
   std::vector<std::string> images;  // base64-decoded bytes
-  Json think;                     // null, bool, or "low" | "medium" | "high"
-  Json format;                    // null, "json", or a schema
+  Json think;                       // null, bool, or "low" | "medium" | "high"
+  Json format;                      // null, "json", or a schema
   Json options = Json::object();
   bool truncate = true, shift = true;
   bool logprobs = false;
@@ -86,14 +86,14 @@ struct Text {  // at least one of the strings is not empty
 
 struct Done {
   uint64_t id = 0;
-  std::string reason;  // "stop", "length", "load"
-  int64_t prompt_tokens = 0;      // whole prompt, cached part included
-  int64_t cached_tokens = 0;      // of them, found in the prefix cache
+  std::string reason;         // "stop", "length", "load"
+  int64_t prompt_tokens = 0;  // whole prompt, cached part included
+  int64_t cached_tokens = 0;  // of them, found in the prefix cache
   int64_t generated_tokens = 0;
   int64_t prompt_ns = 0, generate_ns = 0;
   int64_t truncated_messages = 0;
-  std::vector<int32_t> context;   // generate, not raw: ids to send with the next request
-  std::string rendered;           // debug_render_only
+  std::vector<int32_t> context;  // generate, not raw: ids to send with the next request
+  std::string rendered;          // debug_render_only
 };
 
 struct Failure {
@@ -111,7 +111,7 @@ using Event = std::variant<Progress, Loaded, Text, Done, Failure, Result>;
 // ---- worker: one job per process -------------------------------------------------------------
 
 struct Job {
-  std::string kind;           // "inspect", ...: the table in create/jobs.cpp
+  std::string kind;  // "inspect", ...: the table in create/jobs.cpp
   Json arguments = Json::object();
 };
 // A worker answers Progress events, then one Result or one Failure.

@@ -14,12 +14,22 @@ Json trip(const Message& message) {
 }
 
 TEST_CASE("every message survives the trip through JSON") {
-  const Load load = {.model_path = "/m", .adapter_paths = {"a", "b"}, .system = "s", .num_ctx = 9,
+  const Load load = {.model_path = "/m",
+                     .adapter_paths = {"a", "b"},
+                     .system = "s",
+                     .num_ctx = 9,
                      .kv_type = "q8_0"};
   CHECK(trip(load) == to_json(Request(load)));
-  Generate generate = {.id = 7, .chat = true, .prompt = "p", .raw = true, .context = {1, 2},
-                       .images = {std::string("\xff\0\x01", 3)}, .think = "high",
-                       .options = {{"seed", 1}}, .shift = false, .top_logprobs = 3};
+  Generate generate = {.id = 7,
+                       .chat = true,
+                       .prompt = "p",
+                       .raw = true,
+                       .context = {1, 2},
+                       .images = {std::string("\xff\0\x01", 3)},
+                       .think = "high",
+                       .options = {{"seed", 1}},
+                       .shift = false,
+                       .top_logprobs = 3};
   generate.tools.push_back({{"z", 1}, {"a", 2}});
   CHECK(trip(generate) == to_json(Request(generate)));
   const Request back = request_from_json(to_json(Request(generate)));
@@ -30,7 +40,8 @@ TEST_CASE("every message survives the trip through JSON") {
   CHECK(trip(text) == to_json(Event(text)));
   const Done done = {.id = 1, .reason = "stop", .prompt_tokens = 4, .context = {5}};
   CHECK(trip(done) == to_json(Event(done)));
-  CHECK(trip(Loaded{.context_length = 1, .backend = "cpu", .sandboxed = true})["sandboxed"] == true);
+  CHECK(trip(Loaded{.context_length = 1, .backend = "cpu", .sandboxed = true})["sandboxed"] ==
+        true);
   CHECK(trip(Failure{2, ErrorKind::kTooLarge, "why"})["kind"] == "too_large");
   CHECK(trip(Progress{0.5})["fraction"] == 0.5);
   CHECK(trip(Result{{{"a", 1}}})["result"]["a"] == 1);

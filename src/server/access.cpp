@@ -71,9 +71,9 @@ void check_entry(std::string_view entry) {
   if (std::ranges::count(entry, '*') > 1)
     fail(ErrorKind::kInvalidInput, "bad origin \"{}\": only one * is allowed", entry);
   if (entry.find('*') != std::string_view::npos) return;
-  for (const std::string_view scheme : {"http://", "https://", "chrome-extension://",
-                                        "safari-extension://", "moz-extension://",
-                                        "ms-browser-extension://"})
+  for (const std::string_view scheme :
+       {"http://", "https://", "chrome-extension://", "safari-extension://", "moz-extension://",
+        "ms-browser-extension://"})
     if (entry.starts_with(scheme)) return;
   fail(ErrorKind::kInvalidInput,
        "bad origin \"{}\": origins must contain '*' or include http://, https://, "

@@ -25,7 +25,8 @@ void post_blob(Service& service, http::Exchange& exchange, const std::string& te
   if (store.has_blob(digest)) return exchange.respond({.status = 200, .body = {}});
   store::Store::Upload upload(store);
   std::vector<std::byte> piece(kPiece);
-  while (const size_t count = exchange.read_body(piece)) upload.write(std::span(piece).first(count));
+  while (const size_t count = exchange.read_body(piece))
+    upload.write(std::span(piece).first(count));
   upload.finish(digest);
   exchange.respond({.status = 201, .body = {}});
 }

@@ -35,7 +35,8 @@ struct Draft {
 };
 
 bool is_relative(std::string_view path) {
-  if (path.empty() || path.front() == '/' || path.find('\\') != std::string_view::npos) return false;
+  if (path.empty() || path.front() == '/' || path.find('\\') != std::string_view::npos)
+    return false;
   for (size_t start = 0; start <= path.size();) {
     const size_t end = std::min(path.find('/', start), path.size());
     const std::string_view part = path.substr(start, end - start);
@@ -84,8 +85,8 @@ void add_gguf(Draft& draft, const std::string& path, const std::string& digest) 
   if (!has_magic(draft.store(), layer))
     fail(ErrorKind::kInvalidInput, "supplied file was not in GGUF format");
   draft.status("parsing GGUF");
-  const Facts facts = draft.service.models.inspect(
-      draft.store().blob_path(layer.digest).string(), false, draft.stop);
+  const Facts facts = draft.service.models.inspect(draft.store().blob_path(layer.digest).string(),
+                                                   false, draft.stop);
   const std::string kind = facts.kind.empty() ? "model" : facts.kind;
   layer = draft.store().layer_of(layer.digest, kind);
   layer.from = path;
@@ -195,14 +196,14 @@ void create(Draft& draft, const store::ModelName& name) {
     add_files(draft);
   add_adapters(draft);
   add_texts(draft);
-  store::Manifest manifest = {.config = draft.store().write_blob(store::config_text(draft.config),
-                                                                 "config")};
+  store::Manifest manifest = {
+      .config = draft.store().write_blob(store::config_text(draft.config), "config")};
   manifest.layers = draft.layers;
   for (const store::Layer& layer : manifest.layers)
-    draft.status(fmt::format("{} layer {}",
-                             draft.created.contains(layer.digest.text()) ? "creating new"
-                                                                         : "using existing",
-                             layer.digest.text()));
+    draft.status(
+        fmt::format("{} layer {}",
+                    draft.created.contains(layer.digest.text()) ? "creating new" : "using existing",
+                    layer.digest.text()));
   draft.status("writing manifest");
   const auto old = draft.store().find(name);
   draft.store().write_manifest(name, manifest);

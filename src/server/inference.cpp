@@ -26,9 +26,7 @@ struct Call {
   Clock::time_point start = Clock::now();
 
   Answer answer() const {
-    return {.shape = shape,
-            .model = request.model,
-            .created_at = std::chrono::system_clock::now()};
+    return {.shape = shape, .model = request.model, .created_at = std::chrono::system_clock::now()};
   }
 };
 
@@ -142,8 +140,8 @@ void run(const Call& call, protocol::Generate request) {
   request.think = effective_think(call, facts);
   request.options = merged_options(model, call.request.options);
   const size_t image_count = request.images.size();
-  const Lease lease = call.service.scheduler.acquire(use_of(model, request.options),
-                                                     call.request.keep_alive, gone);
+  const Lease lease =
+      call.service.scheduler.acquire(use_of(model, request.options), call.request.keep_alive, gone);
   if (call.empty) return answer_empty(call, "load");
   Responder responder(call, Clock::now() - call.start);
   const auto generation = lease.runner().submit(std::move(request));

@@ -155,7 +155,8 @@ Facts Models::inspect(const std::string& path, bool verbose, const std::stop_tok
 Facts Models::facts(const Model& model, const std::stop_token& stop) {
   Facts facts = inspect(model.model_path, false, stop);
   add_template_capabilities(model.template_text, facts);
-  if (!model.projector_paths.empty() && !facts.can("vision")) facts.capabilities.push_back("vision");
+  if (!model.projector_paths.empty() && !facts.can("vision"))
+    facts.capabilities.push_back("vision");
   return facts;
 }
 

@@ -47,7 +47,7 @@ struct Facts {
   std::vector<std::string> capabilities;
   Json model_info = Json::object();  // metadata as /api/show gives it
   Json tensors = Json::array();
-  std::string chat_template;  // Jinja, of the file
+  std::string chat_template;                 // Jinja, of the file
   std::string template_text, template_name;  // the Go template that fits it, when one is known
   Json parameters = Json::object();          // that belong to that template
 

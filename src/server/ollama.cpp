@@ -54,7 +54,9 @@ void Answer::append(const protocol::Text& text) {
   for (const Json& one : text.logprobs) logprobs.push_back(one);
 }
 
-Json render(const Answer& answer) { return write(answer, nullptr, {}, {}); }
+Json render(const Answer& answer) {
+  return write(answer, nullptr, {}, {});
+}
 
 Json render(const Answer& answer, const protocol::Done& done, const Timing& timing) {
   return write(answer, &done, timing, {});

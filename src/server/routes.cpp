@@ -10,7 +10,7 @@
 namespace cria::server {
 namespace {
 
-constexpr uint64_t kMaxJson = uint64_t{64} << 20;     // images travel inside the JSON
+constexpr uint64_t kMaxJson = uint64_t{64} << 20;  // images travel inside the JSON
 constexpr uint64_t kMaxBlob = uint64_t{1} << 40;
 constexpr std::string_view kNotYet = "is not supported by this version of Cria";
 
@@ -144,8 +144,8 @@ void write_access_log(const http::Exchange& exchange, std::chrono::steady_clock:
   std::tm parts = {};
   ::localtime_r(&now, &parts);
   const http::Request& request = exchange.request();
-  const auto taken = std::chrono::duration_cast<api::Nanoseconds>(std::chrono::steady_clock::now() -
-                                                                  start);
+  const auto taken =
+      std::chrono::duration_cast<api::Nanoseconds>(std::chrono::steady_clock::now() - start);
   const std::string line =
       fmt::format("[GIN] {:04}/{:02}/{:02} - {:02}:{:02}:{:02} | {} | {:>12} | {:>15} | {:<7} {}\n",
                   parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday, parts.tm_hour,

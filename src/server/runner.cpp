@@ -16,8 +16,9 @@ constexpr size_t kMaxWaitingBytes = size_t{64} << 20;
 
 size_t weight_of(const protocol::Event& event) {
   const auto* const text = std::get_if<protocol::Text>(&event);
-  return text == nullptr ? 0 : 64 + text->content.size() + text->thinking.size() +
-                                   512 * text->logprobs.size();
+  return text == nullptr
+             ? 0
+             : 64 + text->content.size() + text->thinking.size() + 512 * text->logprobs.size();
 }
 
 }  // namespace
@@ -52,7 +53,9 @@ Generation::Generation(std::shared_ptr<Runner> runner, uint64_t id,
                        std::shared_ptr<EventQueue> queue)
     : runner_(std::move(runner)), id_(id), queue_(std::move(queue)) {}
 
-Generation::~Generation() { runner_->cancel(id_); }
+Generation::~Generation() {
+  runner_->cancel(id_);
+}
 
 std::shared_ptr<Runner> Runner::start(protocol::Spawner& spawner, const protocol::Load& load,
                                       std::function<void()> on_end) {
@@ -89,9 +92,9 @@ void Runner::wait_ended(std::chrono::milliseconds timeout) {
 
 protocol::Loaded Runner::wait_loaded(std::chrono::nanoseconds stall, const std::stop_token& stop) {
   // Nobody waits longer than a year, and the clock could not say it.
-  const auto patience = stall.count() <= 0 ? std::chrono::hours(24 * 365)
-                                           : std::min<std::chrono::nanoseconds>(
-                                                 stall, std::chrono::hours(24 * 365));
+  const auto patience =
+      stall.count() <= 0 ? std::chrono::hours(24 * 365)
+                         : std::min<std::chrono::nanoseconds>(stall, std::chrono::hours(24 * 365));
   std::unique_lock lock(mutex_);
   while (!loaded_ && !failure_ && !ended_) {
     const auto limit = last_sign_ + patience;
@@ -147,7 +150,8 @@ void Runner::read() {
   } catch (const Error& e) {
     why = e.what();  // a runner that talks nonsense has been taken over or is broken
   }
-  // A runner that has closed its channel gets a moment to exit by itself, so that its end tells more.
+  // A runner that has closed its channel gets a moment to exit by itself, so that its end tells
+  // more.
   std::optional<std::string> ending = child_->wait(std::chrono::milliseconds(500));
   if (!ending) {
     child_->kill();
@@ -189,7 +193,8 @@ void Runner::finish(const std::string& why) {
     const std::lock_guard lock(mutex_);
     ended_ = true;
     if (!killed_)
-      log::error("runner {} {}{}", pid(), why, failure_ ? fmt::format(": {}", failure_->what()) : "");
+      log::error("runner {} {}{}", pid(), why,
+                 failure_ ? fmt::format(": {}", failure_->what()) : "");
     for (const auto& [id, queue] : running_) queue->end(failure_.value_or(stopped));
     running_.clear();
     changed_.notify_all();

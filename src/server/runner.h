@@ -1,7 +1,8 @@
 // runner.h - one loaded model: its process, and the requests that run in it.
 //
 // One thread reads the runner's events and hands each to the request it belongs to; it never waits
-// for a request, owns a reference to the runner, and ends with the process. A runner that dies fails its requests with kRunnerStopped and nobody else's.
+// for a request, owns a reference to the runner, and ends with the process. A runner that dies
+// fails its requests with kRunnerStopped and nobody else's.
 #pragma once
 
 #include "protocol/child.h"

@@ -54,12 +54,12 @@ Lease::~Lease() {
   if (slot_) scheduler_->release(slot_);
 }
 
-Runner& Lease::runner() const { return *slot_->runner; }
+Runner& Lease::runner() const {
+  return *slot_->runner;
+}
 
 Scheduler::Scheduler(SchedulerOptions options)
-    : options_(std::move(options)),
-      spawner_(options_.program),
-      sweeper_([this] { sweep(); }) {}
+    : options_(std::move(options)), spawner_(options_.program), sweeper_([this] { sweep(); }) {}
 
 Scheduler::~Scheduler() {
   shut_down();
@@ -102,8 +102,7 @@ Lease Scheduler::acquire(const ModelUse& use, std::optional<api::Nanoseconds> ke
   std::shared_ptr<Slot> slot = find(use);
   if (!slot) {
     if (queue_.size() >= options_.max_queue)
-      fail(ErrorKind::kBusy,
-           "server busy, please try again.  maximum pending requests exceeded");
+      fail(ErrorKind::kBusy, "server busy, please try again.  maximum pending requests exceeded");
     Waiter self{use};
     queue_.push_back(&self);
     struct Leave {
@@ -162,10 +161,10 @@ std::shared_ptr<Slot> Scheduler::load(Lock& lock, const ModelUse& use, const Wai
     return slot;
   } catch (const Error& e) {
     if (!lock.owns_lock()) lock.lock();
-    const bool wanted = e.kind() == ErrorKind::kCancelled &&
-                        std::ranges::any_of(queue_, [&](const Waiter* waiter) {
-                          return waiter != &self && slot->fits(waiter->use);
-                        });
+    const bool wanted =
+        e.kind() == ErrorKind::kCancelled && std::ranges::any_of(queue_, [&](const Waiter* waiter) {
+          return waiter != &self && slot->fits(waiter->use);
+        });
     if (!wanted) remove(lock, slot);
     throw;
   }
@@ -175,7 +174,8 @@ std::shared_ptr<Slot> Scheduler::load(Lock& lock, const ModelUse& use, const Wai
 // others when there are too many.
 void Scheduler::make_room(Lock& lock, const ModelUse& use, const std::stop_token& stop) {
   for (;;) {
-    const auto dead = std::ranges::find_if(slots_, [](const auto& s) { return !s->runner->alive(); });
+    const auto dead =
+        std::ranges::find_if(slots_, [](const auto& s) { return !s->runner->alive(); });
     if (dead != slots_.end()) {
       remove(lock, std::shared_ptr(*dead));
       continue;
@@ -226,7 +226,8 @@ void Scheduler::sweep() {
           over = slot;
         continue;
       }
-      if (!slot->runner->alive() || (slot->leases == 0 && slot->expires <= Clock::now())) over = slot;
+      if (!slot->runner->alive() || (slot->leases == 0 && slot->expires <= Clock::now()))
+        over = slot;
       if (slot->leases == 0) next = std::min(next, slot->expires);
     }
     if (over)
@@ -243,20 +244,21 @@ std::vector<LoadedModel> Scheduler::loaded() const {
   std::vector<LoadedModel> out;
   for (const auto& slot : slots_) {
     if (!slot->loaded || !slot->runner->alive()) continue;
-    const auto left = slot->leases > 0 ? slot->keep_alive
-                      : slot->expires == Clock::time_point::max()
-                          ? api::kForever
-                          : std::chrono::duration_cast<api::Nanoseconds>(slot->expires - Clock::now());
+    const auto left =
+        slot->leases > 0 ? slot->keep_alive
+        : slot->expires == Clock::time_point::max()
+            ? api::kForever
+            : std::chrono::duration_cast<api::Nanoseconds>(slot->expires - Clock::now());
     // "Forever" is shown as the latest time that 64-bit nanoseconds from now can say.
     const auto now = std::chrono::system_clock::now();
     const auto limit = api::WallTime::max() - now;
-    out.push_back({.name = slot->use.name,
-                   .digest = slot->use.digest,
-                   .details = slot->use.details,
-                   .size = slot->loaded->weight_bytes + slot->loaded->kv_bytes +
-                           slot->loaded->scratch_bytes,
-                   .context_length = slot->loaded->context_length,
-                   .expires_at = left >= limit ? api::WallTime::max() : now + left});
+    out.push_back(
+        {.name = slot->use.name,
+         .digest = slot->use.digest,
+         .details = slot->use.details,
+         .size = slot->loaded->weight_bytes + slot->loaded->kv_bytes + slot->loaded->scratch_bytes,
+         .context_length = slot->loaded->context_length,
+         .expires_at = left >= limit ? api::WallTime::max() : now + left});
   }
   std::ranges::sort(out, std::greater(), &LoadedModel::expires_at);
   return out;

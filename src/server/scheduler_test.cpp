@@ -46,7 +46,9 @@ ErrorKind kind_of(auto&& body) {
   return ErrorKind::kInternal;
 }
 
-bool process_exists(pid_t pid) { return ::kill(pid, 0) == 0; }
+bool process_exists(pid_t pid) {
+  return ::kill(pid, 0) == 0;
+}
 
 bool soon(auto&& condition) {
   for (int i = 0; i < 500; ++i) {
@@ -79,12 +81,19 @@ TEST_CASE("a model is loaded once, serves several requests, and ends with its ke
 
 TEST_CASE("keep_alive 0 unloads after the request, forever stays, unload ends it") {
   Scheduler scheduler(options());
-  { const Lease lease = scheduler.acquire(model("a"), 0ns, {}); }
+  {
+    const Lease lease = scheduler.acquire(model("a"), 0ns, {});
+  }
   CHECK(scheduler.loaded().empty());
-  { const Lease lease = scheduler.acquire(model("b"), api::kForever, {}); }
+  {
+    const Lease lease = scheduler.acquire(model("b"), api::kForever, {});
+  }
   REQUIRE(scheduler.loaded().size() == 1);
-  CHECK(scheduler.loaded()[0].expires_at > std::chrono::system_clock::now() + std::chrono::years(100));
-  { const Lease lease = scheduler.acquire(model("b"), std::nullopt, {}); }  // keeps its value
+  CHECK(scheduler.loaded()[0].expires_at >
+        std::chrono::system_clock::now() + std::chrono::years(100));
+  {
+    const Lease lease = scheduler.acquire(model("b"), std::nullopt, {});
+  }  // keeps its value
   CHECK(scheduler.loaded().size() == 1);
   scheduler.unload("b");
   CHECK(scheduler.loaded().empty());
@@ -125,9 +134,15 @@ TEST_CASE("too many models: the idle one with the shortest keep-alive goes") {
   SchedulerOptions two = options();
   two.max_loaded = 2;
   Scheduler scheduler(two);
-  { const Lease lease = scheduler.acquire(model("long"), 1h, {}); }
-  { const Lease lease = scheduler.acquire(model("short"), 1min, {}); }
-  { const Lease lease = scheduler.acquire(model("new"), 1h, {}); }
+  {
+    const Lease lease = scheduler.acquire(model("long"), 1h, {});
+  }
+  {
+    const Lease lease = scheduler.acquire(model("short"), 1min, {});
+  }
+  {
+    const Lease lease = scheduler.acquire(model("new"), 1h, {});
+  }
   std::vector<std::string> names;
   for (const LoadedModel& one : scheduler.loaded()) names.push_back(one.name);
   std::ranges::sort(names);
@@ -146,7 +161,9 @@ TEST_CASE("a full queue is refused at once, a loaded model is not affected by it
   });
   std::this_thread::sleep_for(200ms);
   CHECK(kind_of([&] { scheduler.acquire(model("third"), std::nullopt, {}); }) == ErrorKind::kBusy);
-  { const Lease again = scheduler.acquire(model("ready"), std::nullopt, {}); }
+  {
+    const Lease again = scheduler.acquire(model("ready"), std::nullopt, {});
+  }
   stop.request_stop();
   loader.join();
   CHECK(soon([&] { return scheduler.loaded().size() == 1; }));
@@ -156,13 +173,14 @@ TEST_CASE("a load without progress ends at its timeout, a refused one with the r
   SchedulerOptions impatient = options();
   impatient.load_timeout = 300ms;
   Scheduler scheduler(impatient);
-  CHECK_THROWS_WITH(
-      scheduler.acquire(model("slow"), std::nullopt, {}),
-      "timed out waiting for the model runner to start - no progress for 300ms");
+  CHECK_THROWS_WITH(scheduler.acquire(model("slow"), std::nullopt, {}),
+                    "timed out waiting for the model runner to start - no progress for 300ms");
   SchedulerOptions patient = options();
   Scheduler other(patient);
   CHECK_THROWS_WITH(other.acquire(model("refuse"), std::nullopt, {}), "this file is broken");
-  { const Lease lease = other.acquire(model("fine"), std::nullopt, {}); }
+  {
+    const Lease lease = other.acquire(model("fine"), std::nullopt, {});
+  }
 }
 
 TEST_CASE("a runner that dies or talks nonsense fails its request; the next gets a fresh one") {
@@ -184,7 +202,8 @@ TEST_CASE("a runner that dies or talks nonsense fails its request; the next gets
 TEST_CASE("a runner killed from outside fails every request that it serves") {
   Scheduler scheduler(options());
   const Lease lease = scheduler.acquire(model("x-mute"), std::nullopt, {});
-  const auto one = lease.runner().submit({.prompt = "1"}), two = lease.runner().submit({.prompt = "2"});
+  const auto one = lease.runner().submit({.prompt = "1"}),
+             two = lease.runner().submit({.prompt = "2"});
   ::kill(lease.runner().pid(), SIGKILL);
   CHECK(kind_of([&] { one->next({}); }) == ErrorKind::kInternal);
   CHECK(kind_of([&] { two->next({}); }) == ErrorKind::kInternal);
@@ -199,8 +218,8 @@ TEST_CASE("dropping a request cancels it in the runner, which goes on serving") 
     std::stop_source stop;
     stop.request_stop();
     CHECK(kind_of([&] {
-      for (;;) generation->next(stop.get_token());
-    }) == ErrorKind::kCancelled);
+            for (;;) generation->next(stop.get_token());
+          }) == ErrorKind::kCancelled);
   }
   CHECK(lease.runner().alive());
 }
@@ -212,9 +231,8 @@ TEST_CASE("shutting down ends every runner and every waiting request") {
   const auto before = descriptors();
   {
     Scheduler scheduler(options());
-    std::thread waiting([&] {
-      CHECK_THROWS_AS(scheduler.acquire(model("slow"), std::nullopt, {}), Error);
-    });
+    std::thread waiting(
+        [&] { CHECK_THROWS_AS(scheduler.acquire(model("slow"), std::nullopt, {}), Error); });
     std::this_thread::sleep_for(300ms);
     scheduler.shut_down();
     waiting.join();

@@ -39,9 +39,8 @@ void run() {
                        .port = address.port,
                        .stop_on_signals = true,
                        .on_stop = [&] { scheduler.shut_down(); }},
-                      body_rule, [&](http::Exchange& exchange) {
-                        serve_request(service, *access, exchange);
-                      });
+                      body_rule,
+                      [&](http::Exchange& exchange) { serve_request(service, *access, exchange); });
   access.emplace(setting("OLLAMA_ORIGINS"), server.is_loopback(), names_of_this_machine());
   log::info("Listening on {} (version {})", server.address(), kVersion);
   server.run();

@@ -16,9 +16,9 @@ int verdict(const Access& access, std::string method, std::string host, std::str
 
 TEST_CASE("a foreign Host is refused on a loopback server only") {
   const Access loopback("", true, {"box", "203.0.113.9"}), open("", false, {});
-  for (const char* host : {"", "localhost", "localhost:11434", "127.0.0.1:1", "[::1]:1", "a.local",
-                           "b.internal", "c.localhost", "192.168.1.5", "10.0.0.1:80", "BOX:1",
-                           "203.0.113.9", "0.0.0.0"})
+  for (const char* host :
+       {"", "localhost", "localhost:11434", "127.0.0.1:1", "[::1]:1", "a.local", "b.internal",
+        "c.localhost", "192.168.1.5", "10.0.0.1:80", "BOX:1", "203.0.113.9", "0.0.0.0"})
     CHECK_MESSAGE(verdict(loopback, "GET", host) == 0, host);
   for (const char* host : {"evil.com", "8.8.8.8", "localhost.evil.com", "[2001:db8::1]:1"}) {
     CHECK_MESSAGE(verdict(loopback, "GET", host) == 403, host);
@@ -64,18 +64,29 @@ TEST_CASE("answers have the fields and the order that clients know") {
                    .model = "m",
                    .created_at = api::WallTime(std::chrono::nanoseconds(1'500'000'000)),
                    .content = "Hel"};
-  CHECK(dump_json(render(answer)) ==
-        R"({"model":"m","created_at":"1970-01-01T00:00:01.5Z","message":{"role":"assistant","content":"Hel"},"done":false})");
+  CHECK(
+      dump_json(render(answer)) ==
+      R"({"model":"m","created_at":"1970-01-01T00:00:01.5Z","message":{"role":"assistant","content":"Hel"},"done":false})");
   answer.shape = Shape::kGenerate;
   answer.thinking = "hm";
-  CHECK(dump_json(render(answer)) ==
-        R"({"model":"m","created_at":"1970-01-01T00:00:01.5Z","response":"Hel","thinking":"hm","done":false})");
-  const protocol::Done done = {.reason = "stop", .prompt_tokens = 7, .generated_tokens = 3,
-                               .prompt_ns = 12, .generate_ns = 30, .context = {1, 2}};
-  answer = {.shape = Shape::kGenerate, .model = "m", .created_at = api::WallTime(),
-            .done_reason = "stop", .done = true};
-  CHECK(dump_json(render(answer, done, {.total = api::Nanoseconds(9), .load = api::Nanoseconds(0)})) ==
-        R"({"model":"m","created_at":"1970-01-01T00:00:00Z","response":"","done":true,"done_reason":"stop","context":[1,2],"total_duration":9,"prompt_eval_count":7,"prompt_eval_duration":12,"eval_count":3,"eval_duration":30})");
+  CHECK(
+      dump_json(render(answer)) ==
+      R"({"model":"m","created_at":"1970-01-01T00:00:01.5Z","response":"Hel","thinking":"hm","done":false})");
+  const protocol::Done done = {.reason = "stop",
+                               .prompt_tokens = 7,
+                               .generated_tokens = 3,
+                               .prompt_ns = 12,
+                               .generate_ns = 30,
+                               .context = {1, 2}};
+  answer = {.shape = Shape::kGenerate,
+            .model = "m",
+            .created_at = api::WallTime(),
+            .done_reason = "stop",
+            .done = true};
+  CHECK(
+      dump_json(
+          render(answer, done, {.total = api::Nanoseconds(9), .load = api::Nanoseconds(0)})) ==
+      R"({"model":"m","created_at":"1970-01-01T00:00:00Z","response":"","done":true,"done_reason":"stop","context":[1,2],"total_duration":9,"prompt_eval_count":7,"prompt_eval_duration":12,"eval_count":3,"eval_duration":30})");
 }
 
 }  // namespace

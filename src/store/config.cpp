@@ -16,11 +16,21 @@ struct Field {
 };
 
 constexpr std::array kFields = {
-    Field{"model_format", "\"\""}, Field{"model_family", "\"\""}, Field{"model_families", "null"},
-    Field{"model_type", "\"\""},   Field{"file_type", "\"\""},    Field{"renderer", nullptr},
-    Field{"parser", nullptr},      Field{"requires", nullptr},    Field{"remote_host", nullptr},
-    Field{"remote_model", nullptr}, Field{"capabilities", nullptr}, Field{"context_length", nullptr},
-    Field{"embedding_length", nullptr}, Field{"base_name", nullptr}, Field{"draft", nullptr},
+    Field{"model_format", "\"\""},
+    Field{"model_family", "\"\""},
+    Field{"model_families", "null"},
+    Field{"model_type", "\"\""},
+    Field{"file_type", "\"\""},
+    Field{"renderer", nullptr},
+    Field{"parser", nullptr},
+    Field{"requires", nullptr},
+    Field{"remote_host", nullptr},
+    Field{"remote_model", nullptr},
+    Field{"capabilities", nullptr},
+    Field{"context_length", nullptr},
+    Field{"embedding_length", nullptr},
+    Field{"base_name", nullptr},
+    Field{"draft", nullptr},
 };
 
 // What Go's "omitempty" leaves out.
@@ -61,6 +71,8 @@ std::string config_text(const Json& config) {
   return go_json(out);
 }
 
-std::string go_map_json(const Json& value) { return go_json(sorted(value)); }
+std::string go_map_json(const Json& value) {
+  return go_json(sorted(value));
+}
 
 }  // namespace cria::store

@@ -1,5 +1,5 @@
-// What stands in the store when the k-th write, fsync or rename fails, when the disk is full, and when
-// the process is killed there.
+// What stands in the store when the k-th write, fsync or rename fails, when the disk is full, and
+// when the process is killed there.
 #include "base/disk.h"
 #include "base/error.h"
 #include "store/test_store.h"

@@ -21,9 +21,8 @@ bool valid_part(std::string_view part, size_t longest, std::string_view further)
 }
 
 bool same_letters(std::string_view a, std::string_view b) {
-  return std::ranges::equal(a, b, [](unsigned char x, unsigned char y) {
-    return std::tolower(x) == std::tolower(y);
-  });
+  return std::ranges::equal(
+      a, b, [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
 }
 
 // Cuts `rest` at its last `separator`; false when there is none.
@@ -76,7 +75,9 @@ ModelName ModelName::require(std::string_view text) {
   return *std::move(name);
 }
 
-std::string ModelName::full() const { return host_ + "/" + space_ + "/" + model_ + ":" + tag_; }
+std::string ModelName::full() const {
+  return host_ + "/" + space_ + "/" + model_ + ":" + tag_;
+}
 
 std::string ModelName::short_text() const {
   std::string text;
@@ -86,7 +87,9 @@ std::string ModelName::short_text() const {
   return text + model_ + ":" + tag_;
 }
 
-bool ModelName::same(const ModelName& other) const { return same_parts(other) == 4; }
+bool ModelName::same(const ModelName& other) const {
+  return same_parts(other) == 4;
+}
 
 int ModelName::same_parts(const ModelName& other) const {
   int count = 0;

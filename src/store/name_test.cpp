@@ -27,10 +27,32 @@ TEST_CASE("the short text leaves out default host and namespace and always has t
 }
 
 TEST_CASE("names with a bad part are refused") {
-  for (const char* text :
-       {"", ":", "x:", ":x", "/x", "x/", "a//b", ".hidden", "../m", "..", "m:..", "m:.", "a/../m:t",
-        "-m", "m:-t", "n.s/m", "localhost:5000/m", "a/b/c/d", "ftp://h/n/m", "h/n/m@sha256:00",
-        "m m", "m\n", "m:t/", "é", "h h/n/m", "://h/n/m"})
+  for (const char* text : {"",
+                           ":",
+                           "x:",
+                           ":x",
+                           "/x",
+                           "x/",
+                           "a//b",
+                           ".hidden",
+                           "../m",
+                           "..",
+                           "m:..",
+                           "m:.",
+                           "a/../m:t",
+                           "-m",
+                           "m:-t",
+                           "n.s/m",
+                           "localhost:5000/m",
+                           "a/b/c/d",
+                           "ftp://h/n/m",
+                           "h/n/m@sha256:00",
+                           "m m",
+                           "m\n",
+                           "m:t/",
+                           "é",
+                           "h h/n/m",
+                           "://h/n/m"})
     CHECK_MESSAGE(!ModelName::parse(text), text);
   CHECK_FALSE(ModelName::parse(std::string_view("m\0x", 3)));
 }
@@ -67,22 +89,22 @@ std::string manifest_with(const std::string& layer) {
 }
 
 std::string layer_with(const std::string& digest, const std::string& size) {
-  return R"({"mediaType":"application/vnd.ollama.image.model","digest":)" + digest +
-         R"(,"size":)" + size + "}";
+  return R"({"mediaType":"application/vnd.ollama.image.model","digest":)" + digest + R"(,"size":)" +
+         size + "}";
 }
 
 TEST_CASE("a manifest is written exactly as Ollama writes it") {
   const auto digest = Digest::require("sha256:" + kHex);
   Manifest manifest = {.config = {std::string(kConfigType), digest, 5}, .layers = {}};
-  manifest.layers.push_back(
-      {"application/vnd.ollama.image.model", digest, 7, "<base>:latest"});
-  CHECK(manifest.text() ==
-        R"({"schemaVersion":2,"mediaType":"application/vnd.docker.distribution.manifest.v2+json",)"
-        R"("config":{"mediaType":"application/vnd.docker.container.image.v1+json","digest":"sha256:)" +
-            kHex +
-            R"(","size":5},"layers":[{"mediaType":"application/vnd.ollama.image.model",)"
-            R"("digest":"sha256:)" +
-            kHex + R"(","size":7,"from":"\u003cbase\u003e:latest"}]})" + "\n");
+  manifest.layers.push_back({"application/vnd.ollama.image.model", digest, 7, "<base>:latest"});
+  CHECK(
+      manifest.text() ==
+      R"({"schemaVersion":2,"mediaType":"application/vnd.docker.distribution.manifest.v2+json",)"
+      R"("config":{"mediaType":"application/vnd.docker.container.image.v1+json","digest":"sha256:)" +
+          kHex +
+          R"(","size":5},"layers":[{"mediaType":"application/vnd.ollama.image.model",)"
+          R"("digest":"sha256:)" +
+          kHex + R"(","size":7,"from":"\u003cbase\u003e:latest"}]})" + "\n");
   const Manifest again = Manifest::parse(manifest.text());
   CHECK(again.text() == manifest.text());
   CHECK(again.total_size() == 12);
@@ -91,8 +113,8 @@ TEST_CASE("a manifest is written exactly as Ollama writes it") {
 }
 
 TEST_CASE("unknown fields and media types of a manifest are tolerated") {
-  const std::string other = R"({"mediaType":"x/y","digest":"sha256:)" + kHex +
-                            R"(","size":3,"annotations":{"a":[1]}})";
+  const std::string other =
+      R"({"mediaType":"x/y","digest":"sha256:)" + kHex + R"(","size":3,"annotations":{"a":[1]}})";
   const Manifest manifest = Manifest::parse(manifest_with(other));
   CHECK(manifest.layers.at(0).kind().empty());
   CHECK(manifest.layers.at(0).media_type == "x/y");

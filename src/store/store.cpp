@@ -24,8 +24,9 @@ void make_folders(const fs::path& path) {
   std::error_code code;
   fs::create_directories(path, code);
   if (code)
-    fail(ErrorKind::kInternal, "cannot make the folder {}: {}: ensure path elements are traversable",
-         path.string(), code.message());
+    fail(ErrorKind::kInternal,
+         "cannot make the folder {}: {}: ensure path elements are traversable", path.string(),
+         code.message());
 }
 
 [[noreturn]] void fail_write(const fs::path& path, int code) {
@@ -163,16 +164,15 @@ std::vector<StoredModel> Store::list() const {
   return models;
 }
 
-// The longest leading part of the name that is stored in another letter case takes that spelling, so
-// that "LLAMA3:new" joins "llama3:latest" instead of standing beside it.
+// The longest leading part of the name that is stored in another letter case takes that spelling,
+// so that "LLAMA3:new" joins "llama3:latest" instead of standing beside it.
 ModelName Store::spelled_as_stored(ModelName name) const {
   std::error_code code;
   if (fs::exists(manifest_path(name), code)) return name;
   const auto stored = manifest_files();
   const auto closest = std::ranges::max_element(
       stored, {}, [&](const auto& entry) { return name.same_parts(entry.first); });
-  if (closest != stored.end())
-    name.adopt_spelling(closest->first, name.same_parts(closest->first));
+  if (closest != stored.end()) name.adopt_spelling(closest->first, name.same_parts(closest->first));
   return name;
 }
 
@@ -342,8 +342,8 @@ Layer Store::layer_of(const Digest& digest, std::string_view kind) const {
   const fs::path path = blob_path(digest);
   ::utimensat(AT_FDCWD, path.c_str(), nullptr, 0);  // young again: prune leaves it alone
   const bool config = kind == "config";
-  return {.media_type = config ? std::string(kConfigType)
-                               : std::string(kLayerPrefix) + std::string(kind),
+  return {.media_type =
+              config ? std::string(kConfigType) : std::string(kLayerPrefix) + std::string(kind),
           .digest = digest,
           .size = File::open(path)->size(),
           .from = {},

@@ -3,9 +3,9 @@
 //   blobs/sha256-<hex>                               content-addressed, hashed as it arrives
 //   manifests/<host>/<namespace>/<model>/<tag>       which blobs make a model
 //
-// Every write is a temporary file, fsync, rename: after a crash the old or the new state stands. Safe
-// from several threads and processes: what changes a manifest or removes a blob holds one lock, and a
-// temporary blob is locked as long as somebody writes it.
+// Every write is a temporary file, fsync, rename: after a crash the old or the new state stands.
+// Safe from several threads and processes: what changes a manifest or removes a blob holds one
+// lock, and a temporary blob is locked as long as somebody writes it.
 #pragma once
 
 #include "base/file.h"
@@ -34,13 +34,14 @@ class Store {
 
   // All models whose manifest can be read, newest first; broken ones are logged and skipped.
   std::vector<StoredModel> list() const;
-  // nullopt when there is none of that name; throws Error{kInvalidInput} when its manifest is broken.
+  // nullopt when there is none of that name; throws Error{kInvalidInput} when its manifest is
+  // broken.
   std::optional<StoredModel> find(const ModelName& name) const;
   // As find, but throws Error{kNotFound} "model '<short name>' not found".
   StoredModel require(const ModelName& name) const;
 
-  // Throws Error{kConflict}, and writes nothing, when a blob that it names is not here in that size:
-  // another process may have removed one since the layer was made.
+  // Throws Error{kConflict}, and writes nothing, when a blob that it names is not here in that
+  // size: another process may have removed one since the layer was made.
   void write_manifest(const ModelName& name, const Manifest& manifest);
   void copy(const ModelName& from, const ModelName& to);  // Error{kNotFound} without `from`
   // Removes the manifest, empty folders, and the blobs that no other manifest names.

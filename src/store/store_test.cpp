@@ -23,7 +23,9 @@ ErrorKind kind_of(auto&& body) {
   return ErrorKind::kInternal;
 }
 
-ModelName name(std::string_view text) { return ModelName::require(text); }
+ModelName name(std::string_view text) {
+  return ModelName::require(text);
+}
 
 void put_file(const fs::path& path, std::string_view content) {
   fs::create_directories(path.parent_path());
@@ -34,7 +36,9 @@ void make_old(const fs::path& path) {
   fs::last_write_time(path, fs::file_time_type::clock::now() - std::chrono::hours(2));
 }
 
-std::span<const std::byte> bytes(std::string_view text) { return std::as_bytes(std::span(text)); }
+std::span<const std::byte> bytes(std::string_view text) {
+  return std::as_bytes(std::span(text));
+}
 
 TEST_CASE("a model that was written is listed, found and read in Ollama's layout") {
   TestStore t("layout");
@@ -166,7 +170,8 @@ TEST_CASE("an upload stands under its digest only when it is whole and right") {
 TEST_CASE("prune removes leftovers and old unused blobs, never what is in use or being written") {
   TestStore t("prune");
   const Manifest manifest = make_model(t.store, "m", "used");
-  const Layer young = t.store.write_blob("young", "model"), old = t.store.write_blob("old", "model");
+  const Layer young = t.store.write_blob("young", "model"),
+              old = t.store.write_blob("old", "model");
   make_old(t.store.blob_path(old.digest));
   make_old(t.store.blob_path(manifest.layers[0].digest));
   put_file(t.folder / "blobs/sha256-tmp-dead00", "of a process that died");
@@ -217,7 +222,8 @@ TEST_CASE("models that several threads make and remove keep their blobs") {
       try {
         make_model(own, model, "shared by all");
         if (round < 19) own.remove(name(model));
-      } catch (const Error& e) {  // a blob went between its check and the manifest: said, not hidden
+      } catch (
+          const Error& e) {  // a blob went between its check and the manifest: said, not hidden
         const bool raced = e.kind() == ErrorKind::kConflict || e.kind() == ErrorKind::kNotFound;
         if (!raced) std::abort();
         --round;

@@ -2,9 +2,9 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "cli/command.h"
+#include "cli/create_plan.h"
 #include "cli/interrupt.h"
 #include "cli/launch.h"
-#include "cli/create_plan.h"
 #include "cli/terminal/progress.h"
 #include "cli/upload.h"
 
@@ -19,8 +19,7 @@ CreatePlan read_plan(const Arguments& arguments) {
   const bool named = arguments.has("file");
   const fs::path path = named ? arguments.text("file") : "Modelfile";
   if (!fs::exists(path)) {
-    if (named)
-      fail(ErrorKind::kNotFound, "specified Modelfile wasn't found: {}", path.string());
+    if (named) fail(ErrorKind::kNotFound, "specified Modelfile wasn't found: {}", path.string());
     return plan_create(api::parse_modelfile("FROM ."), fs::current_path());
   }
   const std::string text = read_text_file(path, kMaxModelfile);

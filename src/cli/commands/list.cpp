@@ -29,7 +29,8 @@ std::string processor(int64_t size, int64_t vram) {
   if (vram == 0) return "100% CPU";
   if (size == vram) return "100% GPU";
   if (vram > size || size == 0) return "Unknown";
-  const auto cpu = std::lround(100.0 * static_cast<double>(size - vram) / static_cast<double>(size));
+  const auto cpu =
+      std::lround(100.0 * static_cast<double>(size - vram) / static_cast<double>(size));
   return fmt::format("{}%/{}% CPU/GPU", cpu, 100 - cpu);
 }
 

@@ -53,7 +53,11 @@ int run_remove(const ApiClient& client, const Arguments& arguments) {
   return 0;
 }
 
-int run_pull(const ApiClient&, const Arguments&) { no_registry("pull"); }
-int run_push(const ApiClient&, const Arguments&) { no_registry("push"); }
+int run_pull(const ApiClient&, const Arguments&) {
+  no_registry("pull");
+}
+int run_push(const ApiClient&, const Arguments&) {
+  no_registry("push");
+}
 
 }  // namespace cria::cli

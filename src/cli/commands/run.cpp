@@ -54,10 +54,11 @@ Json show_model(const ApiClient& client, const std::string& model) {
     return client.call("POST", "/api/show", {{"model", model}});
   } catch (const Error& e) {
     if (e.kind() != ErrorKind::kNotFound) throw;
-    fail(ErrorKind::kNotFound,
-         "model '{}' not found; this version cannot pull models yet: import a local file with `cria "
-         "run ./model.gguf` or `cria create`",
-         model);
+    fail(
+        ErrorKind::kNotFound,
+        "model '{}' not found; this version cannot pull models yet: import a local file with `cria "
+        "run ./model.gguf` or `cria create`",
+        model);
   }
 }
 
@@ -89,8 +90,7 @@ int embed(const ApiClient& client, const Session& session, const std::string& pr
          session.model);
   Json request = {{"model", session.model}, {"input", prompt}};
   if (arguments.has("truncate")) request["truncate"] = arguments.on("truncate");
-  if (arguments.has("dimensions"))
-    request["dimensions"] = parse_json(arguments.text("dimensions"));
+  if (arguments.has("dimensions")) request["dimensions"] = parse_json(arguments.text("dimensions"));
   const Json answer = client.call("POST", "/api/embed", request);
   const Json* vectors = json_find(answer, "embeddings");
   if (vectors != nullptr && vectors->is_array() && !vectors->empty())

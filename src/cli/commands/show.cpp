@@ -127,9 +127,10 @@ int run_show(const ApiClient& client, const Arguments& arguments) {
   for (const char* selector : kSelectors) {
     if (!arguments.on(selector)) continue;
     if (!selected.empty())
-      fail(ErrorKind::kInvalidInput,
-           "only one of '--license', '--modelfile', '--parameters', '--system', or '--template' can "
-           "be specified");
+      fail(
+          ErrorKind::kInvalidInput,
+          "only one of '--license', '--modelfile', '--parameters', '--system', or '--template' can "
+          "be specified");
     selected = selector;
   }
   const bool verbose = arguments.on("verbose");

@@ -56,8 +56,8 @@ size_t after(const std::string& text, size_t at) {
 }  // namespace
 
 // Keys one by one, no echo, while the editor lives; the old mode comes back at the end. Between two
-// lines too: a terminal that reads lines would turn the Enter of what is typed ahead into a newline.
-// Ctrl-C is a byte while a line is read and a signal while the model answers.
+// lines too: a terminal that reads lines would turn the Enter of what is typed ahead into a
+// newline. Ctrl-C is a byte while a line is read and a signal while the model answers.
 class LineEditor::RawMode {
  public:
   RawMode() {
@@ -128,8 +128,12 @@ void LineBuffer::insert(std::string_view bytes) {
   text.insert(cursor, bytes);
   cursor += bytes.size();
 }
-void LineBuffer::left() { cursor = before(text, cursor); }
-void LineBuffer::right() { cursor = after(text, cursor); }
+void LineBuffer::left() {
+  cursor = before(text, cursor);
+}
+void LineBuffer::right() {
+  cursor = after(text, cursor);
+}
 void LineBuffer::word_left() {
   while (cursor > 0 && text[cursor - 1] == ' ') --cursor;
   while (cursor > 0 && text[cursor - 1] != ' ') --cursor;
@@ -143,18 +147,21 @@ void LineBuffer::erase_before() {
   left();
   text.erase(cursor, end - cursor);
 }
-void LineBuffer::erase_under() { text.erase(cursor, after(text, cursor) - cursor); }
+void LineBuffer::erase_under() {
+  text.erase(cursor, after(text, cursor) - cursor);
+}
 void LineBuffer::erase_word() {
   const size_t end = cursor;
   word_left();
   text.erase(cursor, end - cursor);
 }
 
-LineEditor::LineEditor(History& history)
-    : history_(history), raw_(std::make_unique<RawMode>()) {
+LineEditor::LineEditor(History& history) : history_(history), raw_(std::make_unique<RawMode>()) {
   write_out("\x1b[?2004h");
 }
-LineEditor::~LineEditor() { write_out("\x1b[?2004l"); }
+LineEditor::~LineEditor() {
+  write_out("\x1b[?2004l");
+}
 
 // One call of read(): what is typed, and where the screen's cursor is.
 struct LineEditor::Reading {
@@ -235,22 +242,55 @@ struct LineEditor::Reading {
   // Control keys other than Enter, Ctrl-C and Ctrl-D.
   void control(int key) {
     switch (key) {
-      case 1: line.cursor = 0; break;
-      case 2: line.left(); break;
-      case 5: line.cursor = line.text.size(); break;
-      case 6: line.right(); break;
-      case 8: case 127: line.erase_before(); break;
-      case 9: line.insert(pasting ? "\t" : "        "); break;
-      case 10: line.insert("\n"); break;
-      case 11: line.erase_to_end(); break;
-      case 12: write_out("\x1b[2J\x1b[H"); cursor_row = 0; break;
-      case 14: if (entry < entries.size()) recall(entry + 1); break;
-      case 16: if (entry > 0) recall(entry - 1); break;
-      case 21: line.erase_to_start(); break;
-      case 23: line.erase_word(); break;
-      case 26: raw.suspend(); break;
-      case 27: escape(); break;
-      default: break;
+      case 1:
+        line.cursor = 0;
+        break;
+      case 2:
+        line.left();
+        break;
+      case 5:
+        line.cursor = line.text.size();
+        break;
+      case 6:
+        line.right();
+        break;
+      case 8:
+      case 127:
+        line.erase_before();
+        break;
+      case 9:
+        line.insert(pasting ? "\t" : "        ");
+        break;
+      case 10:
+        line.insert("\n");
+        break;
+      case 11:
+        line.erase_to_end();
+        break;
+      case 12:
+        write_out("\x1b[2J\x1b[H");
+        cursor_row = 0;
+        break;
+      case 14:
+        if (entry < entries.size()) recall(entry + 1);
+        break;
+      case 16:
+        if (entry > 0) recall(entry - 1);
+        break;
+      case 21:
+        line.erase_to_start();
+        break;
+      case 23:
+        line.erase_word();
+        break;
+      case 26:
+        raw.suspend();
+        break;
+      case 27:
+        escape();
+        break;
+      default:
+        break;
     }
   }
 

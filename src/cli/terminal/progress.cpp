@@ -20,7 +20,9 @@ namespace cria::cli {
 
 using Clock = std::chrono::steady_clock;
 
-bool is_terminal(int descriptor) { return isatty(descriptor) == 1; }
+bool is_terminal(int descriptor) {
+  return isatty(descriptor) == 1;
+}
 
 size_t terminal_columns() {
   winsize size = {};
@@ -62,9 +64,9 @@ struct Progress::State {
   void draw(size_t tick) const {
     constexpr std::array kFrames = {"⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"};
     const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
-    const std::string line =
-        total > 0 ? format_bar(label, done, total, seconds, terminal_columns() - 1)
-                  : fmt::format("{} {}", label, kFrames[tick % kFrames.size()]);
+    const std::string line = total > 0
+                                 ? format_bar(label, done, total, seconds, terminal_columns() - 1)
+                                 : fmt::format("{} {}", label, kFrames[tick % kFrames.size()]);
     std::fprintf(stderr, "\r\x1b[K%s", line.c_str());
   }
   void loop(const std::stop_token& stop) {
@@ -80,10 +82,13 @@ struct Progress::State {
 Progress::Progress(std::string label) : state_(std::make_unique<State>()) {
   state_->label = std::move(label);
   if (is_terminal(STDERR_FILENO))
-    state_->drawer = std::jthread([s = state_.get()](const std::stop_token& stop) { s->loop(stop); });
+    state_->drawer =
+        std::jthread([s = state_.get()](const std::stop_token& stop) { s->loop(stop); });
 }
 
-Progress::~Progress() { stop(); }
+Progress::~Progress() {
+  stop();
+}
 
 void Progress::set_label(std::string label) {
   const std::lock_guard lock(state_->mutex);

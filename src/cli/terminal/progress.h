@@ -18,7 +18,7 @@ std::string format_bar(const std::string& label, int64_t done, int64_t total, do
 class Progress {
  public:
   explicit Progress(std::string label);
-  ~Progress();  // stops
+  ~Progress();                                   // stops
   void set_label(std::string label);             // back to the spinner
   void set_amount(int64_t done, int64_t total);  // a bar from now on
   void stop();                                   // erases the line

@@ -72,7 +72,8 @@ TEST_CASE("editing keys move by characters and words") {
 }
 
 TEST_CASE("history keeps the last hundred entries in a private file") {
-  const auto folder = std::filesystem::temp_directory_path() / ("cria_history_" + std::to_string(getpid()));
+  const auto folder =
+      std::filesystem::temp_directory_path() / ("cria_history_" + std::to_string(getpid()));
   const auto file = folder / "history";
   {
     History history(file);

@@ -1,5 +1,5 @@
-// wrap.h - word wrap of a text that arrives in pieces: a word that reaches the right edge moves to the
-// next line. With `columns` 0 text passes through unchanged, so that files get no escape codes.
+// wrap.h - word wrap of a text that arrives in pieces: a word that reaches the right edge moves to
+// the next line. With `columns` 0 text passes through unchanged, so that files get no escape codes.
 #pragma once
 
 #include <cstddef>

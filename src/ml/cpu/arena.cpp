@@ -27,6 +27,8 @@ Arena::Arena(int64_t bytes) : bytes_(align_up(bytes > 0 ? bytes : 1, kHugePage))
     ::madvise(data_, static_cast<size_t>(bytes_), MADV_HUGEPAGE);
 }
 
-Arena::~Arena() { ::munmap(data_, static_cast<size_t>(bytes_)); }
+Arena::~Arena() {
+  ::munmap(data_, static_cast<size_t>(bytes_));
+}
 
 }  // namespace cria::ml::cpu

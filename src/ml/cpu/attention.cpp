@@ -14,7 +14,8 @@ void CpuPlan::prepare_parts(const CpuKvStore& kv) {
   part_sums_.resize(static_cast<size_t>(queries * parts * max_width_));
   part_maxima_.resize(static_cast<size_t>(queries * parts));
   part_totals_.resize(static_cast<size_t>(queries * parts));
-  for (AttentionScratch& scratch : attention_) scratch.pages.resize(static_cast<size_t>(kv.pages()));
+  for (AttentionScratch& scratch : attention_)
+    scratch.pages.resize(static_cast<size_t>(kv.pages()));
 }
 
 void CpuPlan::store_kv(const Run& run, const AttentionStage& stage, const SequenceRows& sequence,

@@ -20,7 +20,9 @@ const Node* resolve(const Node* node) {
   return node;
 }
 
-bool is_leaf(const Node* node) { return node->op == Op::kInput || node->op == Op::kWeight; }
+bool is_leaf(const Node* node) {
+  return node->op == Op::kInput || node->op == Op::kWeight;
+}
 
 // A stage while the graph is being cut: which nodes it computes.
 struct Draft {
@@ -67,7 +69,8 @@ class Compiler {
       if (!live_.contains(&node) || is_leaf(&node) || done.contains(&node)) continue;
       if (node.op == Op::kMatmul) {
         rows_stage(node.axis);  // room for the quantisation of the input
-        drafts_.push_back({.kind = Draft::Kind::kMatmul, .axis = node.axis, .nodes = siblings(&node)});
+        drafts_.push_back(
+            {.kind = Draft::Kind::kMatmul, .axis = node.axis, .nodes = siblings(&node)});
         done.insert(drafts_.back().nodes.begin(), drafts_.back().nodes.end());
       } else if (node.op == Op::kAttention) {
         rows_stage(node.axis);  // room for writing keys and values
@@ -160,7 +163,8 @@ class Compiler {
           value.ref.offset = local[i];  // relative to the local area for now
           local[i] += stride;
         } else {
-          value.ref.place = drafts_[i].kind == Draft::Kind::kMatmul ? Place::kShared : Place::kRowwise;
+          value.ref.place =
+              drafts_[i].kind == Draft::Kind::kMatmul ? Place::kShared : Place::kRowwise;
           value.ref.offset = allocate(stride * rows() * 4, i, value.last_use) / 4;
         }
       }
@@ -219,14 +223,15 @@ class Compiler {
     scratch_ += align_up(out.stride * rows() * 4, 64);
     rope_tables_.push_back({.spec = node->rope, .factors = factors, .ref = out});
     RowStage& first = std::get<RowStage>(program_.stages.front());  // cut_stages began with rows
-    first.ops.insert(first.ops.begin(), RowOp{.kind = RowKind::kRopeTable,
-                                              .out = out,
-                                              .frequencies = program_.ropes.size() - 1});
+    first.ops.insert(
+        first.ops.begin(),
+        RowOp{.kind = RowKind::kRopeTable, .out = out, .frequencies = program_.ropes.size() - 1});
     return out;
   }
 
   void emit_row_op(const Node* node) {
-    RowOp op = {.kind = RowKind::kAdd, .out = ref(node), .width = width(node), .scalar = node->scalar};
+    RowOp op = {
+        .kind = RowKind::kAdd, .out = ref(node), .width = width(node), .scalar = node->scalar};
     if (op.out.place == Place::kLogits) rows_now().first_thread_only = true;
     const Node* a = node->in[0];
     switch (node->op) {
@@ -288,20 +293,27 @@ class Compiler {
       const int64_t k = width(x), one = align_up(quantized_bytes(1, k), 64);
       const int64_t groups = (graph_.capacity() + kGroup - 1) / kGroup;
       const size_t now = program_.stages.size();
-      stage.quantized = {.offset = allocate(std::max(groups * quantized_bytes(kGroup, k), one * threads_),
-                                            now - 1, now),
-                         .k = k,
-                         .thread_stride = one};
-      rows_now().ops.push_back({.kind = RowKind::kQuantize, .a = stage.x, .width = k,
-                                .quantized = stage.quantized, .axis = draft.axis});
+      stage.quantized = {
+          .offset =
+              allocate(std::max(groups * quantized_bytes(kGroup, k), one * threads_), now - 1, now),
+          .k = k,
+          .thread_stride = one};
+      rows_now().ops.push_back({.kind = RowKind::kQuantize,
+                                .a = stage.x,
+                                .width = k,
+                                .quantized = stage.quantized,
+                                .axis = draft.axis});
     }
     program_.stages.emplace_back(std::move(stage));
   }
 
   void emit_attention(const Node* node) {
     const Node* q = resolve(node->in[0]);
-    AttentionStage stage = {.spec = node->attention, .q = ref(q), .k = ref(node->in[1]),
-                            .v = ref(node->in[2]), .out = ref(node)};
+    AttentionStage stage = {.spec = node->attention,
+                            .q = ref(q),
+                            .k = ref(node->in[1]),
+                            .v = ref(node->in[2]),
+                            .out = ref(node)};
     stage.heads = node->in[0]->shape[1];
     stage.key_dim = node->in[0]->shape[0];
     stage.kv_heads = node->in[1]->shape[1];

@@ -1,8 +1,9 @@
 // kernels.h - the table of CPU kernels and the choice of one table at start-up.
 //
 // Every file in kernels/ is compiled once per instruction set (cpu.cmake). Each variant fills one
-// Kernels table; nothing else in the program may call a variant directly. Kernels are single-threaded
-// and noexcept: shapes were checked when the graph was built. All variants give the same bits.
+// Kernels table; nothing else in the program may call a variant directly. Kernels are
+// single-threaded and noexcept: shapes were checked when the graph was built. All variants give the
+// same bits.
 #pragma once
 
 #include <stddef.h>
@@ -12,19 +13,32 @@ namespace cria::ml::cpu {
 
 // Weights are packed in panels of 16 rows, k-major: see panels.h for the byte layouts.
 enum class PanelKind : uint8_t {
-  kF32, kF16, kBF16,                        // activations stay float
-  kQ4_0, kQ4_1, kQ5_0, kQ5_1, kQ8_0,        // the rest: activations in 8 bits
-  kQ4_K, kQ5_K, kQ6_K, kIQ4_NL, kIQ4_XS, kMXFP4,
+  kF32,
+  kF16,
+  kBF16,  // activations stay float
+  kQ4_0,
+  kQ4_1,
+  kQ5_0,
+  kQ5_1,
+  kQ8_0,  // the rest: activations in 8 bits
+  kQ4_K,
+  kQ5_K,
+  kQ6_K,
+  kIQ4_NL,
+  kIQ4_XS,
+  kMXFP4,
 };
 inline constexpr int kPanelKinds = 14;
 inline constexpr int64_t kPanelRows = 16;
-inline constexpr int64_t kBlock = 32;       // activations are quantised per 32 values
-inline constexpr int64_t kGroup = 8;        // columns that a tile computes at once
+inline constexpr int64_t kBlock = 32;  // activations are quantised per 32 values
+inline constexpr int64_t kGroup = 8;   // columns that a tile computes at once
 
 // Quantised activations: groups of kGroup columns, the last one with the columns that are left. A
 // group of c columns holds, for each block of 32 k: c times 32 int8, then c floats scale, c floats
 // scale * sum, c int32 sum, c int32 sum of the first 16.
-inline constexpr int64_t column_block_bytes(int64_t columns) { return columns * (kBlock + 16); }
+inline constexpr int64_t column_block_bytes(int64_t columns) {
+  return columns * (kBlock + 16);
+}
 inline constexpr int64_t quantized_bytes(int64_t columns, int64_t k) {
   return column_block_bytes(columns) * (k / kBlock);
 }
@@ -35,10 +49,10 @@ struct MatmulArgs {
   int64_t first_panel, last_panel;  // [first, last)
   int64_t rows;                     // of the weight
   int64_t k;
-  const void* x;        // quantised groups, or float rows of x_stride
-  int64_t x_stride;     // floats; float kinds only
+  const void* x;     // quantised groups, or float rows of x_stride
+  int64_t x_stride;  // floats; float kinds only
   int64_t columns;
-  float* y;             // y[column * y_stride + row]
+  float* y;  // y[column * y_stride + row]
   int64_t y_stride;
 };
 
@@ -97,8 +111,8 @@ struct KernelList {
 };
 KernelList runnable_kernels() noexcept;
 
-// The fastest runnable table, or the one named by CRIA_CPU. Throws Error{kUnsupported}, with the list,
-// if CRIA_CPU names a table that this CPU cannot run.
+// The fastest runnable table, or the one named by CRIA_CPU. Throws Error{kUnsupported}, with the
+// list, if CRIA_CPU names a table that this CPU cannot run.
 const Kernels& kernels();
 
 }  // namespace cria::ml::cpu

@@ -25,15 +25,17 @@ std::vector<float> noise(int64_t n, unsigned seed) {
   return values;
 }
 
-constexpr DType kPacked[] = {DType::kF32,  DType::kF16,  DType::kBF16, DType::kQ4_0,   DType::kQ4_1,
-                             DType::kQ5_0, DType::kQ5_1, DType::kQ8_0, DType::kQ4_K,   DType::kQ5_K,
-                             DType::kQ6_K, DType::kIQ4_NL, DType::kIQ4_XS, DType::kMXFP4};
+constexpr DType kPacked[] = {DType::kF32,    DType::kF16,  DType::kBF16, DType::kQ4_0,
+                             DType::kQ4_1,   DType::kQ5_0, DType::kQ5_1, DType::kQ8_0,
+                             DType::kQ4_K,   DType::kQ5_K, DType::kQ6_K, DType::kIQ4_NL,
+                             DType::kIQ4_XS, DType::kMXFP4};
 
 // Rows of random blocks whose scales are ordinary halves.
 std::vector<std::byte> random_rows(DType dtype, int64_t rows, int64_t k, unsigned seed) {
   const quant::DTypeInfo& type = quant::info(dtype);
   std::mt19937 random(seed);
-  std::vector<std::byte> bytes(static_cast<size_t>(rows * k / type.block_elements * type.block_bytes));
+  std::vector<std::byte> bytes(
+      static_cast<size_t>(rows * k / type.block_elements * type.block_bytes));
   if (type.block_elements == 1) {
     const std::vector<float> values = noise(rows * k, seed);
     for (size_t i = 0; i < values.size(); ++i) {
@@ -71,7 +73,8 @@ struct Packed {
 };
 
 Packed pack(DType dtype, int64_t rows, int64_t k) {
-  Packed p = {.kind = *panel_kind(dtype), .rows = rows, .k = k, .native = random_rows(dtype, rows, k, 7)};
+  Packed p = {
+      .kind = *panel_kind(dtype), .rows = rows, .k = k, .native = random_rows(dtype, rows, k, 7)};
   const int64_t row_bytes = *quant::row_bytes(dtype, k), bytes = panel_bytes(p.kind, k);
   const int64_t count = (rows + kPanelRows - 1) / kPanelRows;
   p.panels.resize(static_cast<size_t>(count * bytes + 64));
@@ -130,7 +133,8 @@ TEST_CASE("a panel keeps every row of every format") {
     const Packed w = pack(dtype, 19, 512);
     std::vector<float> want(512), got(512);
     for (int64_t row = 0; row < w.rows; ++row) {
-      quant::info(dtype).dequantize(w.native.data() + row * *quant::row_bytes(dtype, w.k), want.data(), w.k);
+      quant::info(dtype).dequantize(w.native.data() + row * *quant::row_bytes(dtype, w.k),
+                                    want.data(), w.k);
       unpack_row(w.kind, w.panels.data() + row / kPanelRows * panel_bytes(w.kind, w.k),
                  row % kPanelRows, w.k, got.data());
       CHECK(same_bits(got, want));
@@ -138,7 +142,8 @@ TEST_CASE("a panel keeps every row of every format") {
   }
 }
 
-TEST_CASE("matmul is near the exact product and the same in every variant, alone or among columns") {
+TEST_CASE(
+    "matmul is near the exact product and the same in every variant, alone or among columns") {
   for (const DType dtype : kPacked) {
     CAPTURE(std::string(quant::info(dtype).name));
     const Packed w = pack(dtype, 37, 512);
@@ -147,7 +152,8 @@ TEST_CASE("matmul is near the exact product and the same in every variant, alone
     const std::vector<float> all = multiply(scalar, w, x, 19);
     std::vector<float> row(static_cast<size_t>(w.k));
     for (int64_t r = 0; r < w.rows; ++r) {
-      quant::info(dtype).dequantize(w.native.data() + r * *quant::row_bytes(dtype, w.k), row.data(), w.k);
+      quant::info(dtype).dequantize(w.native.data() + r * *quant::row_bytes(dtype, w.k), row.data(),
+                                    w.k);
       double exact = 0, magnitude = 0;
       for (size_t i = 0; i < row.size(); ++i) {
         exact += double(row[i]) * x[i];
@@ -241,10 +247,20 @@ TEST_CASE("attention is the same in every variant and for a query alone or among
         last.push_back(kEnd - kCount + first + i);
         outs.push_back(out.data() + i * kDim);
       }
-      k.attention_f16({.queries = queries.data(), .last = last.data(), .count = count, .key_dim = kDim,
-                       .value_dim = kDim, .first_position = 0, .end_position = last.back() + 1,
-                       .window = window, .softcap = 0, .pages = starts.data(), .out = outs.data(),
-                       .maximum = maximum.data(), .total = total.data(), .scratch = scratch.data()});
+      k.attention_f16({.queries = queries.data(),
+                       .last = last.data(),
+                       .count = count,
+                       .key_dim = kDim,
+                       .value_dim = kDim,
+                       .first_position = 0,
+                       .end_position = last.back() + 1,
+                       .window = window,
+                       .softcap = 0,
+                       .pages = starts.data(),
+                       .out = outs.data(),
+                       .maximum = maximum.data(),
+                       .total = total.data(),
+                       .scratch = scratch.data()});
       for (int64_t i = 0; i < count; ++i) {
         out.push_back(maximum[static_cast<size_t>(i)]);
         out.push_back(total[static_cast<size_t>(i)]);
@@ -257,7 +273,8 @@ TEST_CASE("attention is the same in every variant and for a query alone or among
       const std::vector<float> one = run(scalar, i, 1);
       CHECK(std::memcmp(one.data(), all.data() + i * kDim, kDim * 4) == 0);
     }
-    for_each_variant([&](const Kernels&, const Kernels& fast) { CHECK(same_bits(run(fast, 0, kCount), all)); });
+    for_each_variant(
+        [&](const Kernels&, const Kernels& fast) { CHECK(same_bits(run(fast, 0, kCount), all)); });
   }
 }
 

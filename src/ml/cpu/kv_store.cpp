@@ -22,7 +22,8 @@ std::vector<float> read_factors(const WeightSource* source) {
 
 bool is_half(DType dtype) {
   if (dtype != DType::kF16 && dtype != DType::kF32)
-    fail(ErrorKind::kUnsupported, "the KV cache can be f16 or f32, not {}", quant::info(dtype).name);
+    fail(ErrorKind::kUnsupported, "the KV cache can be f16 or f32, not {}",
+         quant::info(dtype).name);
   return dtype == DType::kF16;
 }
 

@@ -24,7 +24,8 @@ class CpuKvStore final : public KvStore {
   // One head's part of a page.
   uint8_t* head(int64_t layer, int32_t page, int64_t head) const {
     const Layer& l = layers_[static_cast<size_t>(layer)];
-    return arena_.data() + l.offset + (page * layout_.layers[static_cast<size_t>(layer)].kv_heads + head) * l.head_bytes;
+    return arena_.data() + l.offset +
+           (page * layout_.layers[static_cast<size_t>(layer)].kv_heads + head) * l.head_bytes;
   }
   // Writes one position of one head; key {key_dim}, value {value_dim}.
   void write(uint8_t* head, const KvLayerLayout& shape, int64_t slot, const float* key,

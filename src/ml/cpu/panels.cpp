@@ -44,13 +44,18 @@ constexpr std::array kRows = {
 };
 static_assert(kRows.size() == kPanelKinds);
 
-const KindRow& row_of(PanelKind kind) noexcept { return kRows[static_cast<size_t>(kind)]; }
+const KindRow& row_of(PanelKind kind) noexcept {
+  return kRows[static_cast<size_t>(kind)];
+}
 
 constexpr std::array<int8_t, 16> kIq4Values = {-127, -104, -83, -65, -49, -35, -22, -10,
                                                1,    13,   25,  38,  53,  69,  89,  113};
-constexpr std::array<int8_t, 16> kFp4Values = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+constexpr std::array<int8_t, 16> kFp4Values = {0, 1,  2,  3,  4,  6,  8,  12,
+                                               0, -1, -2, -3, -4, -6, -8, -12};
 
-uint8_t byte_at(const std::byte* p, int64_t i) { return std::to_integer<uint8_t>(p[i]); }
+uint8_t byte_at(const std::byte* p, int64_t i) {
+  return std::to_integer<uint8_t>(p[i]);
+}
 
 uint16_t read_u16(const std::byte* p) {
   uint16_t x;
@@ -98,12 +103,20 @@ void native_quants(DType dtype, const std::byte* row, int64_t b, Quants& q) {
   const std::byte* p = row + b / blocks * type.block_bytes;
   switch (dtype) {
     case DType::kQ4_0:
-    case DType::kIQ4_NL: return split_nibbles(p + 2, q);
-    case DType::kQ4_1: return split_nibbles(p + 4, q);
-    case DType::kMXFP4: return split_nibbles(p + 1, q);
-    case DType::kQ5_0: split_nibbles(p + 6, q); return add_fifth_bits(p + 2, q);
-    case DType::kQ5_1: split_nibbles(p + 8, q); return add_fifth_bits(p + 4, q);
-    case DType::kIQ4_XS: return split_nibbles(p + 8 + 16 * sub, q);
+    case DType::kIQ4_NL:
+      return split_nibbles(p + 2, q);
+    case DType::kQ4_1:
+      return split_nibbles(p + 4, q);
+    case DType::kMXFP4:
+      return split_nibbles(p + 1, q);
+    case DType::kQ5_0:
+      split_nibbles(p + 6, q);
+      return add_fifth_bits(p + 2, q);
+    case DType::kQ5_1:
+      split_nibbles(p + 8, q);
+      return add_fifth_bits(p + 4, q);
+    case DType::kIQ4_XS:
+      return split_nibbles(p + 8 + 16 * sub, q);
     case DType::kQ8_0:
       for (size_t j = 0; j < 32; ++j) q[j] = byte_at(p + 2, static_cast<int64_t>(j)) ^ 0x80;
       return;
@@ -128,7 +141,8 @@ void native_quants(DType dtype, const std::byte* row, int64_t b, Quants& q) {
       }
       return;
     }
-    default: CRIA_CHECK(false, "no panels for this type");
+    default:
+      CRIA_CHECK(false, "no panels for this type");
   }
 }
 
@@ -148,14 +162,21 @@ void pack_head(DType dtype, const std::byte* native, int64_t r, uint8_t* head) {
 void pack_scales(DType dtype, const std::byte* native, int64_t sub, int64_t r, uint8_t* scales) {
   switch (dtype) {
     case DType::kQ4_1:
-    case DType::kQ5_1: std::memcpy(scales + 32 + 2 * r, native + 2, 2); [[fallthrough]];
+    case DType::kQ5_1:
+      std::memcpy(scales + 32 + 2 * r, native + 2, 2);
+      [[fallthrough]];
     case DType::kQ4_0:
     case DType::kQ5_0:
     case DType::kQ8_0:
-    case DType::kIQ4_NL: std::memcpy(scales + 2 * r, native, 2); return;
-    case DType::kMXFP4: scales[r] = byte_at(native, 0); return;
+    case DType::kIQ4_NL:
+      std::memcpy(scales + 2 * r, native, 2);
+      return;
+    case DType::kMXFP4:
+      scales[r] = byte_at(native, 0);
+      return;
     case DType::kQ4_K:
-    case DType::kQ5_K: return scale_and_min(native + 4, sub, scales[r], scales[16 + r]);
+    case DType::kQ5_K:
+      return scale_and_min(native + 4, sub, scales[r], scales[16 + r]);
     case DType::kQ6_K:
       scales[r] = byte_at(native, 192 + 2 * sub);
       scales[16 + r] = byte_at(native, 192 + 2 * sub + 1);
@@ -166,7 +187,8 @@ void pack_scales(DType dtype, const std::byte* native, int64_t sub, int64_t r, u
       scales[r] = static_cast<uint8_t>((low | high << 4) - 32);
       return;
     }
-    default: CRIA_CHECK(false, "no panels for this type");
+    default:
+      CRIA_CHECK(false, "no panels for this type");
   }
 }
 
@@ -206,12 +228,17 @@ float value_of(PanelKind kind, const uint8_t* head, const uint8_t* scales, int64
                int q) {
   const uint8_t* s = scales + 2 * r;
   switch (kind) {
-    case PanelKind::kQ4_0: return read_half(s) * static_cast<float>(q - 8);
-    case PanelKind::kQ5_0: return read_half(s) * static_cast<float>(q - 16);
-    case PanelKind::kQ8_0: return read_half(s) * static_cast<float>(q - 128);
+    case PanelKind::kQ4_0:
+      return read_half(s) * static_cast<float>(q - 8);
+    case PanelKind::kQ5_0:
+      return read_half(s) * static_cast<float>(q - 16);
+    case PanelKind::kQ8_0:
+      return read_half(s) * static_cast<float>(q - 128);
     case PanelKind::kQ4_1:
-    case PanelKind::kQ5_1: return read_half(s) * static_cast<float>(q) + read_half(s + 32);
-    case PanelKind::kIQ4_NL: return read_half(s) * static_cast<float>(kIq4Values[static_cast<size_t>(q)]);
+    case PanelKind::kQ5_1:
+      return read_half(s) * static_cast<float>(q) + read_half(s + 32);
+    case PanelKind::kIQ4_NL:
+      return read_half(s) * static_cast<float>(kIq4Values[static_cast<size_t>(q)]);
     case PanelKind::kMXFP4:
       return std::ldexp(static_cast<float>(kFp4Values[static_cast<size_t>(q)]), scales[r] - 128);
     case PanelKind::kQ4_K:
@@ -226,7 +253,8 @@ float value_of(PanelKind kind, const uint8_t* head, const uint8_t* scales, int64
     case PanelKind::kIQ4_XS:
       return read_half(head + 2 * r) * static_cast<float>(static_cast<int8_t>(scales[r])) *
              static_cast<float>(kIq4Values[static_cast<size_t>(q)]);
-    default: return 0;
+    default:
+      return 0;
   }
 }
 
@@ -246,7 +274,9 @@ std::optional<PanelKind> panel_kind(DType dtype) noexcept {
   return std::nullopt;
 }
 
-bool takes_floats(PanelKind kind) noexcept { return kind <= PanelKind::kBF16; }
+bool takes_floats(PanelKind kind) noexcept {
+  return kind <= PanelKind::kBF16;
+}
 
 int64_t panel_bytes(PanelKind kind, int64_t k) noexcept {
   const KindRow& row = row_of(kind);
@@ -258,7 +288,8 @@ void pack_panel(PanelKind kind, DType dtype, std::span<const std::byte> native, 
                 uint8_t* panel) {
   std::memset(panel, 0, static_cast<size_t>(panel_bytes(kind, k)));
   const KindRow& shape = row_of(kind);
-  if (takes_floats(kind)) return pack_plain(shape.quant_bytes / kBlock / kPanelRows, native, k, panel);
+  if (takes_floats(kind))
+    return pack_plain(shape.quant_bytes / kBlock / kPanelRows, native, k, panel);
   const quant::DTypeInfo& type = quant::info(dtype);
   const int64_t row_bytes = k / type.block_elements * type.block_bytes;
   const int64_t rows = static_cast<int64_t>(native.size()) / row_bytes;

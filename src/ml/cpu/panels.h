@@ -1,10 +1,11 @@
 // panels.h - weights packed for the kernels: 16 rows side by side, k-major, scales next to their
 // quants, so that a thread reads one ascending stream and one lane is one row.
 //
-// A panel is a sequence of blocks of 32 k (superblocks of 256 k for the K formats). Inside a block the
-// quants of k = 4g..4g+3 of the 16 rows are 64 bytes: row-major, 4 k each ("group" g of 8). With 4-bit
-// quants group g is in the low nibbles of 64-byte vector g, group g + 4 in the high nibbles. Fifth bits:
-// per group 64 bits, bit 4 * row + k. Upper 2 bits of Q6_K: vector u holds groups 4u..4u+3 at bit 2j.
+// A panel is a sequence of blocks of 32 k (superblocks of 256 k for the K formats). Inside a block
+// the quants of k = 4g..4g+3 of the 16 rows are 64 bytes: row-major, 4 k each ("group" g of 8).
+// With 4-bit quants group g is in the low nibbles of 64-byte vector g, group g + 4 in the high
+// nibbles. Fifth bits: per group 64 bits, bit 4 * row + k. Upper 2 bits of Q6_K: vector u holds
+// groups 4u..4u+3 at bit 2j.
 //
 //   kind     before each superblock     each block of 32 k                         bytes of a block
 //   Q4_0                                f16 d[16], nibbles                         288

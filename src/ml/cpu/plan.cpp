@@ -56,11 +56,16 @@ CpuPlan::~CpuPlan() {
 float* CpuPlan::at(const Ref& ref, int64_t row, const Run& run, int thread) const noexcept {
   auto* base = reinterpret_cast<float*>(scratch_.data());
   switch (ref.place) {
-    case Place::kShared: return base + ref.offset + row * ref.stride;
-    case Place::kRowwise: return base + ref.offset + (run.single ? thread : row) * ref.stride;
-    case Place::kLocal: return base + ref.offset + thread * ref.stride;
-    case Place::kWeight: return const_cast<float*>(ref.weight);  // only read
-    case Place::kLogits: break;
+    case Place::kShared:
+      return base + ref.offset + row * ref.stride;
+    case Place::kRowwise:
+      return base + ref.offset + (run.single ? thread : row) * ref.stride;
+    case Place::kLocal:
+      return base + ref.offset + thread * ref.stride;
+    case Place::kWeight:
+      return const_cast<float*>(ref.weight);  // only read
+    case Place::kLogits:
+      break;
   }
   return run.logits + row * ref.stride;
 }
@@ -126,7 +131,8 @@ void CpuPlan::run_row_op(const Run& run, const RowOp& op, int64_t row, int threa
   const auto index = static_cast<size_t>(row);
   const auto get = [&](const Ref& ref) { return at(ref, row, run, thread); };
   switch (op.kind) {
-    case RowKind::kEmbed: return op.table->read_row(run.step.tokens[index], get(op.out));
+    case RowKind::kEmbed:
+      return op.table->read_row(run.step.tokens[index], get(op.out));
     case RowKind::kGather: {
       const float* from = at(op.a, run.step.outputs[index], run, thread);
       std::memcpy(get(op.out), from, static_cast<size_t>(op.width) * 4);
@@ -145,23 +151,30 @@ void CpuPlan::run_row_op(const Run& run, const RowOp& op, int64_t row, int threa
         kernel(get(op.out) + i * width, get(op.a) + i * width, get(op.b) + i * step, width);
       return;
     }
-    case RowKind::kScale: return kernels_.scale(get(op.out), get(op.a), op.scalar, op.width);
-    case RowKind::kSilu: return kernels_.silu(get(op.out), get(op.a), op.width);
-    case RowKind::kGelu: return kernels_.gelu(get(op.out), get(op.a), op.width);
-    case RowKind::kSoftcap: return kernels_.softcap(get(op.out), get(op.a), op.scalar, op.width);
-    case RowKind::kRmsNorm: return run_rms_norm(run, op, row, thread);
+    case RowKind::kScale:
+      return kernels_.scale(get(op.out), get(op.a), op.scalar, op.width);
+    case RowKind::kSilu:
+      return kernels_.silu(get(op.out), get(op.a), op.width);
+    case RowKind::kGelu:
+      return kernels_.gelu(get(op.out), get(op.a), op.width);
+    case RowKind::kSoftcap:
+      return kernels_.softcap(get(op.out), get(op.a), op.scalar, op.width);
+    case RowKind::kRmsNorm:
+      return run_rms_norm(run, op, row, thread);
     case RowKind::kRope: {
       RopeArgs args = op.rope;
       args.table = get(op.b);
       return kernels_.rope(get(op.out), get(op.a), args);
     }
-    case RowKind::kQuantize: return run_quantize(run, op, row, thread);
+    case RowKind::kQuantize:
+      return run_quantize(run, op, row, thread);
     case RowKind::kStoreKv:
       if (run.single) return;
       return store_row(run, std::get<AttentionStage>(program_.stages[op.attention]), row, thread);
     case RowKind::kMerge:
       if (!run.single) return;
-      return merge_single(run, std::get<AttentionStage>(program_.stages[op.attention]), get(op.out));
+      return merge_single(run, std::get<AttentionStage>(program_.stages[op.attention]),
+                          get(op.out));
   }
 }
 
@@ -176,7 +189,8 @@ void CpuPlan::run_rms_norm(const Run& run, const RowOp& op, int64_t row, int thr
 void CpuPlan::run_quantize(const Run& run, const RowOp& op, int64_t row, int thread) noexcept {
   uint8_t* base = scratch_.data() + op.quantized.offset;
   const float* x = at(op.a, row, run, thread);
-  if (run.single) return kernels_.quantize(x, op.width, base + thread * op.quantized.thread_stride, 1, 0);
+  if (run.single)
+    return kernels_.quantize(x, op.width, base + thread * op.quantized.thread_stride, 1, 0);
   const int64_t rows = live_rows(run, op.axis);
   const int64_t group = row / kGroup;
   kernels_.quantize(x, op.width, base + group * quantized_bytes(kGroup, op.width),

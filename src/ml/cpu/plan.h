@@ -9,8 +9,8 @@
 
 namespace cria::ml::cpu {
 
-// Attention over a long past is cut into parts of this many positions, always at the same places, so
-// that neither the number of threads nor the other rows of a step change a sum.
+// Attention over a long past is cut into parts of this many positions, always at the same places,
+// so that neither the number of threads nor the other rows of a step change a sum.
 inline constexpr int64_t kPartTokens = 512;
 
 class CpuPlan final : public Plan {
@@ -91,8 +91,8 @@ class CpuPlan final : public Plan {
   std::vector<float> tiles_;  // per thread: 16 rows of a weight without panels, then their panel
   std::vector<AttentionScratch> attention_;
   int64_t max_heads_ = 0, max_width_ = 0, max_key_ = 0;  // of attention stages
-  // Parts of attention: [query][part]. In a step of one row a query is a head, shared by the threads;
-  // otherwise each thread has kGroup queries of its own.
+  // Parts of attention: [query][part]. In a step of one row a query is a head, shared by the
+  // threads; otherwise each thread has kGroup queries of its own.
   int64_t max_parts_ = 0;
   std::vector<float> part_sums_, part_maxima_, part_totals_;
   std::vector<std::array<int64_t, 2>> profile_;  // per stage, thread 0: nanoseconds, runs

@@ -30,7 +30,8 @@ void relax() {
 
 }  // namespace
 
-Pool::Pool(int threads) : threads_(threads), active_(threads), shares_(static_cast<size_t>(threads)) {
+Pool::Pool(int threads)
+    : threads_(threads), active_(threads), shares_(static_cast<size_t>(threads)) {
   for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
 }
 

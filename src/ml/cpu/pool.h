@@ -1,9 +1,11 @@
-// pool.h - the engine's threads: the same function on every thread, barriers and shared work inside.
+// pool.h - the engine's threads: the same function on every thread, barriers and shared work
+// inside.
 //
 // A waiting thread spins briefly, then sleeps on a futex; whoever ends the wait wakes it only if it
 // sleeps. So a step costs well under a microsecond per barrier on an idle machine. When the caller
-// spends most of a run asleep, because the system gives the workers' cores to somebody else, the next
-// runs are done by the caller alone, for a time that doubles as long as trying again shows no better.
+// spends most of a run asleep, because the system gives the workers' cores to somebody else, the
+// next runs are done by the caller alone, for a time that doubles as long as trying again shows no
+// better.
 #pragma once
 
 #include <atomic>
@@ -30,9 +32,10 @@ class Pool {
   // Inside run: no thread goes on before all have come here.
   void barrier();
 
-  // Inside run: calls body(first, last) for parts of [0, units) until all are taken. Each thread begins
-  // with its own contiguous share and then helps the others, so that a thread which the system does not
-  // schedule delays one grain. `phase` numbers the calls of one run, equal on all threads.
+  // Inside run: calls body(first, last) for parts of [0, units) until all are taken. Each thread
+  // begins with its own contiguous share and then helps the others, so that a thread which the
+  // system does not schedule delays one grain. `phase` numbers the calls of one run, equal on all
+  // threads.
   template <class Body>
   void share(int thread, int64_t phase, int64_t units, int64_t grain, const Body& body) {
     prepare(thread, phase + 1);
@@ -63,8 +66,8 @@ class Pool {
 
   int threads_;
   int active_;
-  std::thread::id caller_;     // of the run that is going on
-  int64_t asleep_ns_ = 0;      // of the caller, in this run
+  std::thread::id caller_;      // of the run that is going on
+  int64_t asleep_ns_ = 0;       // of the caller, in this run
   int64_t alone_until_ns_ = 0;  // 0: not alone
   int64_t alone_for_ns_ = 0;
   std::vector<Share> shares_;

@@ -21,7 +21,8 @@ TEST_CASE("shared work is done exactly once per phase, also with more threads th
             for (int64_t i = first; i < last; ++i) {
               ++done[static_cast<size_t>(phase * kUnits + i)];
               // All of the phase before must be over.
-              if (phase > 0 && done[static_cast<size_t>((phase - 1) * kUnits + i)] != 1) ++too_early;
+              if (phase > 0 && done[static_cast<size_t>((phase - 1) * kUnits + i)] != 1)
+                ++too_early;
             }
           });
           pool.barrier();

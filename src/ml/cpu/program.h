@@ -1,9 +1,9 @@
 // program.h - the compiled form of a graph: stages, row operations, and where their operands are.
 //
-// A stage is row operations, matmuls that share an input, or one attention. Within a step stages run
-// in order with a barrier between them, with one exception: when the step has a single row, every
-// thread runs all row operations redundantly, each into copies of its own, so that only matmuls and
-// attention need barriers (four or five a layer).
+// A stage is row operations, matmuls that share an input, or one attention. Within a step stages
+// run in order with a barrier between them, with one exception: when the step has a single row,
+// every thread runs all row operations redundantly, each into copies of its own, so that only
+// matmuls and attention need barriers (four or five a layer).
 #pragma once
 
 #include "ml/cpu/weights.h"
@@ -32,16 +32,22 @@ struct Ref {
 
 // An activation quantised for matmuls: groups of columns as kernels.h says.
 struct QuantizedRef {
-  int64_t offset = 0;         // bytes, into the scratch arena
+  int64_t offset = 0;  // bytes, into the scratch arena
   int64_t k = 0;
   int64_t thread_stride = 0;  // bytes, when every thread has a copy of one row
 };
 
 enum class RowKind : uint8_t {
-  kEmbed,     // out = row tokens[r] of table
-  kGather,    // out = row outputs[r] of a
-  kRopeTable, // out = cosines and sines of positions[r]
-  kAdd, kMul, kScale, kRmsNorm, kSilu, kGelu, kSoftcap,
+  kEmbed,      // out = row tokens[r] of table
+  kGather,     // out = row outputs[r] of a
+  kRopeTable,  // out = cosines and sines of positions[r]
+  kAdd,
+  kMul,
+  kScale,
+  kRmsNorm,
+  kSilu,
+  kGelu,
+  kSoftcap,
   kRope,      // a: x, b: table
   kQuantize,  // a -> quantized
   kStoreKv,   // a: k, b: v; only in steps of several rows
@@ -59,7 +65,7 @@ struct RowOp {
   size_t frequencies = 0;  // kRopeTable: index into Program::ropes
   QuantizedRef quantized;
   Axis axis = Axis::kTokens;  // kQuantize: whose rows share groups
-  size_t attention = 0;    // kStoreKv, kMerge: index into Program::stages
+  size_t attention = 0;       // kStoreKv, kMerge: index into Program::stages
 };
 
 struct RowStage {
@@ -76,7 +82,7 @@ struct MatmulPart {
 struct MatmulStage {
   std::vector<MatmulPart> parts;
   Axis axis = Axis::kTokens;
-  Ref x;                  // for float panels
+  Ref x;                   // for float panels
   QuantizedRef quantized;  // for the others
 };
 
@@ -96,10 +102,10 @@ struct RopeSource {
 struct Program {
   std::vector<Stage> stages;
   std::vector<RopeSource> ropes;
-  int64_t scratch_bytes = 0;   // size of the arena that offsets point into
-  int64_t capacity = 0;        // rows
+  int64_t scratch_bytes = 0;  // size of the arena that offsets point into
+  int64_t capacity = 0;       // rows
   int64_t vocabulary = 0;
-  int64_t tile_floats = 0;     // per thread: 16 rows of the widest weight without panels
+  int64_t tile_floats = 0;  // per thread: 16 rows of the widest weight without panels
 };
 
 Program compile_program(const Graph& graph, const WeightSet& weights, int threads);

@@ -27,11 +27,13 @@ std::vector<double> rope_frequencies(const RopeSpec& spec, std::span<const float
   }
   for (size_t i = 0; i < result.size(); ++i) {
     const double pair = static_cast<double>(i);
-    double frequency = std::pow(static_cast<double>(spec.base), -2.0 * pair / static_cast<double>(spec.dims));
+    double frequency =
+        std::pow(static_cast<double>(spec.base), -2.0 * pair / static_cast<double>(spec.dims));
     if (!factors.empty()) frequency /= static_cast<double>(factors[i]);
     double keep = 0;  // share of the unscaled frequency
     if (spec.extension != 0)
-      keep = (1 - std::clamp((pair - low) / std::max(0.001, high - low), 0.0, 1.0)) * spec.extension;
+      keep =
+          (1 - std::clamp((pair - low) / std::max(0.001, high - low), 0.0, 1.0)) * spec.extension;
     result[i] = frequency * (spec.linear_scale * (1 - keep) + keep);
   }
   return result;

@@ -44,11 +44,14 @@ std::string hash_start(const std::string& text) {
   return hash.hex().substr(0, 8);
 }
 
-std::string render(std::string_view source, Json messages, Json tools = Json::array(), Json think = Json()) {
-  return PromptTemplate::parse(source).render_chat({std::move(messages), std::move(tools), std::move(think)});
+std::string render(std::string_view source, Json messages, Json tools = Json::array(),
+                   Json think = Json()) {
+  return PromptTemplate::parse(source).render_chat(
+      {std::move(messages), std::move(tools), std::move(think)});
 }
 
-const Json kTools = Json::parse(R"([{"type":"function","function":{"name":"get_weather","description":"Weather of a city",
+const Json kTools = Json::parse(
+    R"([{"type":"function","function":{"name":"get_weather","description":"Weather of a city",
   "parameters":{"type":"object","required":["city"],"properties":{"unit":{"type":"string","enum":["C","F"]},
   "city":{"type":"string","description":"City <name>"}}}}}])");
 
@@ -74,7 +77,8 @@ TEST_CASE("the built-in templates render Ollama's expected prompts") {
       had_user = had_user || role == "user";
     }
     std::string text = render(builtin_template(name).value().text, messages);
-    for (const char* trimmed : {"chatqa", "llama2-chat", "mistral-instruct", "openchat", "vicuna"}) {
+    for (const char* trimmed :
+         {"chatqa", "llama2-chat", "mistral-instruct", "openchat", "vicuna"}) {
       if (name == trimmed && text.ends_with(' ')) text.pop_back();
     }
     CHECK(text == read_text_file(entry.path(), 1 << 20));
@@ -85,22 +89,32 @@ TEST_CASE("the built-in templates render Ollama's expected prompts") {
 
 TEST_CASE("all built-in templates give the prompts whose hashes are published") {
   const Json a = list(message("user", "Hi"));
-  const Json b = list(message("system", "Be brief."), message("user", "Hi"), message("assistant", "Hello."),
-                  message("user", "Bye <b>&"));
+  const Json b = list(message("system", "Be brief."), message("user", "Hi"),
+                      message("assistant", "Hello."), message("user", "Bye <b>&"));
   struct Row {
     const char *name, *a, *b;
   };
-  for (const Row& row : std::initializer_list<Row>{
-           {"alfred", "e6b9dfe2", "c8f6022f"}, {"alpaca", "ee5789ef", "37025d3c"},
-           {"chatml", "49ea1cfb", "73cad649"}, {"chatqa", "a3e365f0", "b489f5c4"},
-           {"codellama-70b-instruct", "293a2c1c", "0d1d7783"}, {"command-r", "715e5bf6", "ff563eb1"},
-           {"falcon-instruct", "fbd372a5", "242d0d39"}, {"gemma-instruct", "f14158ac", "b9734938"},
-           {"gemma3-instruct", "cf1b4fb1", "9a8576f9"}, {"granite-instruct", "4129d89d", "6fc95e7b"},
-           {"llama2-chat", "1827f21f", "dbb8a979"}, {"llama3-instruct", "62b6362c", "2781c6db"},
-           {"magicoder", "c43ecde5", "fe232d86"}, {"mistral-instruct", "7df0f001", "d4e2b024"},
-           {"openchat", "0cf589f3", "7dcf502b"}, {"phi-3", "47e689a2", "62f19ed4"},
-           {"solar-instruct", "e8644d79", "d3a9aa4f"}, {"starcoder2-instruct", "83079a50", "48a07e9a"},
-           {"vicuna", "afd1bf90", "e9037b8f"}, {"zephyr", "af3838ef", "33c6ff0b"}}) {
+  for (const Row& row :
+       std::initializer_list<Row>{{"alfred", "e6b9dfe2", "c8f6022f"},
+                                  {"alpaca", "ee5789ef", "37025d3c"},
+                                  {"chatml", "49ea1cfb", "73cad649"},
+                                  {"chatqa", "a3e365f0", "b489f5c4"},
+                                  {"codellama-70b-instruct", "293a2c1c", "0d1d7783"},
+                                  {"command-r", "715e5bf6", "ff563eb1"},
+                                  {"falcon-instruct", "fbd372a5", "242d0d39"},
+                                  {"gemma-instruct", "f14158ac", "b9734938"},
+                                  {"gemma3-instruct", "cf1b4fb1", "9a8576f9"},
+                                  {"granite-instruct", "4129d89d", "6fc95e7b"},
+                                  {"llama2-chat", "1827f21f", "dbb8a979"},
+                                  {"llama3-instruct", "62b6362c", "2781c6db"},
+                                  {"magicoder", "c43ecde5", "fe232d86"},
+                                  {"mistral-instruct", "7df0f001", "d4e2b024"},
+                                  {"openchat", "0cf589f3", "7dcf502b"},
+                                  {"phi-3", "47e689a2", "62f19ed4"},
+                                  {"solar-instruct", "e8644d79", "d3a9aa4f"},
+                                  {"starcoder2-instruct", "83079a50", "48a07e9a"},
+                                  {"vicuna", "afd1bf90", "e9037b8f"},
+                                  {"zephyr", "af3838ef", "33c6ff0b"}}) {
     CAPTURE(row.name);
     const std::string text = builtin_template(row.name).value().text;
     CHECK(hash_start(render(text, a)) == row.a);
@@ -127,7 +141,8 @@ TEST_CASE("published Jinja templates are recognised, others are not") {
   CHECK(!detect_template(std::string(3'000'000, 'x')).has_value());
   const std::string qwen = CRIA_SHARED_DIR "/data/templates/jinja/Qwen-Qwen2.5-7B-Instruct.jinja";
   if (fs::exists(qwen)) CHECK(!detect_template(read_text_file(qwen, 1 << 20)).has_value());
-  CHECK(builtin_template("gemma3-instruct").value().parameters == Json::parse(R"({"stop":["<end_of_turn>"]})"));
+  CHECK(builtin_template("gemma3-instruct").value().parameters ==
+        Json::parse(R"({"stop":["<end_of_turn>"]})"));
 }
 
 TEST_CASE("edit_distance counts code points up to its limit") {
@@ -140,8 +155,8 @@ TEST_CASE("edit_distance counts code points up to its limit") {
 
 TEST_CASE("a legacy template runs once per exchange and leaves the last answer open") {
   const std::string t = "{{if .System}}<s>{{.System}}{{end}}<u>{{.Prompt}}<a>{{.Response}}</a>\n";
-  CHECK(render(t, list(message("system", "S"), message("user", "1"), message("assistant", "2"), message("user", "3"))) ==
-        "<s>S<u>1<a>2</a>\n<u>3<a>");
+  CHECK(render(t, list(message("system", "S"), message("user", "1"), message("assistant", "2"),
+                       message("user", "3"))) == "<s>S<u>1<a>2</a>\n<u>3<a>");
   CHECK(render(t, list(message("user", "1"), message("assistant", "begun"))) == "<u>1<a>begun");
   CHECK(render("{{.Prompt}}", list(message("user", "1"))) == "1");
   CHECK(render("{{.Prompt}}", list(message("user", "1"), message("assistant", "2"))) == "12");
@@ -149,8 +164,8 @@ TEST_CASE("a legacy template runs once per exchange and leaves the last answer o
 
 TEST_CASE("neighbours of one role are joined, tool results are not") {
   const std::string t = "{{range .Messages}}[{{.Role}}:{{.Content}}]{{end}}|{{.System}}";
-  CHECK(render(t, list(message("SYSTEM", "a"), message("user", "1"), message("user", "2"), message("tool", "x"),
-                   message("tool", "y"), message("system", "b"))) ==
+  CHECK(render(t, list(message("SYSTEM", "a"), message("user", "1"), message("user", "2"),
+                       message("tool", "x"), message("tool", "y"), message("system", "b"))) ==
         "[system:a][user:1\n\n2][tool:x][tool:y][system:b]|a\n\nb");
 }
 
@@ -161,15 +176,22 @@ TEST_CASE("tools, calls and thinking print as Ollama's types do") {
       R"("description":"City \u003cname\u003e"},"unit":{"type":"string","enum":["C","F"]}}}}})";
   const Json m = list(message("user", "x"));
   CHECK(render("{{.Messages|len}}{{.Tools}}", m, kTools) == "1[" + tool_json + "]");
-  CHECK(render("{{range .Tools}}{{.}}{{json .}}{{end}}{{if .Messages}}{{end}}", m, kTools) == tool_json + tool_json);
-  CHECK(render("{{range .Tools}}{{range $k, $p := .Function.Parameters.Properties}}{{$k}}:{{$p.Type}} {{toTypeScriptType $p}};"
-               "{{end}}{{end}}{{if .Messages}}{{end}}", m, kTools) == "city:string string;unit:string string;");
-  const Json call = Json::parse(R"([{"role":"assistant","thinking":"hm","tool_calls":[{"id":"c1","function":
+  CHECK(render("{{range .Tools}}{{.}}{{json .}}{{end}}{{if .Messages}}{{end}}", m, kTools) ==
+        tool_json + tool_json);
+  CHECK(render("{{range .Tools}}{{range $k, $p := "
+               ".Function.Parameters.Properties}}{{$k}}:{{$p.Type}} {{toTypeScriptType $p}};"
+               "{{end}}{{end}}{{if .Messages}}{{end}}",
+               m, kTools) == "city:string string;unit:string string;");
+  const Json call =
+      Json::parse(R"([{"role":"assistant","thinking":"hm","tool_calls":[{"id":"c1","function":
       {"name":"f","arguments":{"b":1,"a":"<"}}}]}])");
-  CHECK(render("{{range .Messages}}{{.Thinking}}{{range .ToolCalls}}{{.ID}}{{.Function.Name}}{{.Function.Arguments}}{{end}}{{end}}",
+  CHECK(render("{{range .Messages}}{{.Thinking}}{{range "
+               ".ToolCalls}}{{.ID}}{{.Function.Name}}{{.Function.Arguments}}{{end}}{{end}}",
                call) == "hmc1f{\"a\":\"\\u003c\",\"b\":1}");
-  CHECK(render("{{if .Messages}}{{.Think}} {{.ThinkLevel}} {{.IsThinkSet}}{{end}}", m, Json::array(), "low") == "true low true");
-  CHECK(render("{{if .Messages}}{{.Think}} {{.ThinkLevel}}{{.IsThinkSet}}{{end}}", m) == "false false");
+  CHECK(render("{{if .Messages}}{{.Think}} {{.ThinkLevel}} {{.IsThinkSet}}{{end}}", m,
+               Json::array(), "low") == "true low true");
+  CHECK(render("{{if .Messages}}{{.Think}} {{.ThinkLevel}}{{.IsThinkSet}}{{end}}", m) ==
+        "false false");
 }
 
 TEST_CASE("a template tells capabilities and tags") {
@@ -186,13 +208,14 @@ TEST_CASE("a template tells capabilities and tags") {
   const auto fim = PromptTemplate::parse("<P>{{.Prompt}}<S>{{.Suffix}}<M>");
   CHECK(fim.capabilities().insert);
   CHECK(fim.render_insert("a", "b", Json()) == "<P>a<S>b<M>");
-  CHECK_THROWS_WITH_AS(PromptTemplate::parse("{{template \"x\"}}"), "template error: undefined template specified", Error);
+  CHECK_THROWS_WITH_AS(PromptTemplate::parse("{{template \"x\"}}"),
+                       "template error: undefined template specified", Error);
 }
 
 TEST_CASE("render_within drops whole messages from the front, never system nor the last") {
   const auto t = PromptTemplate::parse("{{range .Messages}}{{.Content}} {{end}}");
-  const ChatInput input{.messages = list(message("system", "s"), message("user", "aaaa"), message("assistant", "bbbb"),
-                                     message("user", "cccc"))};
+  const ChatInput input{.messages = list(message("system", "s"), message("user", "aaaa"),
+                                         message("assistant", "bbbb"), message("user", "cccc"))};
   const auto count = [](std::string_view s) { return static_cast<int64_t>(s.size()); };
   CHECK(render_within(t, input, {.tokens = 100}, count).prompt == "s aaaa bbbb cccc ");
   const auto some = render_within(t, input, {.tokens = 12}, count);
@@ -205,10 +228,12 @@ TEST_CASE("render_within drops whole messages from the front, never system nor t
 
 TEST_CASE("image tags replace [img] or stand in front") {
   const auto t = PromptTemplate::parse("{{range .Messages}}{{.Content}};{{end}}");
-  const ChatInput input{.messages = Json::parse(R"([{"role":"user","content":"see [img]!","images":["x","y"]},
+  const ChatInput input{
+      .messages = Json::parse(R"([{"role":"user","content":"see [img]!","images":["x","y"]},
     {"role":"tool","content":"t","images":["z"]}])")};
-  CHECK(render_within(t, input, {.tokens = 100, .image_tags = true}, [](std::string_view) { return 1; }).prompt ==
-        "[img-1]see [img-0]!;[img-2]t;");
+  CHECK(render_within(t, input, {.tokens = 100, .image_tags = true}, [](std::string_view) {
+          return 1;
+        }).prompt == "[img-1]see [img-0]!;[img-2]t;");
 }
 
 TEST_CASE("a model's own messages come first, its system only without one in the request") {
@@ -219,8 +244,8 @@ TEST_CASE("a model's own messages come first, its system only without one in the
 }
 
 TEST_CASE("old thinking is removed and think values are checked") {
-  const Json m = list(message("user", "1"), message("assistant", "<think>x</think>\n\nA"), message("user", "2"),
-                  message("assistant", "<think>y</think>B"));
+  const Json m = list(message("user", "1"), message("assistant", "<think>x</think>\n\nA"),
+                      message("user", "2"), message("assistant", "<think>y</think>B"));
   const Json cleaned = without_old_thinking(m);
   CHECK(cleaned[1]["content"] == "A");
   CHECK(cleaned[3]["content"] == "<think>y</think>B");

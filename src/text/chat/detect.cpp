@@ -36,7 +36,8 @@ const std::vector<Reference>& references() {
     std::vector<Reference> list;
     const Json rows = parse_json(embedded_file("references.json").value());
     for (const Json& row : rows) {
-      list.push_back({code_points(row["template"].get<std::string>()), row["name"].get<std::string>()});
+      list.push_back(
+          {code_points(row["template"].get<std::string>()), row["name"].get<std::string>()});
     }
     return list;
   }();

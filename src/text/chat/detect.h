@@ -1,4 +1,5 @@
-// detect.h - the built-in prompt templates, and which of them a model's own Jinja template amounts to.
+// detect.h - the built-in prompt templates, and which of them a model's own Jinja template amounts
+// to.
 #pragma once
 
 #include "base/json.h"
@@ -11,13 +12,14 @@
 namespace cria::text {
 
 struct BuiltinTemplate {
-  std::string name;      // "chatml"
-  std::string text;      // Go template, for the template layer
-  Json parameters;       // {"stop": [...]}, for the parameters layer
+  std::string name;  // "chatml"
+  std::string text;  // Go template, for the template layer
+  Json parameters;   // {"stop": [...]}, for the parameters layer
 };
 
 // Nullopt when no reference text is closer than 100 edits: then the model's chat template has no Go
-// form, no template layer is written, and the prompt passes verbatim unless a Jinja engine is there.
+// form, no template layer is written, and the prompt passes verbatim unless a Jinja engine is
+// there.
 std::optional<BuiltinTemplate> detect_template(std::string_view chat_template);
 
 std::optional<BuiltinTemplate> builtin_template(std::string_view name);

@@ -40,13 +40,14 @@ Value property_value(const Json& p) {
   const Json* nested = json_find(p, "properties");
   return Value::structure(
       {.type = "api.ToolProperty",
-       .fields = {{"AnyOf", "anyOf", true, Value::list(std::move(alternatives))},
-                  {"Type", "type", true, strings_of(json_find(p, "type"), TextForm::kPropertyType)},
-                  {"Items", "items", true, any_of(p, "items")},
-                  {"Description", "description", true, text_of(p, "description")},
-                  {"Enum", "enum", true, any_of(p, "enum")},
-                  {"Properties", "properties", true, nested ? properties_value(nested) : Value::nil()},
-                  {"Required", "required", true, strings_of(json_find(p, "required"))}}});
+       .fields = {
+           {"AnyOf", "anyOf", true, Value::list(std::move(alternatives))},
+           {"Type", "type", true, strings_of(json_find(p, "type"), TextForm::kPropertyType)},
+           {"Items", "items", true, any_of(p, "items")},
+           {"Description", "description", true, text_of(p, "description")},
+           {"Enum", "enum", true, any_of(p, "enum")},
+           {"Properties", "properties", true, nested ? properties_value(nested) : Value::nil()},
+           {"Required", "required", true, strings_of(json_find(p, "required"))}}});
 }
 
 Value properties_value(const Json* properties) {
@@ -66,11 +67,13 @@ Value function_value(const Json& function) {
                   {"Defs", "$defs", true, any_of(parameters, "$defs")},
                   {"Items", "items", true, any_of(parameters, "items")},
                   {"Required", "required", true, strings_of(json_find(parameters, "required"))},
-                  {"Properties", "properties", false, properties_value(json_find(parameters, "properties"))}}});
-  return Value::structure({.type = "api.ToolFunction",
-                           .fields = {{"Name", "name", false, text_of(function, "name")},
-                                      {"Description", "description", false, text_of(function, "description")},
-                                      {"Parameters", "parameters", false, std::move(schema)}}});
+                  {"Properties", "properties", false,
+                   properties_value(json_find(parameters, "properties"))}}});
+  return Value::structure(
+      {.type = "api.ToolFunction",
+       .fields = {{"Name", "name", false, text_of(function, "name")},
+                  {"Description", "description", false, text_of(function, "description")},
+                  {"Parameters", "parameters", false, std::move(schema)}}});
 }
 
 Value tool_value(const Json& tool) {
@@ -95,7 +98,8 @@ Value arguments_value(const Json* arguments) {
   }
   ValueMap items;
   if (object.is_object()) {
-    for (const auto& [name, value] : object.items()) items.emplace_back(name, Value::from_json(value));
+    for (const auto& [name, value] : object.items())
+      items.emplace_back(name, Value::from_json(value));
   }
   return Value::map(std::move(items), TextForm::kJson);
 }
@@ -105,13 +109,14 @@ Value tool_call_value(const Json& call) {
   const Json function = given ? *given : Json::object();
   const Json* index = json_find(function, "index");
   const int64_t number = index && index->is_number_integer() ? index->get<int64_t>() : 0;
-  Value f = Value::structure(
-      {.type = "api.ToolCallFunction",
-       .fields = {{"Index", "index", false, Value::integer(number)},
-                  {"Name", "name", false, text_of(function, "name")},
-                  {"Arguments", "arguments", false, arguments_value(json_find(function, "arguments"))}}});
+  Value f = Value::structure({.type = "api.ToolCallFunction",
+                              .fields = {{"Index", "index", false, Value::integer(number)},
+                                         {"Name", "name", false, text_of(function, "name")},
+                                         {"Arguments", "arguments", false,
+                                          arguments_value(json_find(function, "arguments"))}}});
   return Value::structure({.type = "api.ToolCall",
-                           .fields = {{"ID", "id", true, text_of(call, "id")}, {"Function", "function", false, std::move(f)}}});
+                           .fields = {{"ID", "id", true, text_of(call, "id")},
+                                      {"Function", "function", false, std::move(f)}}});
 }
 
 }  // namespace
@@ -131,7 +136,8 @@ std::vector<ChatMessage> chat_messages(const Json& messages) {
       for (char& letter : c.role) {
         if (letter >= 'A' && letter <= 'Z') letter = static_cast<char>(letter - 'A' + 'a');
       }
-      if (const Json* images = json_find(m, "images")) c.images = static_cast<int64_t>(images->size());
+      if (const Json* images = json_find(m, "images"))
+        c.images = static_cast<int64_t>(images->size());
       if (const Json* calls = json_find(m, "tool_calls")) {
         if (!calls->is_array()) fail(ErrorKind::kInvalidInput, "tool_calls must be a list");
         c.tool_calls = *calls;
@@ -146,14 +152,15 @@ Value message_value(const ChatMessage& m) {
   ValueList calls, images;
   for (const Json& call : m.tool_calls) calls.push_back(tool_call_value(call));
   for (int64_t i = 0; i < m.images; ++i) images.push_back(Value::integer(i));
-  return Value::structure({.type = "api.Message",
-                           .fields = {{"Role", "role", false, Value::string(m.role)},
-                                      {"Content", "content", false, Value::string(m.content)},
-                                      {"Thinking", "thinking", true, Value::string(m.thinking)},
-                                      {"Images", "images", true, Value::list(std::move(images))},
-                                      {"ToolCalls", "tool_calls", true, Value::list(std::move(calls))},
-                                      {"ToolName", "tool_name", true, Value::string(m.tool_name)},
-                                      {"ToolCallID", "tool_call_id", true, Value::string(m.tool_call_id)}}});
+  return Value::structure(
+      {.type = "api.Message",
+       .fields = {{"Role", "role", false, Value::string(m.role)},
+                  {"Content", "content", false, Value::string(m.content)},
+                  {"Thinking", "thinking", true, Value::string(m.thinking)},
+                  {"Images", "images", true, Value::list(std::move(images))},
+                  {"ToolCalls", "tool_calls", true, Value::list(std::move(calls))},
+                  {"ToolName", "tool_name", true, Value::string(m.tool_name)},
+                  {"ToolCallID", "tool_call_id", true, Value::string(m.tool_call_id)}}});
 }
 
 Value tools_value(const Json& tools) {

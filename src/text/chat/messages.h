@@ -12,7 +12,7 @@ namespace cria::text {
 // One message of a conversation; the wire form is Ollama's.
 struct ChatMessage {
   std::string role, content, thinking, tool_name, tool_call_id;
-  int64_t images = 0;      // how many
+  int64_t images = 0;  // how many
   Json tool_calls = Json::array();
 };
 

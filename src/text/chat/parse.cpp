@@ -36,8 +36,10 @@ size_t end_of_object(std::string_view s, size_t begin) {
   bool in_string = false;
   for (size_t i = begin; i < s.size(); ++i) {
     if (in_string) {
-      if (s[i] == '\\') ++i;
-      else if (s[i] == '"') in_string = false;
+      if (s[i] == '\\')
+        ++i;
+      else if (s[i] == '"')
+        in_string = false;
     } else if (s[i] == '"') {
       in_string = true;
     } else if (s[i] == '{') {
@@ -55,7 +57,8 @@ struct FoundObject {
 };
 
 std::optional<FoundObject> first_object(std::string_view s) {
-  for (size_t begin = s.find('{'); begin != std::string_view::npos; begin = s.find('{', begin + 1)) {
+  for (size_t begin = s.find('{'); begin != std::string_view::npos;
+       begin = s.find('{', begin + 1)) {
     const size_t end = end_of_object(s, begin);
     if (end == std::string_view::npos) return std::nullopt;
     try {
@@ -174,8 +177,10 @@ bool ThinkingParser::step(Parsed& out) {
 
 Parsed ThinkingParser::finish() {
   Parsed out;
-  if (state_ == State::kInside) out.thinking = std::exchange(buffer_, {});
-  else out.content = std::exchange(buffer_, {});
+  if (state_ == State::kInside)
+    out.thinking = std::exchange(buffer_, {});
+  else
+    out.content = std::exchange(buffer_, {});
   return out;
 }
 
@@ -184,7 +189,8 @@ ToolCallParser::ToolCallParser(std::string tag, const Json& tools) : tag_(std::m
   for (const Json& tool : tools) {
     const Json* function = json_find(tool, "function");
     const Json* name = function ? json_find(*function, "name") : nullptr;
-    if (name && name->is_string() && !name->get_ref<const std::string&>().empty()) names_.push_back(name->get<std::string>());
+    if (name && name->is_string() && !name->get_ref<const std::string&>().empty())
+      names_.push_back(name->get<std::string>());
   }
 }
 
@@ -202,7 +208,8 @@ Parsed ToolCallParser::add(std::string_view text) {
   }
   if (complete || buffer_.size() > kMaxBuffer) {
     // The brackets are closed: what follows is text, and without a call all of it was.
-    if (calls_ == 0) out.content += buffer_;
+    if (calls_ == 0)
+      out.content += buffer_;
     else if (bare()) {
       const size_t rest = buffer_.find_first_not_of("]}, \t\r\n");
       if (rest != std::string::npos) out.content += buffer_.substr(rest);
@@ -243,9 +250,12 @@ bool ToolCallParser::balanced() {
   for (; counted_ < buffer_.size(); ++counted_) {
     const char c = buffer_[counted_];
     if (in_string_) {
-      if (escaped_) escaped_ = false;
-      else if (c == '\\') escaped_ = true;
-      else if (c == '"') in_string_ = false;
+      if (escaped_)
+        escaped_ = false;
+      else if (c == '\\')
+        escaped_ = true;
+      else if (c == '"')
+        in_string_ = false;
     } else if (c == '"') {
       in_string_ = true;
     } else if (c == '{' || c == '[') {
@@ -265,7 +275,8 @@ bool ToolCallParser::take_call(Parsed& out) {
     const size_t part = overlap(buffer_, name);
     if (part > 0 && part < name.size()) return false;
     const size_t found = buffer_.find(name);
-    if (found < at || (found == at && tool && found != std::string::npos && name.size() > tool->size())) {
+    if (found < at ||
+        (found == at && tool && found != std::string::npos && name.size() > tool->size())) {
       at = found;
       tool = &name;
     }
@@ -326,8 +337,10 @@ void OutputParser::pass_on(Parsed& out, Parsed part) {
 Parsed OutputParser::add(std::string_view text) {
   Parsed out;
   Parsed part;
-  if (thinking_) part = thinking_->add(text);
-  else part.content = text;
+  if (thinking_)
+    part = thinking_->add(text);
+  else
+    part.content = text;
   pass_on(out, std::move(part));
   return out;
 }

@@ -1,7 +1,7 @@
 // parse.h - a model's answer, as it streams, split into thinking, content and tool calls.
 //
-// For models whose prompt is a Go template; what is looked for comes from the template. Text that may
-// yet turn out to be a mark is held back; everything else is passed on at once.
+// For models whose prompt is a Go template; what is looked for comes from the template. Text that
+// may yet turn out to be a mark is held back; everything else is passed on at once.
 #pragma once
 
 #include "base/json.h"

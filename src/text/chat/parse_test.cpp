@@ -36,7 +36,8 @@ TEST_CASE("thinking is split from the answer however the text is cut into pieces
   const ThinkingTags tags{"<think>", "</think>"};
   for (size_t piece : {1, 2, 3, 7, 100}) {
     CAPTURE(piece);
-    Parsed p = run(ThinkingParser(tags, false), " \n<think>\n a </thin b</think>\n\n answer </think>", piece);
+    Parsed p = run(ThinkingParser(tags, false),
+                   " \n<think>\n a </thin b</think>\n\n answer </think>", piece);
     CHECK(p.thinking == "a </thin b");
     CHECK(p.content == "answer </think>");
     p = run(ThinkingParser(tags, true), "\nx</think>y", piece);
@@ -60,40 +61,51 @@ TEST_CASE("tool calls after a tag are found however the text is cut into pieces"
   for (size_t piece : {1, 2, 5, 200}) {
     CAPTURE(piece);
     Parsed p = run(ToolCallParser("<tool_call>", kTools),
-                   "Sure <b>.\n<tool_call>\n{\"name\": \"add\", \"arguments\": {\"a\": \"}\\\"\"}}\n</tool_call>\n<tool_call>"
-                   "{\"name\": \"add_all\", \"parameters\": {}}</tool_call>", piece);
+                   "Sure <b>.\n<tool_call>\n{\"name\": \"add\", \"arguments\": {\"a\": "
+                   "\"}\\\"\"}}\n</tool_call>\n<tool_call>"
+                   "{\"name\": \"add_all\", \"parameters\": {}}</tool_call>",
+                   piece);
     CHECK(p.content.starts_with("Sure <b>."));
     CHECK(calls(p) == "add{\"a\":\"}\\\"\"};add_all{};");
     CHECK(p.tool_calls[1]["function"]["index"] == 1);
     CHECK(p.tool_calls[0]["id"].get<std::string>().size() == 13);
-    CHECK(calls(run(ToolCallParser("<tool_call>", kTools), "<tool_call>{\"add\":{\"x\":1}} ", piece)) == "add{\"x\":1};");
+    CHECK(calls(run(ToolCallParser("<tool_call>", kTools), "<tool_call>{\"add\":{\"x\":1}} ",
+                    piece)) == "add{\"x\":1};");
     CHECK(run(ToolCallParser("<tool_call>", kTools), "a <tool_c", piece).content == "a <tool_c");
-    CHECK(run(ToolCallParser("<t>", kTools), "a <t>nothing", piece).content.ends_with("<t>nothing"));
+    CHECK(
+        run(ToolCallParser("<t>", kTools), "a <t>nothing", piece).content.ends_with("<t>nothing"));
   }
 }
 
 TEST_CASE("with a bare brace as tag only an answer that starts with it is a call") {
   for (size_t piece : {1, 3, 200}) {
     CAPTURE(piece);
-    Parsed p = run(ToolCallParser("{", kTools), "{\"name\":\"add\",\"parameters\":{\"a\":1}} done", piece);
+    Parsed p =
+        run(ToolCallParser("{", kTools), "{\"name\":\"add\",\"parameters\":{\"a\":1}} done", piece);
     CHECK(calls(p) == "add{\"a\":1};");
-    CHECK(run(ToolCallParser("{", kTools), "Use {\"name\":\"add\",\"parameters\":{}}", piece).tool_calls.empty());
+    CHECK(run(ToolCallParser("{", kTools), "Use {\"name\":\"add\",\"parameters\":{}}", piece)
+              .tool_calls.empty());
     CHECK(run(ToolCallParser("{", kTools), "Use {x} y", piece).content == "Use {x} y");
-    CHECK(run(ToolCallParser("{", kTools), "{\"other\": 1} end", piece).content == "{\"other\": 1} end");
-    CHECK(calls(run(ToolCallParser("[", kTools), "[{\"name\":\"add\",\"arguments\":\"{\\\"b\\\":2}\"}]", piece)) ==
+    CHECK(run(ToolCallParser("{", kTools), "{\"other\": 1} end", piece).content ==
+          "{\"other\": 1} end");
+    CHECK(calls(run(ToolCallParser("[", kTools),
+                    "[{\"name\":\"add\",\"arguments\":\"{\\\"b\\\":2}\"}]", piece)) ==
           "add{\"b\":2};");
   }
 }
 
 TEST_CASE("OutputParser runs what the template and the request ask for") {
   const auto t = PromptTemplate::parse(
-      "{{range .Messages}}{{if .Thinking}}<think>{{.Thinking}}</think>{{end}}{{if .ToolCalls}}<tool_call>{{.ToolCalls}}"
+      "{{range .Messages}}{{if .Thinking}}<think>{{.Thinking}}</think>{{end}}{{if "
+      ".ToolCalls}}<tool_call>{{.ToolCalls}}"
       "{{end}}{{end}}{{.Tools}}");
-  const std::string_view answer = "<think>hm</think>ok<tool_call>{\"name\":\"add\",\"arguments\":{}}";
+  const std::string_view answer =
+      "<think>hm</think>ok<tool_call>{\"name\":\"add\",\"arguments\":{}}";
   Parsed p = run(OutputParser(t, "", kTools, true), answer, 4);
   CHECK(p.thinking == "hm");
   CHECK(p.content == "ok");
   CHECK(calls(p) == "add{};");
-  CHECK(run(OutputParser(t, "...<think>\n", Json::array(), "low"), "a</think>b", 1).thinking == "a");
+  CHECK(run(OutputParser(t, "...<think>\n", Json::array(), "low"), "a</think>b", 1).thinking ==
+        "a");
   CHECK(run(OutputParser(t, "", Json::array(), false), answer, 4).content == answer);
 }

@@ -68,13 +68,16 @@ struct PromptRenderer {
   std::string with_messages(const Collated& c) const {
     ValueList list;
     for (const ChatMessage& m : c.messages) list.push_back(message_value(m));
-    ValueMap data{{"System", Value::string(c.system)}, {"Messages", Value::list(std::move(list))},
-                  {"Tools", tools}, {"Response", Value::string("")}};
+    ValueMap data{{"System", Value::string(c.system)},
+                  {"Messages", Value::list(std::move(list))},
+                  {"Tools", tools},
+                  {"Response", Value::string("")}};
     add_think(data, think);
     return t.whole_.execute(Value::map(std::move(data)));
   }
 
-  std::string turn(const Template& part, std::string& system, std::string& prompt, std::string& response) const {
+  std::string turn(const Template& part, std::string& system, std::string& prompt,
+                   std::string& response) const {
     ValueMap data{{"System", Value::string(std::exchange(system, {}))},
                   {"Prompt", Value::string(std::exchange(prompt, {}))},
                   {"Response", Value::string(std::exchange(response, {}))}};
@@ -101,25 +104,33 @@ struct PromptRenderer {
 
   std::string insert(std::string_view prompt, std::string_view suffix) const {
     ValueMap data{{"Prompt", Value::string(std::string(prompt))},
-                  {"Suffix", Value::string(std::string(suffix))}, {"Response", Value::string("")}};
+                  {"Suffix", Value::string(std::string(suffix))},
+                  {"Response", Value::string("")}};
     add_think(data, think);
     return t.whole_.execute(Value::map(std::move(data)));
   }
 };
 
 PromptTemplate::PromptTemplate(Template whole, Template open)
-    : whole_(std::move(whole)), open_(std::move(open)), variables_(lower_variables(whole_)),
-      tool_tag_(find_tool_tag(whole_)), thinking_tags_(find_thinking_tags(whole_)) {
+    : whole_(std::move(whole)),
+      open_(std::move(open)),
+      variables_(lower_variables(whole_)),
+      tool_tag_(find_tool_tag(whole_)),
+      thinking_tags_(find_thinking_tags(whole_)) {
   open_.cut_after("Response");
-  capabilities_ = {.tools = uses("tools"), .insert = uses("suffix"), .thinking = thinking_tags_.has_value()};
+  capabilities_ = {
+      .tools = uses("tools"), .insert = uses("suffix"), .thinking = thinking_tags_.has_value()};
 }
 
 PromptTemplate PromptTemplate::parse(std::string_view source) {
   return in_context("template error", [&] {
     Template whole = Template::parse(source);
-    if (whole.calls_without_argument()) fail(ErrorKind::kInvalidInput, "undefined template specified");
+    if (whole.calls_without_argument())
+      fail(ErrorKind::kInvalidInput, "undefined template specified");
     const auto names = whole.variables();
-    const auto has = [&](std::string_view n) { return std::find(names.begin(), names.end(), n) != names.end(); };
+    const auto has = [&](std::string_view n) {
+      return std::find(names.begin(), names.end(), n) != names.end();
+    };
     std::string text(source);
     if (!has("Messages") && !has("Response")) {
       text += "{{ .Response }}";
@@ -138,7 +149,8 @@ std::string PromptTemplate::render_chat(const ChatInput& input) const {
   return PromptRenderer{*this, tools, input.think}.render(chat_messages(input.messages));
 }
 
-std::string PromptTemplate::render_insert(std::string_view prompt, std::string_view suffix, const Json& think) const {
+std::string PromptTemplate::render_insert(std::string_view prompt, std::string_view suffix,
+                                          const Json& think) const {
   const Value none;
   return PromptRenderer{*this, none, think}.insert(prompt, suffix);
 }
@@ -218,7 +230,9 @@ Json with_model_messages(const Json& model_messages, std::string_view model_syst
 Json without_old_thinking(const Json& messages) {
   Json result = messages;
   if (!result.is_array()) return result;
-  const auto role = [](const Json& m) { return m.is_object() ? json_string(m, "role").value_or("") : ""; };
+  const auto role = [](const Json& m) {
+    return m.is_object() ? json_string(m, "role").value_or("") : "";
+  };
   size_t last_user = 0;
   for (size_t i = 0; i < result.size(); ++i) {
     if (role(result[i]) == "user") last_user = i;

@@ -17,7 +17,7 @@ namespace cria::text {
 struct ChatInput {
   Json messages = Json::array();  // Ollama's wire form
   Json tools = Json::array();
-  Json think;                     // null (unset), bool, "low", "medium", "high", "max"
+  Json think;  // null (unset), bool, "low", "medium", "high", "max"
 };
 
 struct Capabilities {
@@ -33,7 +33,8 @@ class PromptTemplate {
   // System, user and assistant turns as the template writes them, up to where the answer starts.
   std::string render_chat(const ChatInput& input) const;
   // Fill in the middle: what stands before and after the answer.
-  std::string render_insert(std::string_view prompt, std::string_view suffix, const Json& think) const;
+  std::string render_insert(std::string_view prompt, std::string_view suffix,
+                            const Json& think) const;
 
   // The template reads a variable of this name (any case): "suffix".
   bool uses(std::string_view name) const;
@@ -57,7 +58,7 @@ struct PromptLimit {
   int64_t tokens = 0;
   int64_t tokens_per_image = 0;  // 768 for a model with a projector
   bool truncate = true;
-  bool image_tags = false;       // write [img-N] for the images of the messages that stay
+  bool image_tags = false;  // write [img-N] for the images of the messages that stay
 };
 
 struct RenderedChat {

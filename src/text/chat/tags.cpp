@@ -57,7 +57,8 @@ std::string first_text(const Nodes& nodes) {
   for (const Node& n : nodes) {
     if (n.kind == NodeKind::kText && !trimmed(n.text).empty()) return n.text;
     if (n.kind == NodeKind::kText) continue;
-    if (n.kind == NodeKind::kIf || n.kind == NodeKind::kRange || n.kind == NodeKind::kWith) return first_text(n.body);
+    if (n.kind == NodeKind::kIf || n.kind == NodeKind::kRange || n.kind == NodeKind::kWith)
+      return first_text(n.body);
     return "";
   }
   return "";
@@ -67,7 +68,8 @@ std::string first_text(const Nodes& nodes) {
 void find_thinking(const Nodes& nodes, bool in_messages, const Nodes*& found) {
   for (const Node& n : nodes) {
     if (in_messages && !n.pipe.empty() && reads_thinking(n.pipe[0])) found = &nodes;
-    const bool inside = in_messages || (n.kind == NodeKind::kRange && mentions(n.pipe[0], "Messages"));
+    const bool inside =
+        in_messages || (n.kind == NodeKind::kRange && mentions(n.pipe[0], "Messages"));
     find_thinking(n.body, inside, found);
     find_thinking(n.otherwise, inside, found);
   }

@@ -1,4 +1,5 @@
-// tags.h - what a template tells about the model's answers: the marks of tool calls and of thinking.
+// tags.h - what a template tells about the model's answers: the marks of tool calls and of
+// thinking.
 #pragma once
 
 #include "text/template/template.h"

@@ -13,13 +13,16 @@ namespace {
 
 using Kind = Value::Kind;
 
-constexpr int kMaxRecursion = 1500;       // blocks inside blocks, over all template calls
-constexpr size_t kFunctionBudget = 4;     // text made by functions, in multiples of max_output
+constexpr int kMaxRecursion = 1500;    // blocks inside blocks, over all template calls
+constexpr size_t kFunctionBudget = 4;  // text made by functions, in multiples of max_output
 
 class Executor {
  public:
   Executor(const ParsedTemplate& parsed, const TemplateLimits& limits, Output& out)
-      : parsed_(parsed), limits_(limits), out_(out), steps_left_(limits.max_steps),
+      : parsed_(parsed),
+        limits_(limits),
+        out_(out),
+        steps_left_(limits.max_steps),
         budget_(limits.max_output * kFunctionBudget) {}
 
   void run(const Value& data) {
@@ -42,7 +45,8 @@ class Executor {
   void step(Position at, size_t bytes = 0) {
     steps_left_ -= 1 + static_cast<int64_t>(bytes / 64);
     if (steps_left_ < 0) {
-      fail(ErrorKind::kTooLarge, "template:{}:{}: more than {} steps", at.line, at.column, limits_.max_steps);
+      fail(ErrorKind::kTooLarge, "template:{}:{}: more than {} steps", at.line, at.column,
+           limits_.max_steps);
     }
   }
 
@@ -57,18 +61,26 @@ class Executor {
   Flow walk(const Node& n, const Value& dot) {
     step(n.at);
     switch (n.kind) {
-      case NodeKind::kText: out_.put(n.text); return Flow::kNext;
+      case NodeKind::kText:
+        out_.put(n.text);
+        return Flow::kNext;
       case NodeKind::kAction: {
         const Value v = pipeline(n.pipe[0], dot);
         if (n.pipe[0].variables.empty()) print_value(out_, v);
         return Flow::kNext;
       }
       case NodeKind::kIf:
-      case NodeKind::kWith: return branch(n, dot);
-      case NodeKind::kRange: return range(n, dot);
-      case NodeKind::kTemplate: call_template(n, dot); return Flow::kNext;
-      case NodeKind::kBreak: return Flow::kBreak;
-      case NodeKind::kContinue: return Flow::kContinue;
+      case NodeKind::kWith:
+        return branch(n, dot);
+      case NodeKind::kRange:
+        return range(n, dot);
+      case NodeKind::kTemplate:
+        call_template(n, dot);
+        return Flow::kNext;
+      case NodeKind::kBreak:
+        return Flow::kBreak;
+      case NodeKind::kContinue:
+        return Flow::kContinue;
     }
     return Flow::kNext;
   }
@@ -143,7 +155,8 @@ class Executor {
       template_error(n.at, fmt::format("template \"{}\" not defined", n.text));
     }
     if (templates_ >= limits_.max_depth) {
-      template_error(n.at, fmt::format("templates call each other deeper than {}", limits_.max_depth));
+      template_error(n.at,
+                     fmt::format("templates call each other deeper than {}", limits_.max_depth));
     }
     const Deeper deeper(*this, n.at);
     const Value argument = n.pipe.empty() ? Value() : pipeline(n.pipe[0], dot);
@@ -189,21 +202,30 @@ class Executor {
       template_error(first.at, "nil is not a command");
     }
     if (first.kind == ExprKind::kNil) template_error(first.at, "nil is not a command");
-    if (c.words.size() > 1 || piped) template_error(first.at, "can't give argument to non-function");
+    if (c.words.size() > 1 || piped)
+      template_error(first.at, "can't give argument to non-function");
     return word(first, dot);
   }
 
   Value word(const Expr& e, const Value& dot) {
     step(e.at);
     switch (e.kind) {
-      case ExprKind::kDot: return dot;
-      case ExprKind::kNil: return Value::nil();
-      case ExprKind::kConstant: return e.constant;
-      case ExprKind::kPipe: return pipeline(e.pipe[0], dot);
-      case ExprKind::kField: return fields(e, dot);
-      case ExprKind::kVariable: return fields(e, variable(e));
-      case ExprKind::kChain: return fields(e, word(e.base[0], dot));
-      case ExprKind::kFunction: return call(e, Command{.at = e.at, .words = {}}, dot, std::nullopt);
+      case ExprKind::kDot:
+        return dot;
+      case ExprKind::kNil:
+        return Value::nil();
+      case ExprKind::kConstant:
+        return e.constant;
+      case ExprKind::kPipe:
+        return pipeline(e.pipe[0], dot);
+      case ExprKind::kField:
+        return fields(e, dot);
+      case ExprKind::kVariable:
+        return fields(e, variable(e));
+      case ExprKind::kChain:
+        return fields(e, word(e.base[0], dot));
+      case ExprKind::kFunction:
+        return call(e, Command{.at = e.at, .words = {}}, dot, std::nullopt);
     }
     return {};
   }
@@ -255,10 +277,12 @@ class Executor {
     for (size_t i = 1; i < c.words.size(); ++i) add(word(c.words[i], dot));
     if (piped) add(*piped);
     if (f.first_is_string && arguments[0].kind() != Kind::kString) {
-      template_error(e.at, fmt::format("wrong type for value; expected string; got {}", arguments[0].type_name()));
+      template_error(e.at, fmt::format("wrong type for value; expected string; got {}",
+                                       arguments[0].type_name()));
     }
     step(e.at, bytes);
-    Value result = f.run({.at = e.at, .limit = std::min(limits_.max_output, budget_), .name = e.text}, arguments);
+    Value result = f.run(
+        {.at = e.at, .limit = std::min(limits_.max_output, budget_), .name = e.text}, arguments);
     if (result.kind() == Kind::kString) {
       const size_t made = result.as_string().size();
       budget_ -= std::min(budget_, made);

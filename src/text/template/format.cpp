@@ -19,9 +19,10 @@ std::string json_float(double d) {
   char buffer[512];
   const double size = std::abs(d);
   const bool exponent = size != 0 && (size < 1e-6 || size >= 1e21);
-  const auto end = std::to_chars(buffer, buffer + sizeof buffer, d,
-                                 exponent ? std::chars_format::scientific : std::chars_format::fixed)
-                       .ptr;
+  const auto end =
+      std::to_chars(buffer, buffer + sizeof buffer, d,
+                    exponent ? std::chars_format::scientific : std::chars_format::fixed)
+          .ptr;
   std::string s(buffer, end);
   // Go writes e-7 rather than e-07.
   const size_t e = s.find("e-0");
@@ -36,13 +37,27 @@ void put_json_string(Output& out, std::string_view s) {
     const char32_t c = next_utf8(s, i);
     const bool invalid = c == 0xfffd && i - begin == 1;
     switch (c) {
-      case '"': text += "\\\""; break;
-      case '\\': text += "\\\\"; break;
-      case '\b': text += "\\b"; break;
-      case '\f': text += "\\f"; break;
-      case '\n': text += "\\n"; break;
-      case '\r': text += "\\r"; break;
-      case '\t': text += "\\t"; break;
+      case '"':
+        text += "\\\"";
+        break;
+      case '\\':
+        text += "\\\\";
+        break;
+      case '\b':
+        text += "\\b";
+        break;
+      case '\f':
+        text += "\\f";
+        break;
+      case '\n':
+        text += "\\n";
+        break;
+      case '\r':
+        text += "\\r";
+        break;
+      case '\t':
+        text += "\\t";
+        break;
       default:
         if (invalid || c < 0x20 || c == '<' || c == '>' || c == '&' || c == 0x2028 || c == 0x2029) {
           text += fmt::format("\\u{:04x}", static_cast<uint32_t>(c));
@@ -55,7 +70,9 @@ void put_json_string(Output& out, std::string_view s) {
   out.put("\"");
 }
 
-bool json_empty(const Value& v) { return v.kind() != Kind::kStruct && !v.truth(); }
+bool json_empty(const Value& v) {
+  return v.kind() != Kind::kStruct && !v.truth();
+}
 
 void put_json_struct(Output& out, const StructValue& s) {
   bool first = true;
@@ -92,14 +109,27 @@ void put_json(Output& out, const Value& v) {
   bool first = true;
   switch (v.kind()) {
     case Kind::kMissing:
-    case Kind::kNil: out.put("null"); return;
-    case Kind::kBool: out.put(v.as_bool() ? "true" : "false"); return;
-    case Kind::kInt: out.put(fmt::to_string(v.as_int())); return;
-    case Kind::kFloat: out.put(json_float(v.as_float())); return;
-    case Kind::kString: put_json_string(out, v.as_string()); return;
-    case Kind::kStruct: put_json_struct(out, v.as_struct()); return;
+    case Kind::kNil:
+      out.put("null");
+      return;
+    case Kind::kBool:
+      out.put(v.as_bool() ? "true" : "false");
+      return;
+    case Kind::kInt:
+      out.put(fmt::to_string(v.as_int()));
+      return;
+    case Kind::kFloat:
+      out.put(json_float(v.as_float()));
+      return;
+    case Kind::kString:
+      put_json_string(out, v.as_string());
+      return;
+    case Kind::kStruct:
+      put_json_struct(out, v.as_struct());
+      return;
     case Kind::kList:
-      if (v.form() == TextForm::kPropertyType && v.list_size() == 1) return put_json(out, v.list_at(0));
+      if (v.form() == TextForm::kPropertyType && v.list_size() == 1)
+        return put_json(out, v.list_at(0));
       out.put("[");
       for (size_t i = 0; i < v.list_size(); ++i) {
         if (i > 0) out.put(",");
@@ -122,12 +152,14 @@ void put_json(Output& out, const Value& v) {
 
 std::string shortest_float(double d) {
   char buffer[64];
-  const auto end = std::to_chars(buffer, buffer + sizeof buffer, d, std::chars_format::scientific).ptr;
+  const auto end =
+      std::to_chars(buffer, buffer + sizeof buffer, d, std::chars_format::scientific).ptr;
   std::string s(buffer, end);
   const int exponent = std::atoi(s.c_str() + s.find('e') + 1);
   // Go's %v: an exponent from 1e+06 on, and below 1e-04.
   if (exponent >= -4 && exponent < 6) {
-    const auto fixed = std::to_chars(buffer, buffer + sizeof buffer, d, std::chars_format::fixed).ptr;
+    const auto fixed =
+        std::to_chars(buffer, buffer + sizeof buffer, d, std::chars_format::fixed).ptr;
     return {buffer, fixed};
   }
   return s;

@@ -1,4 +1,5 @@
-// format.h - Go's fmt on template values: print, println, printf with every verb that data can meet.
+// format.h - Go's fmt on template values: print, println, printf with every verb that data can
+// meet.
 #pragma once
 
 #include "text/template/value.h"

@@ -24,21 +24,27 @@ constexpr size_t kAny = std::numeric_limits<size_t>::max();
 }
 
 bool is_basic(const Value& v) {
-  return v.kind() == Kind::kBool || v.kind() == Kind::kInt || v.kind() == Kind::kFloat || v.kind() == Kind::kString;
+  return v.kind() == Kind::kBool || v.kind() == Kind::kInt || v.kind() == Kind::kFloat ||
+         v.kind() == Kind::kString;
 }
 
 bool same(const Value& a, const Value& b) {
   switch (a.kind()) {
-    case Kind::kBool: return a.as_bool() == b.as_bool();
-    case Kind::kInt: return a.as_int() == b.as_int();
-    case Kind::kFloat: return a.as_float() == b.as_float();
-    default: return a.as_string() == b.as_string();
+    case Kind::kBool:
+      return a.as_bool() == b.as_bool();
+    case Kind::kInt:
+      return a.as_int() == b.as_int();
+    case Kind::kFloat:
+      return a.as_float() == b.as_float();
+    default:
+      return a.as_string() == b.as_string();
   }
 }
 
 bool equal(const Call& call, const Value& a, const Value& b) {
   if (a.absent() || b.absent()) return a.absent() && b.absent();
-  if (!is_basic(a) && !is_basic(b)) call_error(call, fmt::format("non-comparable type {}", a.type_name()));
+  if (!is_basic(a) && !is_basic(b))
+    call_error(call, fmt::format("non-comparable type {}", a.type_name()));
   if (a.kind() != b.kind()) call_error(call, "incompatible types for comparison");
   return same(a, b);
 }
@@ -51,29 +57,41 @@ Value eq(const Call& call, Arguments a) {
   return Value::boolean(false);
 }
 
-Value ne(const Call& call, Arguments a) { return Value::boolean(!equal(call, a[0], a[1])); }
+Value ne(const Call& call, Arguments a) {
+  return Value::boolean(!equal(call, a[0], a[1]));
+}
 
 bool less(const Call& call, const Value& a, const Value& b) {
   if (!is_basic(a) || !is_basic(b)) call_error(call, "invalid type for comparison");
   if (a.kind() != b.kind()) call_error(call, "incompatible types for comparison");
   switch (a.kind()) {
-    case Kind::kInt: return a.as_int() < b.as_int();
-    case Kind::kFloat: return a.as_float() < b.as_float();
-    case Kind::kString: return a.as_string() < b.as_string();
-    default: call_error(call, "invalid type for comparison");
+    case Kind::kInt:
+      return a.as_int() < b.as_int();
+    case Kind::kFloat:
+      return a.as_float() < b.as_float();
+    case Kind::kString:
+      return a.as_string() < b.as_string();
+    default:
+      call_error(call, "invalid type for comparison");
   }
 }
 
-Value lt(const Call& call, Arguments a) { return Value::boolean(less(call, a[0], a[1])); }
+Value lt(const Call& call, Arguments a) {
+  return Value::boolean(less(call, a[0], a[1]));
+}
 Value le(const Call& call, Arguments a) {
   return Value::boolean(less(call, a[0], a[1]) || equal(call, a[0], a[1]));
 }
 Value gt(const Call& call, Arguments a) {
   return Value::boolean(!less(call, a[0], a[1]) && !equal(call, a[0], a[1]));
 }
-Value ge(const Call& call, Arguments a) { return Value::boolean(!less(call, a[0], a[1])); }
+Value ge(const Call& call, Arguments a) {
+  return Value::boolean(!less(call, a[0], a[1]));
+}
 
-Value not_(const Call&, Arguments a) { return Value::boolean(!a[0].truth()); }
+Value not_(const Call&, Arguments a) {
+  return Value::boolean(!a[0].truth());
+}
 
 size_t position(const Call& call, const Value& index, size_t limit) {
   if (index.absent()) call_error(call, "cannot index slice/array with nil");
@@ -126,18 +144,24 @@ Value slice(const Call& call, Arguments a) {
   const size_t capacity = a.size() > 3 ? position(call, a[3], size) : size;
   if (begin > end) call_error(call, fmt::format("invalid slice index: {} > {}", begin, end));
   if (end > capacity) call_error(call, fmt::format("invalid slice index: {} > {}", end, capacity));
-  return list ? a[0].list_slice(begin, end) : Value::string(a[0].as_string().substr(begin, end - begin));
+  return list ? a[0].list_slice(begin, end)
+              : Value::string(a[0].as_string().substr(begin, end - begin));
 }
 
 Value len(const Call& call, Arguments a) {
   const auto count = [](size_t n) { return Value::integer(static_cast<int64_t>(n)); };
   switch (a[0].kind()) {
-    case Kind::kString: return count(a[0].as_string().size());
-    case Kind::kList: return count(a[0].list_size());
-    case Kind::kMap: return count(a[0].as_map().size());
+    case Kind::kString:
+      return count(a[0].as_string().size());
+    case Kind::kList:
+      return count(a[0].list_size());
+    case Kind::kMap:
+      return count(a[0].as_map().size());
     case Kind::kMissing:
-    case Kind::kNil: call_error(call, "len of nil pointer");
-    default: call_error(call, fmt::format("len of type {}", a[0].type_name()));
+    case Kind::kNil:
+      call_error(call, "len of nil pointer");
+    default:
+      call_error(call, fmt::format("len of type {}", a[0].type_name()));
   }
 }
 
@@ -179,13 +203,26 @@ Value html(const Call& call, Arguments a) {
   Output out(call.limit);
   for (char c : joined(call, a)) {
     switch (c) {
-      case '<': out.put("&lt;"); break;
-      case '>': out.put("&gt;"); break;
-      case '&': out.put("&amp;"); break;
-      case '"': out.put("&#34;"); break;
-      case '\'': out.put("&#39;"); break;
-      case '\0': out.put("\xef\xbf\xbd"); break;
-      default: out.put(std::string_view(&c, 1));
+      case '<':
+        out.put("&lt;");
+        break;
+      case '>':
+        out.put("&gt;");
+        break;
+      case '&':
+        out.put("&amp;");
+        break;
+      case '"':
+        out.put("&#34;");
+        break;
+      case '\'':
+        out.put("&#39;");
+        break;
+      case '\0':
+        out.put("\xef\xbf\xbd");
+        break;
+      default:
+        out.put(std::string_view(&c, 1));
     }
   }
   return Value::string(out.take());
@@ -239,11 +276,16 @@ Value date(int days) {
   local.tm_hour = 12;  // far from any change of daylight saving time
   local.tm_isdst = -1;
   std::mktime(&local);
-  return Value::string(fmt::format("{:04}-{:02}-{:02}", local.tm_year + 1900, local.tm_mon + 1, local.tm_mday));
+  return Value::string(
+      fmt::format("{:04}-{:02}-{:02}", local.tm_year + 1900, local.tm_mon + 1, local.tm_mday));
 }
 
-Value current_date(const Call&, Arguments) { return date(0); }
-Value yesterday_date(const Call&, Arguments) { return date(-1); }
+Value current_date(const Call&, Arguments) {
+  return date(0);
+}
+Value yesterday_date(const Call&, Arguments) {
+  return date(-1);
+}
 
 const Value* struct_field(const Value& v, std::string_view name) {
   if (v.kind() != Kind::kStruct) return nullptr;
@@ -281,7 +323,9 @@ std::string typescript(const Value& property) {
   return text;
 }
 
-Value to_typescript_type(const Call&, Arguments a) { return Value::string(typescript(a[0])); }
+Value to_typescript_type(const Call&, Arguments a) {
+  return Value::string(typescript(a[0]));
+}
 
 constexpr Function kFunctions[] = {
     {"and", 1, kAny, false, nullptr},

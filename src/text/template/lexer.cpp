@@ -8,7 +8,9 @@ namespace {
 
 constexpr std::string_view kOpenDelimiter = "{{", kCloseDelimiter = "}}";
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
 
 // Bytes of a multi-byte character count as letters: Go accepts any Unicode letter in a name.
 bool is_alphanumeric(char c) {
@@ -17,8 +19,8 @@ bool is_alphanumeric(char c) {
 }
 
 bool is_keyword(std::string_view word) {
-  for (std::string_view k : {"block", "break", "continue", "define", "else", "end", "if", "range",
-                             "template", "with"}) {
+  for (std::string_view k :
+       {"block", "break", "continue", "define", "else", "end", "if", "range", "template", "with"}) {
     if (word == k) return true;
   }
   return false;
@@ -26,7 +28,9 @@ bool is_keyword(std::string_view word) {
 
 }  // namespace
 
-bool is_template_space(char c) noexcept { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
+bool is_template_space(char c) noexcept {
+  return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
 
 void template_error(Position at, std::string_view message) {
   fail(ErrorKind::kInvalidInput, "template:{}:{}: {}", at.line, at.column, message);
@@ -42,7 +46,9 @@ Position Lexer::position(size_t offset) {
   return {line_, static_cast<int>(offset - line_start_) + 1};
 }
 
-void Lexer::error(size_t offset, std::string_view message) { template_error(position(offset), message); }
+void Lexer::error(size_t offset, std::string_view message) {
+  template_error(position(offset), message);
+}
 
 Token Lexer::emit(TokenKind kind, size_t end) {
   Token t{kind, source_.substr(offset_, end - offset_), position(offset_)};
@@ -50,7 +56,9 @@ Token Lexer::emit(TokenKind kind, size_t end) {
   return t;
 }
 
-Token Lexer::next() { return inside_ ? inside() : text(); }
+Token Lexer::next() {
+  return inside_ ? inside() : text();
+}
 
 Token Lexer::text() {
   for (;;) {
@@ -133,7 +141,8 @@ Token Lexer::inside() {
   const char c = source_[offset_];
   if (is_template_space(c)) {
     size_t end = offset_;
-    while (end < source_.size() && is_template_space(source_[end]) && !at_trimming_close(end)) ++end;
+    while (end < source_.size() && is_template_space(source_[end]) && !at_trimming_close(end))
+      ++end;
     return emit(TokenKind::kSpace, end);
   }
   switch (c) {
@@ -197,9 +206,11 @@ Token Lexer::number() {
   while (end < source_.size()) {
     const char c = source_[end];
     const char before = source_[end - (end > offset_ ? 1 : 0)];
-    const bool hex = source_.substr(offset_, end - offset_).find_first_of("xX") != std::string_view::npos;
+    const bool hex =
+        source_.substr(offset_, end - offset_).find_first_of("xX") != std::string_view::npos;
     const bool exponent = hex ? (before == 'p' || before == 'P') : (before == 'e' || before == 'E');
-    if (!is_alphanumeric(c) && c != '.' && !((c == '+' || c == '-') && end > offset_ && exponent)) break;
+    if (!is_alphanumeric(c) && c != '.' && !((c == '+' || c == '-') && end > offset_ && exponent))
+      break;
     ++end;
     if (end - offset_ > 400) error(offset_, "number is longer than 400 characters");
   }

@@ -1,5 +1,5 @@
-// lexer.h - a template's source as tokens, produced on demand so that a hostile source costs nothing
-// beyond the first error.
+// lexer.h - a template's source as tokens, produced on demand so that a hostile source costs
+// nothing beyond the first error.
 #pragma once
 
 #include "text/template/node.h"
@@ -9,8 +9,28 @@
 namespace cria::text {
 
 enum class TokenKind : uint8_t {
-  kEnd, kText, kOpen, kClose, kSpace, kKeyword, kIdentifier, kBool, kNil, kDot, kField, kVariable,
-  kNumber, kCharacter, kString, kRawString, kPipe, kAssign, kDeclare, kLeftParen, kRightParen, kChar,
+  kEnd,
+  kText,
+  kOpen,
+  kClose,
+  kSpace,
+  kKeyword,
+  kIdentifier,
+  kBool,
+  kNil,
+  kDot,
+  kField,
+  kVariable,
+  kNumber,
+  kCharacter,
+  kString,
+  kRawString,
+  kPipe,
+  kAssign,
+  kDeclare,
+  kLeftParen,
+  kRightParen,
+  kChar,
 };
 
 struct Token {

@@ -27,15 +27,24 @@ struct Escaped {
 Escaped read_escape(const Token& token, std::string_view s, size_t& i, char quote) {
   const char c = i < s.size() ? s[i++] : '\0';
   switch (c) {
-    case 'a': return {7, false};
-    case 'b': return {8, false};
-    case 'f': return {12, false};
-    case 'n': return {10, false};
-    case 'r': return {13, false};
-    case 't': return {9, false};
-    case 'v': return {11, false};
-    case '\\': return {'\\', false};
-    default: break;
+    case 'a':
+      return {7, false};
+    case 'b':
+      return {8, false};
+    case 'f':
+      return {12, false};
+    case 'n':
+      return {10, false};
+    case 'r':
+      return {13, false};
+    case 't':
+      return {9, false};
+    case 'v':
+      return {11, false};
+    case '\\':
+      return {'\\', false};
+    default:
+      break;
   }
   if (c == quote && c != '\0') return {static_cast<unsigned char>(c), false};
   size_t count = c == 'x' ? 2 : c == 'u' ? 4 : c == 'U' ? 8 : 0;
@@ -58,7 +67,8 @@ Value integer_constant(const Token& token, std::string_view digits, int base, bo
   uint64_t v = 0;
   auto [end, ec] = std::from_chars(digits.data(), digits.data() + digits.size(), v, base);
   const uint64_t limit = uint64_t{1} << 63;
-  if (ec == std::errc::result_out_of_range || (ec == std::errc() && v > limit - (negative ? 0 : 1))) {
+  if (ec == std::errc::result_out_of_range ||
+      (ec == std::errc() && v > limit - (negative ? 0 : 1))) {
     template_error(token.at, fmt::format("integer overflow: {}", token.text));
   }
   if (ec != std::errc() || end != digits.data() + digits.size()) {
@@ -85,7 +95,9 @@ std::string without_underscores(const Token& token, std::string_view s) {
 
 void append_utf8(std::string& out, char32_t c) {
   if (c > 0x10ffff || (c >= 0xd800 && c < 0xe000)) c = 0xfffd;
-  const auto put = [&](char32_t byte) { out += static_cast<char>(static_cast<unsigned char>(byte)); };
+  const auto put = [&](char32_t byte) {
+    out += static_cast<char>(static_cast<unsigned char>(byte));
+  };
   if (c < 0x80) {
     put(c);
   } else if (c < 0x800) {
@@ -106,7 +118,11 @@ void append_utf8(std::string& out, char32_t c) {
 char32_t next_utf8(std::string_view s, size_t& offset) {
   const auto byte = [&](size_t i) { return static_cast<unsigned char>(s[i]); };
   const unsigned char first = byte(offset);
-  const size_t length = first < 0x80 ? 1 : first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : first >= 0xc2 ? 2 : 0;
+  const size_t length = first < 0x80    ? 1
+                        : first >= 0xf0 ? 4
+                        : first >= 0xe0 ? 3
+                        : first >= 0xc2 ? 2
+                                        : 0;
   if (length == 1) return s[offset++] & 0x7f;
   if (length == 0 || first > 0xf4 || offset + length > s.size()) {
     ++offset;

@@ -15,10 +15,19 @@ struct Position {
 
 struct Pipe;
 
-enum class ExprKind : uint8_t { kField, kVariable, kDot, kNil, kConstant, kFunction, kPipe, kChain };
+enum class ExprKind : uint8_t {
+  kField,
+  kVariable,
+  kDot,
+  kNil,
+  kConstant,
+  kFunction,
+  kPipe,
+  kChain
+};
 
-// One word of a command. kField: fields of dot. kVariable: name in text, then fields. kChain: base[0]
-// (a parenthesised pipeline, a function or a constant), then fields.
+// One word of a command. kField: fields of dot. kVariable: name in text, then fields. kChain:
+// base[0] (a parenthesised pipeline, a function or a constant), then fields.
 struct Expr {
   ExprKind kind = ExprKind::kDot;
   Position at;

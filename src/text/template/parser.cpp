@@ -11,7 +11,7 @@ namespace cria::text {
 
 namespace {
 
-constexpr int kMaxElseChain = 300;  // else-if after else-if: each is one level of the tree
+constexpr int kMaxElseChain = 300;      // else-if after else-if: each is one level of the tree
 constexpr size_t kMaxVariables = 1000;  // in scope at one place
 
 bool is_empty(const Nodes& nodes) {
@@ -98,10 +98,12 @@ class Parser {
     return {.kind = NodeKind::kText, .at = t.at, .text = std::string(t.text)};
   }
 
-  // Reads nodes up to an end or else, which is consumed as far as its keyword (else) or whole (end).
+  // Reads nodes up to an end or else, which is consumed as far as its keyword (else) or whole
+  // (end).
   Ending list(Nodes& into) {
     for (;;) {
-      if (peek().kind == TokenKind::kEnd) template_error(peek().at, "unexpected EOF: missing {{end}}");
+      if (peek().kind == TokenKind::kEnd)
+        template_error(peek().at, "unexpected EOF: missing {{end}}");
       if (peek().kind == TokenKind::kText) {
         into.push_back(text());
         continue;
@@ -143,8 +145,10 @@ class Parser {
       into.push_back(block(open));
     } else if (word.text == "break" || word.text == "continue") {
       expect_close(word.text);
-      if (ranges_ == 0) template_error(word.at, fmt::format("{{{{{}}}}} outside {{{{range}}}}", word.text));
-      into.push_back({.kind = word.text == "break" ? NodeKind::kBreak : NodeKind::kContinue, .at = open.at});
+      if (ranges_ == 0)
+        template_error(word.at, fmt::format("{{{{{}}}}} outside {{{{range}}}}", word.text));
+      into.push_back(
+          {.kind = word.text == "break" ? NodeKind::kBreak : NodeKind::kContinue, .at = open.at});
     } else {
       unexpected(word, "command");
     }
@@ -280,10 +284,12 @@ class Parser {
       }
       pipe.commands.push_back(command(context));
     }
-    if (pipe.commands.empty()) template_error(pipe.at, fmt::format("missing value for {}", context));
+    if (pipe.commands.empty())
+      template_error(pipe.at, fmt::format("missing value for {}", context));
     for (size_t i = 1; i < pipe.commands.size(); ++i) {
       const Expr& first = pipe.commands[i].words[0];
-      if (first.kind == ExprKind::kConstant || first.kind == ExprKind::kDot || first.kind == ExprKind::kNil) {
+      if (first.kind == ExprKind::kConstant || first.kind == ExprKind::kDot ||
+          first.kind == ExprKind::kNil) {
         template_error(first.at, fmt::format("non executable command in pipeline stage {}", i + 1));
       }
     }
@@ -340,7 +346,8 @@ class Parser {
     e.kind = ExprKind::kConstant;
     switch (t.kind) {
       case TokenKind::kIdentifier:
-        if (!is_function(t.text)) template_error(t.at, fmt::format("function \"{}\" not defined", t.text));
+        if (!is_function(t.text))
+          template_error(t.at, fmt::format("function \"{}\" not defined", t.text));
         e.kind = ExprKind::kFunction;
         e.text = t.text;
         break;
@@ -402,6 +409,8 @@ class Parser {
 
 }  // namespace
 
-ParsedTemplate parse_template(std::string_view source) { return Parser(source).parse(); }
+ParsedTemplate parse_template(std::string_view source) {
+  return Parser(source).parse();
+}
 
 }  // namespace cria::text

@@ -1,4 +1,5 @@
-// printf.cpp - Go's Printf, Print and Println. A wrong verb or count never fails: it shows in the text.
+// printf.cpp - Go's Printf, Print and Println. A wrong verb or count never fails: it shows in the
+// text.
 #include "base/error.h"
 #include "text/template/format.h"
 #include "text/template/literal.h"
@@ -41,12 +42,18 @@ class Printer {
     switch (v.kind()) {
       case Kind::kBool:
         return verb == 't' || verb == 'v' ? pad(v.as_bool() ? "true" : "false") : bad(v, verb);
-      case Kind::kInt: return integer_verb(v, verb);
-      case Kind::kFloat: return float_verb(v, verb);
-      case Kind::kString: return string(v.as_string(), v, verb);
-      case Kind::kList: return list(v, verb);
-      case Kind::kMap: return map(v, verb);
-      default: return structure(v, verb);
+      case Kind::kInt:
+        return integer_verb(v, verb);
+      case Kind::kFloat:
+        return float_verb(v, verb);
+      case Kind::kString:
+        return string(v.as_string(), v, verb);
+      case Kind::kList:
+        return list(v, verb);
+      case Kind::kMap:
+        return map(v, verb);
+      default:
+        return structure(v, verb);
     }
   }
 
@@ -72,7 +79,8 @@ class Printer {
 
   void pad(std::string_view s, bool zeros) {
     const size_t length = width ? characters(s) : 0;
-    const size_t missing = width && static_cast<size_t>(*width) > length ? static_cast<size_t>(*width) - length : 0;
+    const size_t missing =
+        width && static_cast<size_t>(*width) > length ? static_cast<size_t>(*width) - length : 0;
     if (!minus) padding(missing, zeros);
     out_.put(s);
     if (minus) padding(missing, false);
@@ -104,19 +112,24 @@ class Printer {
       case 'v':
         if (go_syntax) return pad(quote_go(cut(s), '"', plus));
         return pad(cut(s));
-      case 's': return pad(cut(s));
+      case 's':
+        return pad(cut(s));
       case 'q':
         s = cut(s);
-        if (sharp && s.find_first_of("`\x7f\r\n") == std::string_view::npos) return pad("`" + std::string(s) + "`");
+        if (sharp && s.find_first_of("`\x7f\r\n") == std::string_view::npos)
+          return pad("`" + std::string(s) + "`");
         return pad(quote_go(s, '"', plus));
       case 'x':
-      case 'X': return hex_text(s, verb == 'X');
-      default: return bad(v, verb);
+      case 'X':
+        return hex_text(s, verb == 'X');
+      default:
+        return bad(v, verb);
     }
   }
 
   void hex_text(std::string_view s, bool upper) {
-    if (precision && static_cast<size_t>(*precision) < s.size()) s = s.substr(0, static_cast<size_t>(*precision));
+    if (precision && static_cast<size_t>(*precision) < s.size())
+      s = s.substr(0, static_cast<size_t>(*precision));
     std::string text;
     const char* digits = upper ? "0123456789ABCDEF" : "0123456789abcdef";
     for (size_t i = 0; i < s.size(); ++i) {
@@ -134,14 +147,23 @@ class Printer {
     std::string text;
     switch (verb) {
       case 'v':
-      case 'd': return integer(i, 10, "", verb);
-      case 'b': return integer(i, 2, "0b", verb);
+      case 'd':
+        return integer(i, 10, "", verb);
+      case 'b':
+        return integer(i, 2, "0b", verb);
       case 'o':
-      case 'O': return integer(i, 8, "0", verb);
-      case 'x': return integer(i, 16, "0x", verb);
-      case 'X': return integer(i, 16, "0X", verb);
-      case 'c': append_utf8(text, c); return pad(text);
-      case 'q': append_utf8(text, c); return pad(quote_go(text, '\'', plus));
+      case 'O':
+        return integer(i, 8, "0", verb);
+      case 'x':
+        return integer(i, 16, "0x", verb);
+      case 'X':
+        return integer(i, 16, "0X", verb);
+      case 'c':
+        append_utf8(text, c);
+        return pad(text);
+      case 'q':
+        append_utf8(text, c);
+        return pad(quote_go(text, '\'', plus));
       case 'U':
         text = fmt::format("U+{:04X}", static_cast<uint64_t>(i));
         if (sharp && c == static_cast<char32_t>(i) && is_printable(c)) {
@@ -150,7 +172,8 @@ class Printer {
           text += "'";
         }
         return pad(text, false);
-      default: return bad(v, verb);
+      default:
+        return bad(v, verb);
     }
   }
 
@@ -209,10 +232,15 @@ class Printer {
       case 'e':
       case 'E':
       case 'f':
-      case 'F': text = c_format(static_cast<char>(verb), precision.value_or(6), d); break;
+      case 'F':
+        text = c_format(static_cast<char>(verb), precision.value_or(6), d);
+        break;
       case 'x':
-      case 'X': text = hex_float(d, verb == 'X'); break;
-      default: return bad(v, verb);
+      case 'X':
+        text = hex_float(d, verb == 'X');
+        break;
+      default:
+        return bad(v, verb);
     }
     const bool signed_text = text.starts_with('-');
     if (!signed_text && (plus || space)) text.insert(0, 1, plus ? '+' : ' ');
@@ -332,12 +360,23 @@ class Formatter {
   void flags(Printer& p) {
     for (; more(); ++at_) {
       switch (format_[at_]) {
-        case '#': p.sharp = true; break;
-        case '0': p.zero = true; break;
-        case '+': p.plus = true; break;
-        case '-': p.minus = true; break;
-        case ' ': p.space = true; break;
-        default: return;
+        case '#':
+          p.sharp = true;
+          break;
+        case '0':
+          p.zero = true;
+          break;
+        case '+':
+          p.plus = true;
+          break;
+        case '-':
+          p.minus = true;
+          break;
+        case ' ':
+          p.space = true;
+          break;
+        default:
+          return;
       }
     }
   }
@@ -379,7 +418,8 @@ class Formatter {
     size_t n = 0;
     const auto [end, ec] = std::from_chars(digits.data(), digits.data() + digits.size(), n);
     at_ = close + 1;
-    if (ec == std::errc() && end == digits.data() + digits.size() && n >= 1 && n <= values_.size()) {
+    if (ec == std::errc() && end == digits.data() + digits.size() && n >= 1 &&
+        n <= values_.size()) {
       next_ = n - 1;
     } else {
       good_index_ = false;

@@ -39,7 +39,8 @@ void collect(const Nodes& nodes, std::set<std::string>& names) {
 
 bool lacks_argument(const Nodes& nodes) {
   return std::any_of(nodes.begin(), nodes.end(), [](const Node& n) {
-    return (n.kind == NodeKind::kTemplate && n.pipe.empty()) || lacks_argument(n.body) || lacks_argument(n.otherwise);
+    return (n.kind == NodeKind::kTemplate && n.pipe.empty()) || lacks_argument(n.body) ||
+           lacks_argument(n.otherwise);
   });
 }
 
@@ -87,7 +88,8 @@ std::string Template::execute(const Value& data, const TemplateLimits& limits) c
   return text;
 }
 
-void Template::execute_into(std::string& out, const Value& data, const TemplateLimits& limits) const {
+void Template::execute_into(std::string& out, const Value& data,
+                            const TemplateLimits& limits) const {
   Output written(limits.max_output);
   try {
     execute_template(impl_->parsed, data, limits, written);
@@ -111,8 +113,12 @@ bool Template::calls_without_argument() const {
                      [](const auto& d) { return lacks_argument(d.second); });
 }
 
-const ParsedTemplate& Template::parsed() const { return impl_->parsed; }
+const ParsedTemplate& Template::parsed() const {
+  return impl_->parsed;
+}
 
-void Template::cut_after(std::string_view field) { cut(impl_->parsed.root, std::string(field)); }
+void Template::cut_after(std::string_view field) {
+  cut(impl_->parsed.root, std::string(field));
+}
 
 }  // namespace cria::text

@@ -16,7 +16,7 @@ class Value;
 struct ParsedTemplate;
 
 struct TemplateLimits {
-  int64_t max_steps = 10'000'000;       // nodes executed
+  int64_t max_steps = 10'000'000;        // nodes executed
   size_t max_output = size_t{64} << 20;  // bytes
   int max_depth = 100;                   // nested template calls, and nesting while parsing
 };

@@ -61,31 +61,42 @@ TEST_CASE("templates behave as Go's text/template on the shared cases") {
 }
 
 TEST_CASE("printf follows Go's verbs, flags and complaints") {
-  const Json data = parse_json(R"({"L":["x",1,null,true],"M":{"a":1.5,"b":[1]},"Z":12345678901,"N":null})");
+  const Json data =
+      parse_json(R"({"L":["x",1,null,true],"M":{"a":1.5,"b":[1]},"Z":12345678901,"N":null})");
   CHECK(render(R"({{printf "%v|%q|%d|%s" .L .L .L .L}})", data) ==
-        "[x 1 <nil> true]|[\"x\" %!q(float64=1) <nil> %!q(bool=true)]|[%!d(string=x) %!d(float64=1) <nil> "
+        "[x 1 <nil> true]|[\"x\" %!q(float64=1) <nil> %!q(bool=true)]|[%!d(string=x) "
+        "%!d(float64=1) <nil> "
         "%!d(bool=true)]|[x %!s(float64=1) <nil> %!s(bool=true)]");
-  CHECK(render(R"({{printf "%#v" .M}})", data) == R"(map[string]interface {}{"a":1.5, "b":[]interface {}{1}})");
+  CHECK(render(R"({{printf "%#v" .M}})", data) ==
+        R"(map[string]interface {}{"a":1.5, "b":[]interface {}{1}})");
   CHECK(render(R"({{printf "%v|%s|%d" .N .N .Nope}} {{print .N}} {{.Z}})", data) ==
         "<nil>|%!s(<nil>)|%!d(<nil>) <nil> 1.2345678901e+10");
-  CHECK(render(R"({{printf "%c|%U|%#U|%o|%b|%X|%+d|% d|%#x|% x|%#q|%+q" 65 65 128512 8 5 255 3 4 255 "hi" "hi" "é"}})") ==
-        "A|U+0041|U+1F600 '😀'|10|101|FF|+3| 4|0xff|68 69|`hi`|\"\\u00e9\"");
-  CHECK(render(R"({{printf "%[2]v %[1]v" "a" "b"}} {{printf "%*d|%-*d|%.*f" 5 42 5 42 2 3.14159}})") ==
+  CHECK(
+      render(
+          R"({{printf "%c|%U|%#U|%o|%b|%X|%+d|% d|%#x|% x|%#q|%+q" 65 65 128512 8 5 255 3 4 255 "hi" "hi" "é"}})") ==
+      "A|U+0041|U+1F600 '😀'|10|101|FF|+3| 4|0xff|68 69|`hi`|\"\\u00e9\"");
+  CHECK(render(
+            R"({{printf "%[2]v %[1]v" "a" "b"}} {{printf "%*d|%-*d|%.*f" 5 42 5 42 2 3.14159}})") ==
         "b a    42|42   |3.14");
   CHECK(render(R"({{printf "%!|%z|%" 1}} {{printf "%1000000000d" 5}})") ==
         "%!!(int=1)|%!z(MISSING)|%!(NOVERB) %!(NOVERB)%!(EXTRA int=5)");
   CHECK(render(R"({{printf "%5t|%08.3f|%+.2e|%6d|%-6d|" true 3.14159 12345.678 -42 -42}})") ==
         " true|0003.142|+1.23e+04|   -42|-42   |");
-  CHECK(render(R"({{printf "%05s|%05d|%05v|%x|%X" "ab" -42 7 -255 3.5}})") == "000ab|-0042|00007|-ff|0X1.CP+01");
-  CHECK(render(R"({{printf "%q %c %v %d %T" 'a' 'b' 'c' 'd' 'e'}} {{index "abc" 1}})") == "'a' b 99 100 int 98");
+  CHECK(render(R"({{printf "%05s|%05d|%05v|%x|%X" "ab" -42 7 -255 3.5}})") ==
+        "000ab|-0042|00007|-ff|0X1.CP+01");
+  CHECK(render(R"({{printf "%q %c %v %d %T" 'a' 'b' 'c' 'd' 'e'}} {{index "abc" 1}})") ==
+        "'a' b 99 100 int 98");
   CHECK(render(R"({{printf "%6.3d|%.0d|%-010d|%+05d" 7 0 5 7}})") == "   007||5         |+0007");
-  CHECK(render(R"({{printf "%.3v|%10.3v|" "abcdef" .L}})", data) == "abc|[         x          1 <nil>       true]|");
-  CHECK(render(R"({{printf "%e %G %E %g" 1e10 1e-10 1.0 1e6}})") == "1.000000e+10 1E-10 1.000000E+00 1e+06");
+  CHECK(render(R"({{printf "%.3v|%10.3v|" "abcdef" .L}})", data) ==
+        "abc|[         x          1 <nil>       true]|");
+  CHECK(render(R"({{printf "%e %G %E %g" 1e10 1e-10 1.0 1e6}})") ==
+        "1.000000e+10 1E-10 1.000000E+00 1e+06");
 }
 
 TEST_CASE("a struct prints, serialises and refuses unknown fields as Go's would") {
-  const Value s = Value::structure({.type = "api.X", .fields = {{"Name", "name", false, Value::string("n<")},
-                                                                {"Empty", "empty", true, Value::string("")}}});
+  const Value s = Value::structure({.type = "api.X",
+                                    .fields = {{"Name", "name", false, Value::string("n<")},
+                                               {"Empty", "empty", true, Value::string("")}}});
   CHECK(Template::parse("{{.}}|{{json .}}|{{printf \"%+v\" .}}|{{.Name}}").execute(s) ==
         "{n< }|{\"name\":\"n\\u003c\"}|{Name:n< Empty:}|n<");
   CHECK_THROWS_WITH_AS(Template::parse("{{.Nope}}").execute(s),
@@ -99,7 +110,8 @@ TEST_CASE("an error names the line and the column") {
 }
 
 TEST_CASE("cut_after leaves nothing behind the answer") {
-  Template t = Template::parse("{{if .P}}<{{.P}}>{{else}}no{{end}}{{if .Response}}A{{.Response}}B{{else}}C{{end}}D");
+  Template t = Template::parse(
+      "{{if .P}}<{{.P}}>{{else}}no{{end}}{{if .Response}}A{{.Response}}B{{else}}C{{end}}D");
   t.cut_after("Response");
   CHECK(t.execute(Json::parse(R"({"P":"p","Response":"r"})")) == "<p>Ar");
   CHECK(t.execute(Json::parse(R"({"P":"p"})")) == "<p>");

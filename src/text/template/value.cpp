@@ -49,7 +49,7 @@ Value Value::list(ValueList items, TextForm form) {
 
 Value Value::map(ValueMap items, TextForm form) {
   std::sort(items.begin(), items.end(),
-                   [](const auto& a, const auto& b) { return a.first < b.first; });
+            [](const auto& a, const auto& b) { return a.first < b.first; });
   ValueMap unique;
   unique.reserve(items.size());
   for (auto& item : items) {

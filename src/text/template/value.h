@@ -1,8 +1,8 @@
 // value.h - what a template computes with: Go's view of JSON, and of the structs Ollama passes.
 //
-// Values are immutable and cheap to copy. Numbers that come from JSON are floats, as Go decodes them;
-// integers come from literals, len and range. A missing map key gives "no value", a JSON null "nil":
-// Go tells them apart when a field of them is read.
+// Values are immutable and cheap to copy. Numbers that come from JSON are floats, as Go decodes
+// them; integers come from literals, len and range. A missing map key gives "no value", a JSON null
+// "nil": Go tells them apart when a field of them is read.
 #pragma once
 
 #include "base/json.h"
@@ -41,7 +41,8 @@ class Value {
   static Value number(double d);
   static Value string(std::string s);
   static Value list(ValueList items, TextForm form = TextForm::kGo);
-  static Value map(ValueMap items, TextForm form = TextForm::kGo);  // sorts; of equal keys one stays
+  static Value map(ValueMap items,
+                   TextForm form = TextForm::kGo);  // sorts; of equal keys one stays
   static Value structure(StructValue s);
   static Value from_json(const Json& json);
 
@@ -76,9 +77,9 @@ class Value {
 };
 
 struct StructField {
-  std::string name;      // .Name
-  std::string json;      // key in JSON
-  bool omit_empty;       // left out of JSON when empty
+  std::string name;  // .Name
+  std::string json;  // key in JSON
+  bool omit_empty;   // left out of JSON when empty
   Value value;
 };
 

@@ -1,5 +1,5 @@
-// attention.cpp - softmax(q k) v over pages of the KV cache, in one pass (arXiv 2112.05682, 2205.14135).
-// Oracle: ml/reference/attention.cpp.
+// attention.cpp - softmax(q k) v over pages of the KV cache, in one pass (arXiv 2112.05682,
+// 2205.14135). Oracle: ml/reference/attention.cpp.
 //
 // One head's part of a page of 32 positions: keys {16 positions, key_dim, 2}, then values
 // {value_dim rounded up to 16, 32 positions}. Pages are taken in ascending order and a page that a
@@ -19,8 +19,12 @@ constexpr int kTile = 4;
 constexpr int64_t kPage = 32;
 constexpr float kNothing = -__builtin_inff();
 
-CRIA_INLINE Floats load_element(const float* p) { return load(p); }
-CRIA_INLINE Floats load_element(const uint16_t* p) { return load_half(p); }
+CRIA_INLINE Floats load_element(const float* p) {
+  return load(p);
+}
+CRIA_INLINE Floats load_element(const uint16_t* p) {
+  return load_half(p);
+}
 
 // scores[q][position] for kCount queries and the page's 32 positions.
 template <class T, int kCount>
@@ -141,8 +145,12 @@ CRIA_INLINE void attend(const AttentionArgs& a) {
 
 }  // namespace
 
-void attention_f16(const AttentionArgs& args) noexcept { attend<uint16_t>(args); }
-void attention_f32(const AttentionArgs& args) noexcept { attend<float>(args); }
+void attention_f16(const AttentionArgs& args) noexcept {
+  attend<uint16_t>(args);
+}
+void attention_f32(const AttentionArgs& args) noexcept {
+  attend<float>(args);
+}
 
 void merge_attention(float* out, int64_t n, const float* sums, int64_t stride, const float* maxima,
                      const float* totals, int64_t parts) noexcept {
@@ -158,7 +166,8 @@ void merge_attention(float* out, int64_t n, const float* sums, int64_t stride, c
     total = total + lanes[0] * totals[part];
     for (int64_t i = 0; i < n; i += kLanes) {
       const Floats before = load_first(out + i, n - i, 0);
-      store_first(out + i, fma(load_first(sums + part * stride + i, n - i, 0), weight, before), n - i);
+      store_first(out + i, fma(load_first(sums + part * stride + i, n - i, 0), weight, before),
+                  n - i);
     }
   }
   if (total > 0) scale(out, out, 1.0f / total, n);

@@ -15,7 +15,9 @@ constexpr int kTile = 2;
 
 struct F32 {
   static constexpr int64_t kBytes = 64;
-  CRIA_INLINE static Floats row(const uint8_t* p) { return load(reinterpret_cast<const float*>(p)); }
+  CRIA_INLINE static Floats row(const uint8_t* p) {
+    return load(reinterpret_cast<const float*>(p));
+  }
 };
 struct F16 {
   static constexpr int64_t kBytes = 32;

@@ -1,8 +1,8 @@
 // matmul_integer.cpp - y = w x for block-quantised weights in panels and 8-bit activations.
 // Oracle: ml/reference on the dequantised weights; layouts: ml/cpu/panels.h.
 //
-// One contract for every instruction set and number of columns, so that results are equal bit by bit:
-// within a block of 32 the sum of products is exact in int32; then, in ascending block order,
+// One contract for every instruction set and number of columns, so that results are equal bit by
+// bit: within a block of 32 the sum of products is exact in int32; then, in ascending block order,
 // acc = fma(float(sum) * activation_scale, weight_scale, acc), and with minima
 // acc = fma(weight_min, activation_scale * activation_sum, acc).
 
@@ -18,8 +18,12 @@ constexpr int kTile = 8;  // columns at once: 8 integer and 8 float accumulators
 constexpr int kTile = 2;
 #endif
 
-CRIA_INLINE const uint16_t* halves(const uint8_t* p) { return reinterpret_cast<const uint16_t*>(p); }
-CRIA_INLINE const int8_t* signed_bytes(const uint8_t* p) { return reinterpret_cast<const int8_t*>(p); }
+CRIA_INLINE const uint16_t* halves(const uint8_t* p) {
+  return reinterpret_cast<const uint16_t*>(p);
+}
+CRIA_INLINE const int8_t* signed_bytes(const uint8_t* p) {
+  return reinterpret_cast<const int8_t*>(p);
+}
 CRIA_INLINE float read_float(const uint8_t* p) {
   float x;
   __builtin_memcpy(&x, p, 4);
@@ -62,12 +66,16 @@ struct Plain {
   static constexpr bool kHasMin = false, kWide = false;
   static constexpr int kOffset = 0;
   CRIA_INLINE static Head head(const uint8_t*) { return {}; }
-  CRIA_INLINE static Scales scales(const uint8_t* p, Head) { return {load_half(halves(p)), splat(0)}; }
+  CRIA_INLINE static Scales scales(const uint8_t* p, Head) {
+    return {load_half(halves(p)), splat(0)};
+  }
 };
 struct Q4_0 : Plain {
   static constexpr int kBytes = 288, kOffset = 8;
   template <int g>
-  CRIA_INLINE static Bytes group(const uint8_t* p) { return nibble_group<g>(p + 32); }
+  CRIA_INLINE static Bytes group(const uint8_t* p) {
+    return nibble_group<g>(p + 32);
+  }
 };
 struct Q5_0 : Plain {
   static constexpr int kBytes = 352, kOffset = 16;
@@ -80,7 +88,9 @@ struct Q8_0 : Plain {
   static constexpr int kBytes = 544;
   static constexpr bool kWide = true;
   template <int g>
-  CRIA_INLINE static Bytes group(const uint8_t* p) { return load_bytes(p + 32 + 64 * g); }
+  CRIA_INLINE static Bytes group(const uint8_t* p) {
+    return load_bytes(p + 32 + 64 * g);
+  }
 };
 struct Iq4Nl : Plain {
   static constexpr int kBytes = 288;
@@ -112,7 +122,9 @@ struct WithMin : Plain {
 struct Q4_1 : WithMin {
   static constexpr int kBytes = 320;
   template <int g>
-  CRIA_INLINE static Bytes group(const uint8_t* p) { return nibble_group<g>(p + 64); }
+  CRIA_INLINE static Bytes group(const uint8_t* p) {
+    return nibble_group<g>(p + 64);
+  }
 };
 struct Q5_1 : WithMin {
   static constexpr int kBytes = 384;
@@ -135,7 +147,9 @@ struct SuperMin : Plain {
 struct Q4_K : SuperMin {
   static constexpr int kBytes = 288;
   template <int g>
-  CRIA_INLINE static Bytes group(const uint8_t* p) { return nibble_group<g>(p + 32); }
+  CRIA_INLINE static Bytes group(const uint8_t* p) {
+    return nibble_group<g>(p + 32);
+  }
 };
 struct Q5_K : SuperMin {
   static constexpr int kBytes = 352;
@@ -160,7 +174,8 @@ struct Iq4Xs : Super {
     return look_up(nibble_group<g>(p + 16), kIq4Table);
   }
 };
-// A scale per 16: the two halves' sums are weighted in int32, which stays exact (2 * 16 * 63 * 127 * 128).
+// A scale per 16: the two halves' sums are weighted in int32, which stays exact (2 * 16 * 63 * 127
+// * 128).
 struct Q6_K : Super {
   static constexpr int kBytes = 416, kOffset = 32;
   CRIA_INLINE static Scales scales(const uint8_t*, Head h) { return {h.d, splat(0)}; }
@@ -174,7 +189,9 @@ struct Q6_K : Super {
 struct Columns {
   const uint8_t* block;  // of the group, at k = 0
   int64_t group_columns, first;
-  CRIA_INLINE const int8_t* values(int c) const { return signed_bytes(block + (first + c) * kBlock); }
+  CRIA_INLINE const int8_t* values(int c) const {
+    return signed_bytes(block + (first + c) * kBlock);
+  }
   CRIA_INLINE const uint8_t* tail(int field, int c) const {
     return block + group_columns * (kBlock + 4 * field) + (first + c) * 4;
   }
@@ -231,8 +248,7 @@ CRIA_INLINE void tile(const uint8_t* p, Columns x, int64_t k, Floats (&y)[kColum
       for (int c = 0; c < kColumns; ++c)
         y[c] = fma(to_floats(acc[c]) * splat(read_float(x.tail(0, c))), s.scale, y[c]);
       if constexpr (Format::kHasMin)
-        for (int c = 0; c < kColumns; ++c)
-          y[c] = fma(s.min, splat(read_float(x.tail(1, c))), y[c]);
+        for (int c = 0; c < kColumns; ++c) y[c] = fma(s.min, splat(read_float(x.tail(1, c))), y[c]);
     }
   }
 }

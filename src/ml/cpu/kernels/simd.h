@@ -1,7 +1,8 @@
 // simd.h - vectors of 16 floats, 16 ints and 64 bytes for the instruction set being compiled for.
 //
-// Every set has the same 16 lanes and the same order of operations, so that all variants of a kernel
-// give the same bits: AVX-512 holds them in one register, AVX2 in two, scalar code in arrays.
+// Every set has the same 16 lanes and the same order of operations, so that all variants of a
+// kernel give the same bits: AVX-512 holds them in one register, AVX2 in two, scalar code in
+// arrays.
 //
 // CRIA_ISA is both the namespace of this variant and its name. Only freestanding headers may be
 // included here: an inline function from the standard library compiled with wide instructions could
@@ -32,7 +33,9 @@ struct Bytes {
   __m512i v;
 };
 
-CRIA_INLINE Floats load(const float* p) { return {_mm512_loadu_ps(p)}; }
+CRIA_INLINE Floats load(const float* p) {
+  return {_mm512_loadu_ps(p)};
+}
 CRIA_INLINE Floats load_half(const uint16_t* p) {
   return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
 }
@@ -47,27 +50,61 @@ CRIA_INLINE Floats load_u8(const uint8_t* p) {
 CRIA_INLINE Ints load_i8(const int8_t* p) {
   return {_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))};
 }
-CRIA_INLINE Floats splat(float x) { return {_mm512_set1_ps(x)}; }
-CRIA_INLINE void store(float* p, Floats a) { _mm512_storeu_ps(p, a.v); }
+CRIA_INLINE Floats splat(float x) {
+  return {_mm512_set1_ps(x)};
+}
+CRIA_INLINE void store(float* p, Floats a) {
+  _mm512_storeu_ps(p, a.v);
+}
 CRIA_INLINE void store_half(uint16_t* p, Floats a) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p),
                       _mm512_cvtps_ph(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
 }
-CRIA_INLINE Floats operator+(Floats a, Floats b) { return {_mm512_add_ps(a.v, b.v)}; }
-CRIA_INLINE Floats operator-(Floats a, Floats b) { return {_mm512_sub_ps(a.v, b.v)}; }
-CRIA_INLINE Floats operator*(Floats a, Floats b) { return {_mm512_mul_ps(a.v, b.v)}; }
-CRIA_INLINE Floats operator/(Floats a, Floats b) { return {_mm512_div_ps(a.v, b.v)}; }
-CRIA_INLINE Floats fma(Floats a, Floats b, Floats c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
-CRIA_INLINE Floats max(Floats a, Floats b) { return {_mm512_max_ps(a.v, b.v)}; }
-CRIA_INLINE Floats min(Floats a, Floats b) { return {_mm512_min_ps(a.v, b.v)}; }
-CRIA_INLINE Floats abs(Floats a) { return {_mm512_abs_ps(a.v)}; }
-CRIA_INLINE Ints round(Floats a) { return {_mm512_cvtps_epi32(a.v)}; }
-CRIA_INLINE Floats to_floats(Ints a) { return {_mm512_cvtepi32_ps(a.v)}; }
-CRIA_INLINE Ints splat_int(int32_t x) { return {_mm512_set1_epi32(x)}; }
-CRIA_INLINE Ints operator+(Ints a, Ints b) { return {_mm512_add_epi32(a.v, b.v)}; }
-CRIA_INLINE Ints operator*(Ints a, Ints b) { return {_mm512_mullo_epi32(a.v, b.v)}; }
-CRIA_INLINE Ints shift_left(Ints a, int n) { return {_mm512_slli_epi32(a.v, static_cast<unsigned>(n))}; }
-CRIA_INLINE Floats as_floats(Ints a) { return {_mm512_castsi512_ps(a.v)}; }
+CRIA_INLINE Floats operator+(Floats a, Floats b) {
+  return {_mm512_add_ps(a.v, b.v)};
+}
+CRIA_INLINE Floats operator-(Floats a, Floats b) {
+  return {_mm512_sub_ps(a.v, b.v)};
+}
+CRIA_INLINE Floats operator*(Floats a, Floats b) {
+  return {_mm512_mul_ps(a.v, b.v)};
+}
+CRIA_INLINE Floats operator/(Floats a, Floats b) {
+  return {_mm512_div_ps(a.v, b.v)};
+}
+CRIA_INLINE Floats fma(Floats a, Floats b, Floats c) {
+  return {_mm512_fmadd_ps(a.v, b.v, c.v)};
+}
+CRIA_INLINE Floats max(Floats a, Floats b) {
+  return {_mm512_max_ps(a.v, b.v)};
+}
+CRIA_INLINE Floats min(Floats a, Floats b) {
+  return {_mm512_min_ps(a.v, b.v)};
+}
+CRIA_INLINE Floats abs(Floats a) {
+  return {_mm512_abs_ps(a.v)};
+}
+CRIA_INLINE Ints round(Floats a) {
+  return {_mm512_cvtps_epi32(a.v)};
+}
+CRIA_INLINE Floats to_floats(Ints a) {
+  return {_mm512_cvtepi32_ps(a.v)};
+}
+CRIA_INLINE Ints splat_int(int32_t x) {
+  return {_mm512_set1_epi32(x)};
+}
+CRIA_INLINE Ints operator+(Ints a, Ints b) {
+  return {_mm512_add_epi32(a.v, b.v)};
+}
+CRIA_INLINE Ints operator*(Ints a, Ints b) {
+  return {_mm512_mullo_epi32(a.v, b.v)};
+}
+CRIA_INLINE Ints shift_left(Ints a, int n) {
+  return {_mm512_slli_epi32(a.v, static_cast<unsigned>(n))};
+}
+CRIA_INLINE Floats as_floats(Ints a) {
+  return {_mm512_castsi512_ps(a.v)};
+}
 CRIA_INLINE void store_i8(int8_t* p, Ints a) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtsepi32_epi8(a.v));
 }
@@ -76,12 +113,15 @@ CRIA_INLINE Floats first_lanes(Floats a, int64_t n, float other) {
   return {_mm512_mask_blend_ps(mask, _mm512_set1_ps(other), a.v)};
 }
 CRIA_INLINE __m256 halves_sum(__m512 v) {
-  return _mm256_add_ps(_mm512_castps512_ps256(v),
-                       _mm512_extractf32x8_ps(v, 1));
+  return _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
 }
 
-CRIA_INLINE Bytes load_bytes(const uint8_t* p) { return {_mm512_loadu_si512(p)}; }
-CRIA_INLINE Bytes low_nibbles(Bytes a) { return {_mm512_and_si512(a.v, _mm512_set1_epi8(15))}; }
+CRIA_INLINE Bytes load_bytes(const uint8_t* p) {
+  return {_mm512_loadu_si512(p)};
+}
+CRIA_INLINE Bytes low_nibbles(Bytes a) {
+  return {_mm512_and_si512(a.v, _mm512_set1_epi8(15))};
+}
 CRIA_INLINE Bytes high_nibbles(Bytes a) {
   return {_mm512_and_si512(_mm512_srli_epi16(a.v, 4), _mm512_set1_epi8(15))};
 }
@@ -117,7 +157,9 @@ CRIA_INLINE Ints dot_narrow(Ints acc, Bytes w, const int8_t* a) {
 CRIA_INLINE Ints dot_wide(Ints acc, Bytes w, const int8_t* a) {
   return {_mm512_dpbusd_epi32(acc.v, w.v, four_everywhere(a))};
 }
-CRIA_INLINE Ints wide_start(int32_t sum) { return splat_int(-128 * sum); }
+CRIA_INLINE Ints wide_start(int32_t sum) {
+  return splat_int(-128 * sum);
+}
 
 #elif defined(__AVX2__)
 
@@ -131,7 +173,9 @@ struct Bytes {
   __m256i a, b;
 };
 
-CRIA_INLINE Floats load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
+CRIA_INLINE Floats load(const float* p) {
+  return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)};
+}
 CRIA_INLINE __m128i load_16(const void* p) {
   return _mm_loadu_si128(static_cast<const __m128i*>(p));
 }
@@ -141,7 +185,9 @@ CRIA_INLINE Floats load_half(const uint16_t* p) {
 CRIA_INLINE __m256 widen_bfloat(const uint16_t* p) {
   return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(load_16(p)), 16));
 }
-CRIA_INLINE Floats load_bfloat(const uint16_t* p) { return {widen_bfloat(p), widen_bfloat(p + 8)}; }
+CRIA_INLINE Floats load_bfloat(const uint16_t* p) {
+  return {widen_bfloat(p), widen_bfloat(p + 8)};
+}
 CRIA_INLINE Floats load_u8(const uint8_t* p) {
   const __m128i raw = load_16(p);
   return {_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(raw)),
@@ -151,7 +197,9 @@ CRIA_INLINE Ints load_i8(const int8_t* p) {
   const __m128i raw = load_16(p);
   return {_mm256_cvtepi8_epi32(raw), _mm256_cvtepi8_epi32(_mm_srli_si128(raw, 8))};
 }
-CRIA_INLINE Floats splat(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
+CRIA_INLINE Floats splat(float x) {
+  return {_mm256_set1_ps(x), _mm256_set1_ps(x)};
+}
 CRIA_INLINE void store(float* p, Floats x) {
   _mm256_storeu_ps(p, x.a);
   _mm256_storeu_ps(p + 8, x.b);
@@ -186,9 +234,15 @@ CRIA_INLINE Floats abs(Floats x) {
   const __m256 sign = _mm256_set1_ps(-0.0f);
   return {_mm256_andnot_ps(sign, x.a), _mm256_andnot_ps(sign, x.b)};
 }
-CRIA_INLINE Ints round(Floats x) { return {_mm256_cvtps_epi32(x.a), _mm256_cvtps_epi32(x.b)}; }
-CRIA_INLINE Floats to_floats(Ints x) { return {_mm256_cvtepi32_ps(x.a), _mm256_cvtepi32_ps(x.b)}; }
-CRIA_INLINE Ints splat_int(int32_t x) { return {_mm256_set1_epi32(x), _mm256_set1_epi32(x)}; }
+CRIA_INLINE Ints round(Floats x) {
+  return {_mm256_cvtps_epi32(x.a), _mm256_cvtps_epi32(x.b)};
+}
+CRIA_INLINE Floats to_floats(Ints x) {
+  return {_mm256_cvtepi32_ps(x.a), _mm256_cvtepi32_ps(x.b)};
+}
+CRIA_INLINE Ints splat_int(int32_t x) {
+  return {_mm256_set1_epi32(x), _mm256_set1_epi32(x)};
+}
 CRIA_INLINE Ints operator+(Ints x, Ints y) {
   return {_mm256_add_epi32(x.a, y.a), _mm256_add_epi32(x.b, y.b)};
 }
@@ -215,7 +269,9 @@ CRIA_INLINE Floats first_lanes(Floats x, int64_t n, float other) {
   return {_mm256_blendv_ps(rest, x.a, _mm256_castsi256_ps(_mm256_cmpgt_epi32(count, low))),
           _mm256_blendv_ps(rest, x.b, _mm256_castsi256_ps(_mm256_cmpgt_epi32(count, high)))};
 }
-CRIA_INLINE __m256 halves_sum(Floats x) { return _mm256_add_ps(x.a, x.b); }
+CRIA_INLINE __m256 halves_sum(Floats x) {
+  return _mm256_add_ps(x.a, x.b);
+}
 
 CRIA_INLINE Bytes load_bytes(const uint8_t* p) {
   const auto* q = reinterpret_cast<const __m256i*>(p);
@@ -282,7 +338,9 @@ CRIA_INLINE Ints dot_wide(Ints acc, Bytes w, const int8_t* p) {
   const __m256i a = four_everywhere(p);
   return {dot_signed(acc.a, w.a, a), dot_signed(acc.b, w.b, a)};
 }
-CRIA_INLINE Ints wide_start(int32_t) { return splat_int(0); }
+CRIA_INLINE Ints wide_start(int32_t) {
+  return splat_int(0);
+}
 
 #else
 
@@ -458,8 +516,12 @@ CRIA_INLINE Ints dot_narrow(Ints acc, Bytes w, const int8_t* a) {
     return sum;
   });
 }
-CRIA_INLINE Ints dot_wide(Ints acc, Bytes w, const int8_t* a) { return dot_narrow(acc, w, a); }
-CRIA_INLINE Ints wide_start(int32_t sum) { return splat_int(-128 * sum); }
+CRIA_INLINE Ints dot_wide(Ints acc, Bytes w, const int8_t* a) {
+  return dot_narrow(acc, w, a);
+}
+CRIA_INLINE Ints wide_start(int32_t sum) {
+  return splat_int(-128 * sum);
+}
 
 #endif
 
@@ -503,8 +565,8 @@ CRIA_INLINE void store_first(float* p, Floats a, int64_t n) {
   for (int64_t i = 0; i < n; ++i) p[i] = lanes[i];
 }
 
-// e^x: x = n ln 2 + r with |r| <= ln 2 / 2, then a polynomial of degree 6 (Cephes expf); within 2 ulp.
-// Clamped to [-87.3, 88.3], so the result is always finite and never 0; -inf gives e^-87.3.
+// e^x: x = n ln 2 + r with |r| <= ln 2 / 2, then a polynomial of degree 6 (Cephes expf); within 2
+// ulp. Clamped to [-87.3, 88.3], so the result is always finite and never 0; -inf gives e^-87.3.
 CRIA_INLINE Floats exp(Floats x) {
   x = min(max(x, splat(-87.33654f)), splat(88.37626f));
   const Ints n = round(x * splat(1.44269504f));
