@@ -100,14 +100,14 @@ void CpuPlan::run_thread(const Run& run, int thread) noexcept {
     if (const auto* rows = std::get_if<RowStage>(&stage)) {
       if (rows->ops.empty() || live_rows(run, rows->axis) == 0) continue;
       run_rows(run, *rows, thread);
-      if (!run.single) pool_.barrier();
+      if (!run.single) pool_.barrier(thread);
     } else if (const auto* matmul = std::get_if<MatmulStage>(&stage)) {
       if (live_rows(run, matmul->axis) == 0) continue;
       run_matmul(run, *matmul, thread, phase++);
-      pool_.barrier();
+      pool_.barrier(thread);
     } else {
       run_attention(run, std::get<AttentionStage>(stage), thread, phase++);
-      pool_.barrier();
+      pool_.barrier(thread);
     }
     if (measure) {
       profile_[i][0] += now_ns() - start;

@@ -63,11 +63,10 @@ void Pool::run(const std::function<void(int)>& body) {
     for (auto& next : share.next) next.store(0, std::memory_order_relaxed);
   if (active_ == 1) return body(0);
   body_ = &body;
-  caller_ = std::this_thread::get_id();
   generation_.fetch_add(1);
   if (sleeping_.load() > 0) generation_.notify_all();
   body(0);
-  barrier();
+  barrier(0);
   judge(started);
 }
 
@@ -87,11 +86,11 @@ void Pool::work(int thread) {
     ++seen;
     if (ending_) return;
     (*body_)(thread);
-    barrier();
+    barrier(thread);
   }
 }
 
-void Pool::barrier() {
+void Pool::barrier(int thread) {
   if (active_ == 1) return;
   const uint32_t turn = passed_.load(std::memory_order_relaxed);
   if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == static_cast<uint32_t>(threads_)) {
@@ -100,7 +99,7 @@ void Pool::barrier() {
     if (sleeping_.load() > 0) passed_.notify_all();
   } else {
     const int64_t slept = wait(passed_, turn);
-    if (std::this_thread::get_id() == caller_) asleep_ns_ += slept;
+    if (thread == 0) asleep_ns_ += slept;
   }
 }
 

@@ -29,8 +29,8 @@ class Pool {
   int active() const { return active_; }
   // Runs body(thread) on every active thread, 0 being the caller; returns when all are done.
   void run(const std::function<void(int)>& body);
-  // Inside run: no thread goes on before all have come here.
-  void barrier();
+  // Inside run: no thread goes on before all have come here; `thread` is the one that comes.
+  void barrier(int thread);
 
   // Inside run: calls body(first, last) for parts of [0, units) until all are taken. Each thread
   // begins with its own contiguous share and then helps the others, so that a thread which the
@@ -66,7 +66,6 @@ class Pool {
 
   int threads_;
   int active_;
-  std::thread::id caller_;      // of the run that is going on
   int64_t asleep_ns_ = 0;       // of the caller, in this run
   int64_t alone_until_ns_ = 0;  // 0: not alone
   int64_t alone_for_ns_ = 0;

@@ -25,7 +25,7 @@ TEST_CASE("shared work is done exactly once per phase, also with more threads th
                 ++too_early;
             }
           });
-          pool.barrier();
+          pool.barrier(thread);
         }
       });
       CHECK(too_early == 0);
