@@ -101,7 +101,7 @@ void Engine::start(const protocol::Generate& request) {
   prompt.truncated_messages = rendered.truncated_messages;
   if (prompt.ids.empty()) return shared_.emit(protocol::Done{.id = request.id, .reason = "load"});
   fit_prompt(prompt, request, options, limits);
-  running_.emplace_back(shared_, request, options, std::move(prompt));
+  running_.emplace_back(shared_, request, options, std::move(prompt), std::move(rendered.parser));
 }
 
 std::vector<BatchItem> Engine::choose_rows() {

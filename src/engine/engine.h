@@ -9,11 +9,13 @@
 #include "engine/loader.h"
 #include "engine/prompt.h"
 #include "protocol/protocol.h"
+#include "text/chat/parse.h"
 
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <list>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,6 +26,7 @@ namespace cria::engine {
 struct RenderedPrompt {
   std::string text;
   int64_t truncated_messages = 0;
+  std::optional<text::OutputParser> parser;  // of the answer; none: all of it is content
 };
 using Fits = std::function<bool(const std::string& text)>;
 using Render = std::function<RenderedPrompt(const protocol::Generate& request, const Fits& fits)>;

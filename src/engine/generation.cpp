@@ -19,7 +19,8 @@ constexpr int64_t kMostContexts = 10;
 }  // namespace
 
 Generation::Generation(const GenerationContext& shared, const protocol::Generate& request,
-                       const GenerationOptions& options, Prompt prompt)
+                       const GenerationOptions& options, Prompt prompt,
+                       std::optional<text::OutputParser> parser)
     : shared_(shared),
       id_(request.id),
       options_(options),
@@ -34,6 +35,7 @@ Generation::Generation(const GenerationContext& shared, const protocol::Generate
       sequence_(shared.memory, std::move(prompt.ids)),
       sampler_(options.sampling, shared.context),
       stops_(options.stop),
+      parser_(std::move(parser)),
       start_(Clock::now()),
       first_token_(start_) {
   for (const TokenId token : sequence_.tokens()) sampler_.accept(token);
@@ -77,8 +79,17 @@ Json Generation::score(std::span<const float> logits, TokenId token) const {
 }
 
 void Generation::send(std::string text, bool last) {
-  protocol::Text event{.id = id_, .content = std::move(text)};
-  sent_ += std::ssize(event.content);
+  sent_ += std::ssize(text);
+  protocol::Text event{.id = id_};
+  if (!parser_) {
+    event.content = std::move(text);
+  } else {
+    text::Parsed part = parser_->add(text);
+    if (last) part += parser_->finish();
+    event.content = std::move(part.content);
+    event.thinking = std::move(part.thinking);
+    event.tool_calls = std::move(part.tool_calls);
+  }
   // A token goes with the event that holds its first byte. What lies behind a stop string is
   // dropped.
   while (!scores_.empty()) {
@@ -87,7 +98,9 @@ void Generation::send(std::string text, bool last) {
     if (next.begin < sent_ || !stops_.stopped()) event.logprobs.push_back(next.entry);
     scores_.pop_front();
   }
-  if (!event.content.empty() || !event.logprobs.empty()) shared_.emit(event);
+  if (!event.content.empty() || !event.thinking.empty() || !event.tool_calls.empty() ||
+      !event.logprobs.empty())
+    shared_.emit(event);
 }
 
 void Generation::take(std::span<float> logits) {
@@ -107,20 +120,18 @@ void Generation::take(std::span<float> logits) {
   spelled_ += std::ssize(piece);
   std::string text = stops_.push(decoder_.push(piece));
   if (wants_context_) history_.push_back(token);
-  if (stops_.stopped()) {
-    send(std::move(text), true);
-    return finish("stop");
-  }
+  if (stops_.stopped()) return finish("stop", std::move(text));
   send(std::move(text), false);
   if (generated_ >= output_limit()) finish("length");
 }
 
-void Generation::finish(const char* reason) {
+void Generation::finish(const char* reason, std::string rest) {
   finished_ = true;
   if (!stops_.stopped()) {
-    std::string rest = stops_.push(decoder_.flush());
-    send(rest + stops_.flush(), true);
+    rest += stops_.push(decoder_.flush());
+    rest += stops_.flush();
   }
+  send(std::move(rest), true);
   const auto now = Clock::now();
   protocol::Done done{.id = id_,
                       .reason = reason,

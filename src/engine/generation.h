@@ -7,12 +7,14 @@
 #include "engine/sequence.h"
 #include "engine/stop_filter.h"
 #include "protocol/protocol.h"
+#include "text/chat/parse.h"
 #include "text/tokenizer/tokenizer.h"
 
 #include <chrono>
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -30,9 +32,11 @@ struct GenerationContext {
 
 class Generation {
  public:
-  // The prompt fits into the context and is not empty.
+  // The prompt fits into the context and is not empty. `parser` splits the answer into thinking,
+  // content and tool calls.
   Generation(const GenerationContext& shared, const protocol::Generate& request,
-             const GenerationOptions& options, Prompt prompt);
+             const GenerationOptions& options, Prompt prompt,
+             std::optional<text::OutputParser> parser);
 
   uint64_t id() const { return id_; }
   Sequence& sequence() { return sequence_; }
@@ -53,7 +57,7 @@ class Generation {
 
   Json score(std::span<const float> logits, TokenId token) const;
   void send(std::string text, bool last);
-  void finish(const char* reason);
+  void finish(const char* reason, std::string rest = {});
   int64_t output_limit() const;
 
   const GenerationContext& shared_;
@@ -67,6 +71,7 @@ class Generation {
   Sampler sampler_;
   text::StreamDecoder decoder_;
   StopFilter stops_;
+  std::optional<text::OutputParser> parser_;
   std::deque<Scored> scores_;       // of tokens whose text is not sent yet
   int64_t spelled_ = 0, sent_ = 0;  // bytes of output: of all tokens, and sent
   int64_t generated_ = 0;

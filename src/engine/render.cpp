@@ -58,7 +58,7 @@ std::string render_by_markers(const std::string& chat_template, const Json& mess
 // Whole messages go from the front until `render` fits; system messages and the last one stay.
 RenderedPrompt render_fitting(Json messages, const Fits& fits,
                               const std::function<std::string(const Json&)>& render) {
-  RenderedPrompt out{.text = render(messages), .truncated_messages = 0};
+  RenderedPrompt out{.text = render(messages)};
   while (!fits(out.text)) {
     size_t oldest = 0;
     while (oldest < messages.size() && turn_of(messages[oldest]).role == "system") ++oldest;
@@ -87,11 +87,12 @@ Json Renderer::messages_of(const protocol::Generate& request) const {
   if (!request.chat && request.has_system)
     own.insert(own.begin(), message("system", request.system));
   const Json& first = request.context.empty() ? first_messages_ : Json::array();
-  return text::with_model_messages(first, system_, own);
+  Json all = text::with_model_messages(first, system_, own);
+  return request.drop_old_thinking ? text::without_old_thinking(all) : all;
 }
 
 RenderedPrompt Renderer::operator()(const protocol::Generate& request, const Fits& fits) const {
-  if (request.raw) return {.text = request.prompt, .truncated_messages = 0};
+  if (request.raw) return {.text = request.prompt};
   std::optional<text::PromptTemplate> given;
   if (request.has_template) given = text::PromptTemplate::parse(request.template_text);
   const text::PromptTemplate* with = given ? &*given : template_ ? &*template_ : nullptr;
@@ -99,16 +100,19 @@ RenderedPrompt Renderer::operator()(const protocol::Generate& request, const Fit
     if (with == nullptr || !with->uses("suffix"))
       fail(ErrorKind::kInvalidInput,
            "the model's template has no .Suffix: it cannot fill in between");
-    return {.text = with->render_insert(request.prompt, request.suffix, request.think),
-            .truncated_messages = 0};
+    return {.text = with->render_insert(request.prompt, request.suffix, request.think)};
   }
-  // The template could show them, but the calls in the answer are not read yet.
-  if (!request.tools.empty())
-    fail(ErrorKind::kUnsupported, "tools are not supported by this version; leave \"tools\" out");
-  return render_fitting(messages_of(request), fits, [&](const Json& messages) {
+  if (with == nullptr && !request.tools.empty())
+    fail(
+        ErrorKind::kUnsupported,
+        "the model's Jinja template cannot show tools here; give the model a TEMPLATE with .Tools");
+  RenderedPrompt out = render_fitting(messages_of(request), fits, [&](const Json& messages) {
     if (with == nullptr) return render_by_markers(chat_template_, messages);
-    return with->render_chat({.messages = messages, .think = request.think});
+    return with->render_chat(
+        {.messages = messages, .tools = request.tools, .think = request.think});
   });
+  if (with != nullptr) out.parser.emplace(*with, out.text, request.tools, request.think);
+  return out;
 }
 
 }  // namespace cria::engine

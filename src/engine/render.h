@@ -20,7 +20,7 @@ class Renderer {
   Renderer(const protocol::Load& load, std::string chat_template);
   // Drops the oldest turns but the system's until the text fits; the last turn always stays. Throws
   // Error{kInvalidInput} for messages of wrong types or a suffix that the template cannot take,
-  // {kUnsupported} for an unknown format and for tools.
+  // {kUnsupported} for an unknown format, also for tools where only markers are known.
   RenderedPrompt operator()(const protocol::Generate& request, const Fits& fits) const;
 
  private:

@@ -48,9 +48,10 @@ struct Generate {
   bool raw = false;
   std::vector<int32_t> context;     // generate: ids of the conversation so far
   std::vector<std::string> images;  // base64-decoded bytes
-  Json think;                       // null, bool, or "low" | "medium" | "high"
+  Json think;                       // null, bool, or "low" | "medium" | "high" | "max"
   Json format;                      // null, "json", or a schema
   Json options = Json::object();
+  bool drop_old_thinking = false;  // cut <think> parts from answers before the last question
   bool truncate = true, shift = true;
   bool logprobs = false;
   int64_t top_logprobs = 0;

@@ -138,6 +138,9 @@ void run(const Call& call, protocol::Generate request) {
   const Facts facts = models.facts(model, gone);
   check_capabilities(call, model, facts);
   request.think = effective_think(call, facts);
+  // These were trained without the thinking of earlier answers.
+  request.drop_old_thinking =
+      facts.family == "qwen3" || model.short_name.starts_with("deepseek-r1");
   request.options = merged_options(model, call.request.options);
   const size_t image_count = request.images.size();
   const Lease lease =

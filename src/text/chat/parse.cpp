@@ -115,6 +115,13 @@ Search find_arguments(const Json& value, const std::string& tool, Json& out) {
 
 }  // namespace
 
+Parsed& Parsed::operator+=(Parsed more) {
+  content += more.content;
+  thinking += more.thinking;
+  for (Json& call : more.tool_calls) tool_calls.push_back(std::move(call));
+  return *this;
+}
+
 size_t overlap(std::string_view text, std::string_view mark) {
   for (size_t n = std::min(text.size(), mark.size()); n > 0; --n) {
     if (text.ends_with(mark.substr(0, n))) return n;
@@ -323,15 +330,10 @@ OutputParser::OutputParser(const PromptTemplate& prompt_template, std::string_vi
 }
 
 void OutputParser::pass_on(Parsed& out, Parsed part) {
-  out.thinking += part.thinking;
-  if (!tools_) {
-    out.content += part.content;
-    return;
+  if (tools_ && !part.content.empty()) {
+    out += tools_->add(std::exchange(part.content, {}));
   }
-  if (part.content.empty()) return;
-  Parsed called = tools_->add(part.content);
-  out.content += called.content;
-  for (Json& call : called.tool_calls) out.tool_calls.push_back(std::move(call));
+  out += std::move(part);
 }
 
 Parsed OutputParser::add(std::string_view text) {
@@ -348,7 +350,7 @@ Parsed OutputParser::add(std::string_view text) {
 Parsed OutputParser::finish() {
   Parsed out;
   if (thinking_) pass_on(out, thinking_->finish());
-  if (tools_) out.content += tools_->finish().content;
+  if (tools_) out += tools_->finish();
   return out;
 }
 

@@ -16,7 +16,7 @@ namespace cria::text {
 struct Parsed {
   std::string content, thinking;
   Json tool_calls = Json::array();  // {id, function {index, name, arguments}}
-  bool empty() const { return content.empty() && thinking.empty() && tool_calls.empty(); }
+  Parsed& operator+=(Parsed more);
 };
 
 class ThinkingParser {

@@ -248,16 +248,4 @@ Json without_old_thinking(const Json& messages) {
   return result;
 }
 
-Json resolve_think(const Json& think, bool can_think) {
-  if (think.is_null()) return can_think ? Json(true) : Json();
-  if (think.is_boolean()) return think;
-  if (think.is_string()) {
-    const auto& level = think.get_ref<const std::string&>();
-    if (level == "low" || level == "medium" || level == "high" || level == "max") return think;
-  }
-  fail(ErrorKind::kInvalidInput,
-       "invalid think value: {} (must be true, false, \"low\", \"medium\", \"high\" or \"max\")",
-       dump_json(think));
-}
-
 }  // namespace cria::text

@@ -79,8 +79,5 @@ Json with_model_messages(const Json& model_messages, std::string_view model_syst
 // Removes a leading <think>...</think> from answers before the last question: qwen3 and deepseek-r1
 // were trained without it.
 Json without_old_thinking(const Json& messages);
-// `think` of a request for a model: absent means true when it can think. Throws
-// Error{kInvalidInput} for a value that is none.
-Json resolve_think(const Json& think, bool can_think);
 
 }  // namespace cria::text
