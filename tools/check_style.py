@@ -21,6 +21,8 @@ def main():
         for number, line in enumerate(lines, 1):
             if re.search(r"\b(FIXME|XXX)\b|TODO(?!\(#\d+\))", line):
                 problems.append(f"{name}:{number}: unfinished: {line.strip()}")
+            if re.search(r'TEST_CASE\([^)]*;', line):
+                problems.append(f"{name}:{number}: CTest cuts a test's name at ';', and runs nothing")
             if "getenv(" in line and path.parent.name != "base" and not path.name.endswith("_test.cpp"):
                 problems.append(f"{name}:{number}: settings are read in base/settings only")
     print("\n".join(problems) or "style: ok")

@@ -183,7 +183,7 @@ TEST_CASE("a load without progress ends at its timeout, a refused one with the r
   }
 }
 
-TEST_CASE("a runner that dies or talks nonsense fails its request; the next gets a fresh one") {
+TEST_CASE("a runner that dies or talks nonsense fails its request, the next gets a fresh one") {
   for (const char* name : {"x-crash", "x-garbage"}) {
     Scheduler scheduler(options());
     pid_t pid = 0;
