@@ -6,4 +6,7 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   cria_kernel_variant(avx512 -Wno-uninitialized
     $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized> -mavx512f -mavx512bw
     -mavx512vl -mavx512dq -mavx512vnni -mfma -mf16c -mprefer-vector-width=512)
+elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
+  cria_kernel_variant(neon -DCRIA_NEON)
+  cria_kernel_variant(neon_dot -DCRIA_NEON -march=armv8.2-a+dotprod)
 endif()

@@ -3,6 +3,11 @@
 #include "base/error.h"
 #include "base/settings.h"
 
+#if defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+
 namespace cria::ml::cpu {
 
 namespace scalar {
@@ -13,6 +18,13 @@ namespace avx2 {
 void fill_table(Kernels& table) noexcept;
 }
 namespace avx512 {
+void fill_table(Kernels& table) noexcept;
+}
+#elif defined(__aarch64__)
+namespace neon {
+void fill_table(Kernels& table) noexcept;
+}
+namespace neon_dot {
 void fill_table(Kernels& table) noexcept;
 }
 #endif
@@ -38,6 +50,11 @@ KernelList find_kernels() {
       __builtin_cpu_supports("avx512vl") != 0 && __builtin_cpu_supports("avx512dq") != 0 &&
       __builtin_cpu_supports("avx512vnni") != 0;
   if (avx512) list.items[list.size++] = &filled(avx512::fill_table, avx512_table);
+#elif defined(__aarch64__)
+  static Kernels neon_table = {}, dot_table = {};
+  list.items[list.size++] = &filled(neon::fill_table, neon_table);
+  if ((getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0)
+    list.items[list.size++] = &filled(neon_dot::fill_table, dot_table);
 #endif
   return list;
 }

@@ -80,7 +80,7 @@ struct AttentionArgs {
 };
 
 struct Kernels {
-  const char* name;  // "scalar", "avx2", "avx512"
+  const char* name;  // "scalar", "avx2", "avx512", "neon", "neon_dot"
   // y = w x for a range of panels; [PanelKind].
   void (*matmul[kPanelKinds])(const MatmulArgs&) noexcept;
   // Quantises one row of k values into column `column` of a group of `columns`.

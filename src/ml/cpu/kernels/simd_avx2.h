@@ -1,0 +1,187 @@
+// simd_avx2.h - 16 lanes in two registers.
+// Included by simd.h, inside the namespace of the variant being compiled.
+struct Floats {
+  __m256 a, b;
+};
+struct Ints {
+  __m256i a, b;
+};
+struct Bytes {
+  __m256i a, b;
+};
+
+CRIA_INLINE Floats load(const float* p) {
+  return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)};
+}
+CRIA_INLINE __m128i load_16(const void* p) {
+  return _mm_loadu_si128(static_cast<const __m128i*>(p));
+}
+CRIA_INLINE Floats load_half(const uint16_t* p) {
+  return {_mm256_cvtph_ps(load_16(p)), _mm256_cvtph_ps(load_16(p + 8))};
+}
+CRIA_INLINE __m256 widen_bfloat(const uint16_t* p) {
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(load_16(p)), 16));
+}
+CRIA_INLINE Floats load_bfloat(const uint16_t* p) {
+  return {widen_bfloat(p), widen_bfloat(p + 8)};
+}
+CRIA_INLINE Floats load_u8(const uint8_t* p) {
+  const __m128i raw = load_16(p);
+  return {_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(raw)),
+          _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_srli_si128(raw, 8)))};
+}
+CRIA_INLINE Ints load_i8(const int8_t* p) {
+  const __m128i raw = load_16(p);
+  return {_mm256_cvtepi8_epi32(raw), _mm256_cvtepi8_epi32(_mm_srli_si128(raw, 8))};
+}
+CRIA_INLINE Floats splat(float x) {
+  return {_mm256_set1_ps(x), _mm256_set1_ps(x)};
+}
+CRIA_INLINE void store(float* p, Floats x) {
+  _mm256_storeu_ps(p, x.a);
+  _mm256_storeu_ps(p + 8, x.b);
+}
+CRIA_INLINE void store_half(uint16_t* p, Floats x) {
+  constexpr int kMode = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_cvtps_ph(x.a, kMode));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p + 8), _mm256_cvtps_ph(x.b, kMode));
+}
+CRIA_INLINE Floats operator+(Floats x, Floats y) {
+  return {_mm256_add_ps(x.a, y.a), _mm256_add_ps(x.b, y.b)};
+}
+CRIA_INLINE Floats operator-(Floats x, Floats y) {
+  return {_mm256_sub_ps(x.a, y.a), _mm256_sub_ps(x.b, y.b)};
+}
+CRIA_INLINE Floats operator*(Floats x, Floats y) {
+  return {_mm256_mul_ps(x.a, y.a), _mm256_mul_ps(x.b, y.b)};
+}
+CRIA_INLINE Floats operator/(Floats x, Floats y) {
+  return {_mm256_div_ps(x.a, y.a), _mm256_div_ps(x.b, y.b)};
+}
+CRIA_INLINE Floats fma(Floats x, Floats y, Floats z) {
+  return {_mm256_fmadd_ps(x.a, y.a, z.a), _mm256_fmadd_ps(x.b, y.b, z.b)};
+}
+CRIA_INLINE Floats max(Floats x, Floats y) {
+  return {_mm256_max_ps(x.a, y.a), _mm256_max_ps(x.b, y.b)};
+}
+CRIA_INLINE Floats min(Floats x, Floats y) {
+  return {_mm256_min_ps(x.a, y.a), _mm256_min_ps(x.b, y.b)};
+}
+CRIA_INLINE Floats abs(Floats x) {
+  const __m256 sign = _mm256_set1_ps(-0.0f);
+  return {_mm256_andnot_ps(sign, x.a), _mm256_andnot_ps(sign, x.b)};
+}
+CRIA_INLINE Ints round(Floats x) {
+  return {_mm256_cvtps_epi32(x.a), _mm256_cvtps_epi32(x.b)};
+}
+CRIA_INLINE Floats to_floats(Ints x) {
+  return {_mm256_cvtepi32_ps(x.a), _mm256_cvtepi32_ps(x.b)};
+}
+CRIA_INLINE Ints splat_int(int32_t x) {
+  return {_mm256_set1_epi32(x), _mm256_set1_epi32(x)};
+}
+CRIA_INLINE Ints operator+(Ints x, Ints y) {
+  return {_mm256_add_epi32(x.a, y.a), _mm256_add_epi32(x.b, y.b)};
+}
+CRIA_INLINE Ints operator*(Ints x, Ints y) {
+  return {_mm256_mullo_epi32(x.a, y.a), _mm256_mullo_epi32(x.b, y.b)};
+}
+CRIA_INLINE Ints shift_left(Ints x, int n) {
+  return {_mm256_slli_epi32(x.a, n), _mm256_slli_epi32(x.b, n)};
+}
+CRIA_INLINE Floats as_floats(Ints x) {
+  return {_mm256_castsi256_ps(x.a), _mm256_castsi256_ps(x.b)};
+}
+CRIA_INLINE void store_i8(int8_t* p, Ints x) {
+  const __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(x.a, x.b), 0xd8);
+  _mm_storeu_si128(
+      reinterpret_cast<__m128i*>(p),
+      _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)));
+}
+CRIA_INLINE Floats first_lanes(Floats x, int64_t n, float other) {
+  const __m256i count = _mm256_set1_epi32(static_cast<int32_t>(n));
+  const __m256i low = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  const __m256i high = _mm256_add_epi32(low, _mm256_set1_epi32(8));
+  const __m256 rest = _mm256_set1_ps(other);
+  return {_mm256_blendv_ps(rest, x.a, _mm256_castsi256_ps(_mm256_cmpgt_epi32(count, low))),
+          _mm256_blendv_ps(rest, x.b, _mm256_castsi256_ps(_mm256_cmpgt_epi32(count, high)))};
+}
+CRIA_INLINE __m256 halves_sum(Floats x) {
+  return _mm256_add_ps(x.a, x.b);
+}
+
+CRIA_INLINE Bytes load_bytes(const uint8_t* p) {
+  const auto* q = reinterpret_cast<const __m256i*>(p);
+  return {_mm256_loadu_si256(q), _mm256_loadu_si256(q + 1)};
+}
+CRIA_INLINE Bytes low_nibbles(Bytes x) {
+  const __m256i mask = _mm256_set1_epi8(15);
+  return {_mm256_and_si256(x.a, mask), _mm256_and_si256(x.b, mask)};
+}
+CRIA_INLINE Bytes high_nibbles(Bytes x) {
+  const __m256i mask = _mm256_set1_epi8(15);
+  return {_mm256_and_si256(_mm256_srli_epi16(x.a, 4), mask),
+          _mm256_and_si256(_mm256_srli_epi16(x.b, 4), mask)};
+}
+// 16 in each byte whose bit is set in the four bytes at `mask`.
+CRIA_INLINE __m256i spread_bits(const uint8_t* mask) {
+  int32_t bits;
+  __builtin_memcpy(&bits, mask, 4);
+  const __m256i which = _mm256_setr_epi64x(0x0000000000000000, 0x0101010101010101,
+                                           0x0202020202020202, 0x0303030303030303);
+  const __m256i each = _mm256_set1_epi64x(static_cast<int64_t>(0x8040201008040201ull));
+  const __m256i spread = _mm256_shuffle_epi8(_mm256_set1_epi32(bits), which);
+  const __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(spread, each), each);
+  return _mm256_and_si256(set, _mm256_set1_epi8(16));
+}
+CRIA_INLINE Bytes add_fifth_bit(Bytes x, const uint8_t* mask) {
+  return {_mm256_or_si256(x.a, spread_bits(mask)), _mm256_or_si256(x.b, spread_bits(mask + 4))};
+}
+template <int kIndex>
+CRIA_INLINE __m256i upper_bits(__m256i bits) {
+  if constexpr (kIndex == 0) bits = _mm256_slli_epi16(bits, 4);
+  if constexpr (kIndex == 1) bits = _mm256_slli_epi16(bits, 2);
+  if constexpr (kIndex == 3) bits = _mm256_srli_epi16(bits, 2);
+  return _mm256_and_si256(bits, _mm256_set1_epi8(0x30));
+}
+template <int kIndex>
+CRIA_INLINE Bytes add_upper_bits(Bytes x, Bytes plane) {
+  return {_mm256_or_si256(x.a, upper_bits<kIndex>(plane.a)),
+          _mm256_or_si256(x.b, upper_bits<kIndex>(plane.b))};
+}
+CRIA_INLINE Bytes look_up(Bytes indices, const uint8_t* table16) {
+  const __m256i table = _mm256_broadcastsi128_si256(load_16(table16));
+  return {_mm256_shuffle_epi8(table, indices.a), _mm256_shuffle_epi8(table, indices.b)};
+}
+CRIA_INLINE __m256i four_everywhere(const int8_t* p) {
+  int32_t four;
+  __builtin_memcpy(&four, p, 4);
+  return _mm256_set1_epi32(four);
+}
+CRIA_INLINE __m256i dot_pairs(__m256i acc, __m256i w, __m256i a) {
+  const __m256i pairs = _mm256_maddubs_epi16(w, a);  // at most 2 * 128 * 127: never saturates
+  return _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+CRIA_INLINE Ints dot_narrow(Ints acc, Bytes w, const int8_t* p) {
+  const __m256i a = four_everywhere(p);
+  return {dot_pairs(acc.a, w.a, a), dot_pairs(acc.b, w.b, a)};
+}
+// maddubs saturates with 8-bit unsigned weights, so the weight's sign moves to the activation.
+CRIA_INLINE __m256i dot_signed(__m256i acc, __m256i w, __m256i a) {
+  const __m256i value = _mm256_xor_si256(w, _mm256_set1_epi8(-128));
+  return dot_pairs(acc, _mm256_abs_epi8(value), _mm256_sign_epi8(a, value));
+}
+CRIA_INLINE Ints dot_wide(Ints acc, Bytes w, const int8_t* p) {
+  const __m256i a = four_everywhere(p);
+  return {dot_signed(acc.a, w.a, a), dot_signed(acc.b, w.b, a)};
+}
+CRIA_INLINE Ints wide_start(int32_t) {
+  return splat_int(0);
+}
+
+CRIA_INLINE float sum(Floats a) {
+  const __m256 eight = halves_sum(a);
+  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
