@@ -55,6 +55,7 @@ def test_thinking_is_told_from_the_answer(client):
     assert "".join(part.message.thinking or "" for part in parts) == thought.thinking
     answer = client.chat("thinker", messages, think=False, options=options).message
     assert answer.content and not answer.thinking
+    client.delete("thinker")
     with pytest.raises(ollama.ResponseError) as error:
         client.chat("smol", messages, think=True)
     assert (error.value.status_code, error.value.error) == (400, '"smol" does not support thinking')
