@@ -93,14 +93,19 @@ def upload(server):
     return digest
 
 
-@pytest.fixture(scope="session")
-def server(tmp_path_factory):
-    server = Server(tmp_path_factory.mktemp("server"))
+def server_with_model(folder):
+    server = Server(folder)
     digest = upload(server)
     body = {"model": "smol", "files": {"model.gguf": digest}, "parameters": {"temperature": 0},
             "license": "Apache-2.0", "stream": False}
     status, _, text = server.request("POST", "/api/create", body)
     assert (status, json.loads(text)) == (200, {"status": "success"})
     server.digest = digest
+    return server
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    server = server_with_model(tmp_path_factory.mktemp("server"))
     yield server
     server.close()

@@ -5,6 +5,7 @@ import pathlib
 
 import ollama
 import pytest
+from conftest import server_with_model
 
 QWEN = "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf"
 
@@ -36,6 +37,13 @@ For each function call return a json object with function name and arguments wit
 WEATHER = {"type": "function", "function": {
     "name": "get_weather", "description": "Get the current weather of a city",
     "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}}}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    server = server_with_model(tmp_path_factory.mktemp("answers"))
+    yield server
+    server.close()
 
 
 @pytest.fixture(scope="module")
