@@ -31,7 +31,8 @@ CRIA_INLINE Floats load_bfloat(const uint16_t* p) {
 CRIA_INLINE Floats load_u8(const uint8_t* p) {
   const uint8x16_t raw = vld1q_u8(p);
   const uint16x8_t low = vmovl_u8(vget_low_u8(raw)), high = vmovl_u8(vget_high_u8(raw));
-  return {{vcvtq_f32_u32(vmovl_u16(vget_low_u16(low))), vcvtq_f32_u32(vmovl_u16(vget_high_u16(low))),
+  return {{vcvtq_f32_u32(vmovl_u16(vget_low_u16(low))),
+           vcvtq_f32_u32(vmovl_u16(vget_high_u16(low))),
            vcvtq_f32_u32(vmovl_u16(vget_low_u16(high))),
            vcvtq_f32_u32(vmovl_u16(vget_high_u16(high)))}};
 }
