@@ -15,7 +15,7 @@ namespace {
 #if defined(__AVX512F__)
 constexpr int kTile = 8;  // columns at once: 8 integer and 8 float accumulators
 #else
-constexpr int kTile = 2;
+constexpr int kTile = 4;
 #endif
 
 CRIA_INLINE const uint16_t* halves(const uint8_t* p) {
@@ -55,16 +55,17 @@ CRIA_INLINE Bytes nibble_group(const uint8_t* q) {
 
 alignas(16) constexpr uint8_t kIq4Table[16] = {1,   24,  45,  63,  79,  93,  106, 118,
                                                129, 141, 153, 166, 181, 197, 217, 241};  // + 128
-alignas(16) constexpr uint8_t kFp4Table[16] = {128, 129, 130, 131, 132, 134, 136, 140,
-                                               128, 127, 126, 125, 124, 122, 120, 116};  // + 128
+alignas(16) constexpr uint8_t kFp4Table[16] = {12, 13, 14, 15, 16, 18, 20, 24,
+                                               12, 11, 10, 9,  8,  6,  4,  0};  // + 12
 
 // Each format: how a superblock begins, where a block's scales are, and group g of its quants.
-// kOffset is subtracted from every quant; kWide marks 8-bit quants that stand for q - 128.
+// kOffset is subtracted from every quant, and none is over kMax; kWide marks 8-bit quants that
+// stand for q - 128.
 struct Plain {
   using Head = NoHead;
   static constexpr int kSub = 1, kHeadBytes = 0;
   static constexpr bool kHasMin = false, kWide = false;
-  static constexpr int kOffset = 0;
+  static constexpr int kOffset = 0, kMax = 15;
   CRIA_INLINE static Head head(const uint8_t*) { return {}; }
   CRIA_INLINE static Scales scales(const uint8_t* p, Head) {
     return {load_half(halves(p)), splat(0)};
@@ -78,7 +79,7 @@ struct Q4_0 : Plain {
   }
 };
 struct Q5_0 : Plain {
-  static constexpr int kBytes = 352, kOffset = 16;
+  static constexpr int kBytes = 352, kOffset = 16, kMax = 31;
   template <int g>
   CRIA_INLINE static Bytes group(const uint8_t* p) {
     return add_fifth_bit(nibble_group<g>(p + 96), p + 32 + 8 * g);
@@ -101,8 +102,7 @@ struct Iq4Nl : Plain {
   }
 };
 struct Mxfp4 : Plain {
-  static constexpr int kBytes = 272;
-  static constexpr bool kWide = true;
+  static constexpr int kBytes = 272, kOffset = 12, kMax = 24;
   // 2^(e - 128), half of 2^(e - 127): the table holds doubled values. e = 0 counts as e = 1.
   CRIA_INLINE static Scales scales(const uint8_t* p, Head) {
     const Ints exponent = round(max(load_u8(p), splat(1.0f)));
@@ -127,7 +127,7 @@ struct Q4_1 : WithMin {
   }
 };
 struct Q5_1 : WithMin {
-  static constexpr int kBytes = 384;
+  static constexpr int kBytes = 384, kMax = 31;
   template <int g>
   CRIA_INLINE static Bytes group(const uint8_t* p) {
     return add_fifth_bit(nibble_group<g>(p + 128), p + 64 + 8 * g);
@@ -152,7 +152,7 @@ struct Q4_K : SuperMin {
   }
 };
 struct Q5_K : SuperMin {
-  static constexpr int kBytes = 352;
+  static constexpr int kBytes = 352, kMax = 31;
   template <int g>
   CRIA_INLINE static Bytes group(const uint8_t* p) {
     return add_fifth_bit(nibble_group<g>(p + 96), p + 32 + 8 * g);
@@ -177,7 +177,7 @@ struct Iq4Xs : Super {
 // A scale per 16: the two halves' sums are weighted in int32, which stays exact (2 * 16 * 63 * 127
 // * 128).
 struct Q6_K : Super {
-  static constexpr int kBytes = 416, kOffset = 32;
+  static constexpr int kBytes = 416, kOffset = 32, kMax = 63;
   CRIA_INLINE static Scales scales(const uint8_t*, Head h) { return {h.d, splat(0)}; }
   template <int g>
   CRIA_INLINE static Bytes group(const uint8_t* p) {
@@ -203,14 +203,37 @@ CRIA_INLINE Ints start(int32_t sum) {
   return splat_int(-Format::kOffset * sum);
 }
 
+// acc += the products of groups g to kEnd - 1, one after another.
 template <class Format, int kColumns, int g, int kEnd>
-CRIA_INLINE void dot_groups(Ints (&acc)[kColumns], const uint8_t* p, const Columns& x) {
+CRIA_INLINE void dot_wide_groups(Ints (&acc)[kColumns], const uint8_t* p, const Columns& x) {
   if constexpr (g < kEnd) {
     const Bytes w = Format::template group<g>(p);
-    for (int c = 0; c < kColumns; ++c)
-      acc[c] = Format::kWide ? dot_wide(acc[c], w, x.values(c) + 4 * g)
-                             : dot_narrow(acc[c], w, x.values(c) + 4 * g);
-    dot_groups<Format, kColumns, g + 1, kEnd>(acc, p, x);
+    for (int c = 0; c < kColumns; ++c) acc[c] = dot_wide(acc[c], w, x.values(c) + 4 * g);
+    dot_wide_groups<Format, kColumns, g + 1, kEnd>(acc, p, x);
+  }
+}
+
+template <class Format, int kColumns, int g, int kEnd>
+CRIA_INLINE void dot_pair_groups(Pairs (&acc)[kColumns], const uint8_t* p, const Columns& x) {
+  if constexpr (g < kEnd) {
+    const Bytes w = Format::template group<g>(p);
+    for (int c = 0; c < kColumns; ++c) acc[c] = dot_pairs(acc[c], w, x.values(c) + 4 * g);
+    dot_pair_groups<Format, kColumns, g + 1, kEnd>(acc, p, x);
+  }
+}
+
+template <class Format, int kColumns, int g, int kEnd>
+CRIA_INLINE void dot_groups(Ints (&acc)[kColumns], const uint8_t* p, const Columns& x) {
+  if constexpr (Format::kWide) {
+    dot_wide_groups<Format, kColumns, g, kEnd>(acc, p, x);
+  } else if constexpr (g < kEnd) {
+    constexpr int kFit = 32767 / (2 * 127 * Format::kMax);
+    constexpr int kNext = g + kFit < kEnd ? g + kFit : kEnd;
+    Pairs pairs[kColumns];
+    for (int c = 0; c < kColumns; ++c) pairs[c] = begin_pairs(acc[c]);
+    dot_pair_groups<Format, kColumns, g, kNext>(pairs, p, x);
+    for (int c = 0; c < kColumns; ++c) acc[c] = end_pairs(acc[c], pairs[c]);
+    dot_groups<Format, kColumns, kNext, kEnd>(acc, p, x);
   }
 }
 

@@ -5,6 +5,10 @@
 // code in arrays. A set is one header that defines Floats, Ints, Bytes and the same functions;
 // sum() adds lanes i and i + 8, then i and i + 4, and so on: one fixed tree.
 //
+// Products of narrow unsigned quants (at most `max`) with int8 in [-127, 127] may be summed up in
+// 16 bits where 32-bit sums would cost more: begin_pairs(start), dot_pairs for up to
+// 32767 / (2 * 127 * max) groups, end_pairs(start, sums). What comes out is exact in 32 bits.
+//
 // CRIA_ISA is both the namespace of this variant and its name. Only freestanding headers may be
 // included here: an inline function from the standard library compiled with wide instructions could
 // otherwise be the copy that the linker keeps for the whole program.

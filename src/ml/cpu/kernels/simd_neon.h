@@ -179,6 +179,17 @@ CRIA_INLINE Ints dot_wide(Ints acc, Bytes w, const int8_t* p) {
 CRIA_INLINE Ints wide_start(int32_t) {
   return splat_int(0);
 }
+// Sums of narrow products (see simd.h): here simply the 32-bit sums themselves.
+using Pairs = Ints;
+CRIA_INLINE Pairs begin_pairs(Ints start) {
+  return start;
+}
+CRIA_INLINE Pairs dot_pairs(Pairs acc, Bytes w, const int8_t* p) {
+  return dot_narrow(acc, w, p);
+}
+CRIA_INLINE Ints end_pairs(Ints, Pairs sums) {
+  return sums;
+}
 
 CRIA_INLINE float sum(Floats a) {
   const float32x4_t four = vaddq_f32(vaddq_f32(a.v[0], a.v[2]), vaddq_f32(a.v[1], a.v[3]));
