@@ -1,7 +1,7 @@
 // In-process server on a free port, real client, and raw sockets for what no polite client sends.
 #include "base/error.h"
 #include "http/client.h"
-#include "http/server.h"
+#include "http/server_for_tests.h"
 
 #include <arpa/inet.h>
 #include <doctest/doctest.h>
@@ -16,24 +16,6 @@ namespace cria::http {
 namespace {
 
 using namespace std::chrono_literals;
-
-struct Running {
-  Server server;
-  std::thread thread;
-  explicit Running(Handler handler, ServerOptions options = {}, BodyRule rule = {})
-      : server(
-            std::move(options),
-            [rule](const Request& r) {
-              return BodyRule{rule.max_bytes, rule.streamed || r.path == "/upload"};
-            },
-            std::move(handler)),
-        thread([this] { server.run(); }) {}
-  ~Running() {
-    server.stop();
-    thread.join();
-  }
-  std::string url(const std::string& path) const { return "http://" + server.address() + path; }
-};
 
 // A plain connection; says what it sends, reads until the other side closes or `wanted` appears.
 struct Raw {
