@@ -4,9 +4,9 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/settings.h"
+#include "store/folder.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,7 +18,6 @@ namespace cria::store {
 namespace {
 
 constexpr int64_t kMaxManifest = 16 << 20;
-constexpr std::string_view kUploadPrefix = "sha256-tmp-";  // and six characters
 
 void make_folders(const fs::path& path) {
   std::error_code code;
@@ -29,39 +28,6 @@ void make_folders(const fs::path& path) {
          code.message());
 }
 
-[[noreturn]] void fail_write(const fs::path& path, int code) {
-  const bool full = code == ENOSPC || code == EDQUOT || code == EFBIG;
-  fail(full ? ErrorKind::kOutOfMemory : ErrorKind::kInternal, "cannot write {}: {}", path.string(),
-       std::strerror(code));
-}
-
-// Held while a manifest changes or a blob is removed: by one thread of one process at a time, since
-// each holder locks a descriptor of its own.
-class ChangeLock {
- public:
-  explicit ChangeLock(const fs::path& folder)
-      : descriptor_(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
-    if (descriptor_ >= 0) ::flock(descriptor_, LOCK_EX);
-  }
-  ~ChangeLock() {
-    if (descriptor_ >= 0) ::close(descriptor_);
-  }
-  ChangeLock(const ChangeLock&) = delete;
-  ChangeLock& operator=(const ChangeLock&) = delete;
-
- private:
-  int descriptor_;
-};
-
-std::vector<fs::path> entries(const fs::path& folder) {
-  std::vector<fs::path> found;
-  std::error_code code;
-  for (fs::directory_iterator it(folder, code), end; !code && it != end; it.increment(code))
-    found.push_back(it->path());
-  std::ranges::sort(found);
-  return found;
-}
-
 std::chrono::system_clock::time_point modified_time(const fs::path& path) {
   struct stat info = {};
   if (::stat(path.c_str(), &info) != 0) return {};
@@ -69,24 +35,6 @@ std::chrono::system_clock::time_point modified_time(const fs::path& path) {
       std::chrono::seconds(info.st_mtim.tv_sec) +
       std::chrono::duration_cast<std::chrono::microseconds>(
           std::chrono::nanoseconds(info.st_mtim.tv_nsec)));
-}
-
-bool is_upload(const fs::path& path) {
-  return path.filename().string().starts_with(kUploadPrefix);
-}
-
-// Whoever writes a temporary blob holds a lock on it, which ends with the process however it ends.
-bool is_being_written(const fs::path& path) {
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-  if (descriptor < 0) return true;
-  const bool locked = ::flock(descriptor, LOCK_EX | LOCK_NB) != 0;
-  ::close(descriptor);
-  return locked;
-}
-
-bool is_linked(int descriptor) {
-  struct stat info = {};
-  return ::fstat(descriptor, &info) == 0 && info.st_nlink > 0;
 }
 
 }  // namespace
@@ -110,6 +58,14 @@ Store::Store(fs::path folder) : folder_(std::move(folder)) {
 // The one place where names become paths: their parts hold no separator and begin with no dot.
 fs::path Store::manifest_path(const ModelName& name) const {
   return folder_ / "manifests" / name.host() / name.space() / name.model() / name.tag();
+}
+
+std::vector<Digest> Store::blobs() const {
+  std::vector<Digest> found;
+  for (const fs::path& path : entries(folder_ / "blobs"))
+    if (const auto digest = Digest::parse(path.filename().string()); digest && has_blob(*digest))
+      found.push_back(*digest);
+  return found;
 }
 
 fs::path Store::blob_path(const Digest& digest) const {
@@ -145,23 +101,30 @@ std::optional<StoredModel> Store::read(const fs::path& path, const ModelName& na
   });
 }
 
-std::vector<StoredModel> Store::list() const {
-  std::vector<StoredModel> models;
+Inventory Store::inventory() const {
+  Inventory found;
   for (const auto& [name, path] : manifest_files()) {
     try {
-      if (auto model = read(path, name)) models.push_back(*std::move(model));
+      if (auto model = read(path, name)) found.models.push_back(*std::move(model));
     } catch (const Error& e) {
-      log::warn("skipping a broken manifest: {}", e.what());
+      found.broken.push_back({.name = name, .why = e.what()});
     }
   }
   const auto seconds = [](const StoredModel& m) {
     return std::chrono::floor<std::chrono::seconds>(m.modified);
   };
-  std::ranges::sort(models, [&](const StoredModel& a, const StoredModel& b) {
+  std::ranges::sort(found.models, [&](const StoredModel& a, const StoredModel& b) {
     if (seconds(a) != seconds(b)) return seconds(a) > seconds(b);
     return a.name.full() < b.name.full();  // models made at once keep one order
   });
-  return models;
+  return found;
+}
+
+std::vector<StoredModel> Store::list() const {
+  Inventory found = inventory();
+  for (const BrokenManifest& broken : found.broken)
+    log::warn("skipping a broken manifest: {}", broken.why);
+  return std::move(found.models);
 }
 
 // The longest leading part of the name that is stored in another letter case takes that spelling,
@@ -219,19 +182,15 @@ void Store::copy(const ModelName& from, const ModelName& to) {
   write_file_atomically(target, read_text_file(source, kMaxManifest));
 }
 
-std::set<Digest> Store::digests_in_use(bool& broken) const {
+std::set<Digest> Store::digests_in_use(std::vector<BrokenManifest>& broken) const {
+  Inventory found = inventory();
   std::set<Digest> used;
-  for (const auto& [name, path] : manifest_files()) {
-    try {
-      const auto model = read(path, name);
-      if (!model) continue;
-      used.insert(model->manifest.config.digest);
-      for (const Layer& layer : model->manifest.layers) used.insert(layer.digest);
-    } catch (const Error& e) {
-      log::warn("{}", e.what());
-      broken = true;
-    }
+  for (const StoredModel& model : found.models) {
+    used.insert(model.manifest.config.digest);
+    for (const Layer& layer : model.manifest.layers) used.insert(layer.digest);
   }
+  broken = std::move(found.broken);
+  for (const BrokenManifest& one : broken) log::warn("{}", one.why);
   return used;
 }
 
@@ -241,9 +200,10 @@ void Store::remove_unused(const Manifest& candidates) {
 }
 
 void Store::remove_unused_locked(const Manifest& candidates) const {
-  bool broken = false;
+  std::vector<BrokenManifest> broken;
   const std::set<Digest> used = digests_in_use(broken);
-  if (broken) return;  // a broken manifest may name any blob: prune decides once it is mended
+  if (!broken.empty())
+    return;  // a broken manifest may name any blob: prune decides once it is mended
   std::vector<Layer> layers = candidates.layers;
   layers.push_back(candidates.config);
   for (const Layer& layer : layers)
@@ -270,44 +230,6 @@ void Store::remove(const ModelName& name) {
   sync_folder(path.parent_path());
   remove_empty_folders(path.parent_path());
   if (model) remove_unused_locked(model->manifest);
-}
-
-// Manifests are written only under the lock that prune holds, so a temporary one is a leftover.
-void Store::prune_manifest_folders() const {
-  for (const fs::path& host : entries(folder_ / "manifests"))
-    for (const fs::path& space : entries(host))
-      for (const fs::path& model : entries(space)) {
-        for (const fs::path& tag : entries(model)) {
-          const std::string file = tag.filename().string();
-          if (file.starts_with('.') && file.find(kTemporaryMark) != std::string::npos)
-            ::unlink(tag.c_str());
-        }
-        remove_empty_folders(model);
-      }
-}
-
-void Store::prune_blobs(std::chrono::seconds grace) const {
-  bool broken = false;
-  const std::set<Digest> used = digests_in_use(broken);
-  if (broken) {
-    log::warn("corrupt manifests detected, skipping prune operation.  Re-pull or delete to clear");
-    return;
-  }
-  const auto now = std::chrono::system_clock::now();
-  for (const fs::path& path : entries(folder_ / "blobs")) {
-    const std::string file = path.filename().string();
-    const auto digest = Digest::parse(file);
-    if (digest && used.contains(*digest)) continue;
-    if (is_upload(path) ? is_being_written(path) : now - modified_time(path) <= grace) continue;
-    log::info("removing unused {}", file);
-    ::unlink(path.c_str());
-  }
-}
-
-void Store::prune(std::chrono::seconds grace) {
-  const ChangeLock lock(folder_);
-  prune_manifest_folders();
-  prune_blobs(grace);
 }
 
 bool Store::has_blob(const Digest& digest) const {
@@ -362,49 +284,6 @@ Layer Store::write_blob(std::string_view content, std::string_view kind, bool* c
   }
   if (created != nullptr) *created = fresh;
   return layer_of(digest, kind);
-}
-
-Store::Upload::Upload(const Store& store) : store_(store) {
-  std::string pattern;
-  do {  // again when prune took the file for a leftover before it was locked
-    if (descriptor_ >= 0) ::close(descriptor_);
-    pattern = (store.folder_ / "blobs" / kUploadPrefix).string() + "XXXXXX";
-    descriptor_ = ::mkostemp(pattern.data(), O_CLOEXEC);
-    if (descriptor_ < 0) fail_write(pattern, errno);
-    ::flock(descriptor_, LOCK_EX);
-  } while (!is_linked(descriptor_));
-  path_ = pattern;
-}
-
-Store::Upload::~Upload() {
-  if (descriptor_ < 0) return;
-  ::close(descriptor_);
-  ::unlink(path_.c_str());
-}
-
-void Store::Upload::write(std::span<const std::byte> bytes) {
-  hash_.update(bytes);
-  size_ += static_cast<int64_t>(bytes.size());
-  while (!bytes.empty()) {
-    const ssize_t n = disk::write(descriptor_, bytes.data(), bytes.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) fail_write(path_, errno);
-    bytes = bytes.subspan(static_cast<size_t>(n));
-  }
-}
-
-Digest Store::Upload::finish(const std::optional<Digest>& expected) {
-  Digest digest = Digest::from_hex(hash_.hex());
-  if (expected && *expected != digest)
-    fail(ErrorKind::kInvalidInput, "digest mismatch, expected \"{}\", got \"{}\"", expected->text(),
-         digest.text());
-  if (::fchmod(descriptor_, 0644) != 0 || disk::fsync(descriptor_) != 0) fail_write(path_, errno);
-  const fs::path target = store_.blob_path(digest);
-  if (disk::rename(path_.c_str(), target.c_str()) != 0) fail_write(target, errno);
-  ::close(descriptor_);
-  descriptor_ = -1;
-  sync_folder(target.parent_path());
-  return digest;
 }
 
 }  // namespace cria::store

@@ -26,12 +26,42 @@ struct StoredModel {
   std::chrono::system_clock::time_point modified;
 };
 
+// A manifest that cannot be read: its model cannot be used, and what it names is unknown.
+struct BrokenManifest {
+  ModelName name;
+  std::string why;
+};
+
+struct Inventory {
+  std::vector<StoredModel> models;  // newest first
+  std::vector<BrokenManifest> broken;
+};
+
+struct PruneOptions {
+  std::chrono::seconds grace = std::chrono::hours(1);  // younger files stay
+  bool dry_run = false;                                // only say what would go
+};
+
+struct PruneReport {
+  struct Removed {
+    std::string file;   // name in its folder
+    int64_t bytes = 0;  // on the disk: a sparse file counts what it occupies
+  };
+  std::vector<Removed> removed;  // with dry_run: what would be
+  int64_t young = 0;             // unused files that stay because they are younger than the grace
+  int64_t held = 0;              // unused files that stay because somebody writes them
+  std::string skipped;           // why no blob was looked at; empty otherwise
+
+  int64_t bytes() const;
+};
+
 class Store {
  public:
   // OLLAMA_MODELS, or ~/.ollama/models.
   static fs::path default_folder();
   explicit Store(fs::path folder);  // makes the folders
 
+  Inventory inventory() const;
   // All models whose manifest can be read, newest first; broken ones are logged and skipped.
   std::vector<StoredModel> list() const;
   // nullopt when there is none of that name; throws Error{kInvalidInput} when its manifest is
@@ -48,11 +78,12 @@ class Store {
   void remove(const ModelName& name);
   // Removes those blobs of `candidates` that no manifest names (after a model was replaced).
   void remove_unused(const Manifest& candidates);
-  // Removes temporary files that nobody writes any more, files and unused blobs older than `grace`,
-  // and empty folders. Touches no blob when any manifest is broken.
-  void prune(std::chrono::seconds grace = std::chrono::hours(1));
+  // Removes temporary files that nobody writes any more, files and unused blobs older than the
+  // grace, and empty folders. Touches no blob when any manifest is broken.
+  PruneReport prune(const PruneOptions& options = {});
 
   bool has_blob(const Digest& digest) const;
+  std::vector<Digest> blobs() const;  // all that are here, in ascending order
   fs::path blob_path(const Digest& digest) const;
   // A layer's file, of the size that its manifest says; throws Error naming the digest otherwise.
   std::shared_ptr<const File> open_blob(const Layer& layer) const;
@@ -87,11 +118,11 @@ class Store {
   std::optional<StoredModel> read(const fs::path& path, const ModelName& name) const;
   std::vector<std::pair<ModelName, fs::path>> manifest_files() const;
   ModelName spelled_as_stored(ModelName name) const;
-  std::set<Digest> digests_in_use(bool& broken) const;
+  std::set<Digest> digests_in_use(std::vector<BrokenManifest>& broken) const;
   void remove_unused_locked(const Manifest& candidates) const;
   void remove_empty_folders(fs::path folder) const;
-  void prune_manifest_folders() const;
-  void prune_blobs(std::chrono::seconds grace) const;
+  void prune_manifest_folders(const PruneOptions& options, PruneReport& report) const;
+  void prune_blobs(const PruneOptions& options, PruneReport& report) const;
   void check_blobs(const Manifest& manifest) const;
 
   fs::path folder_;

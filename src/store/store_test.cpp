@@ -5,6 +5,9 @@
 
 #include <doctest/doctest.h>
 
+#include <fcntl.h>
+#include <sys/file.h>
+
 #include <fstream>
 #include <thread>
 
@@ -196,13 +199,51 @@ TEST_CASE("prune removes leftovers and old unused blobs, never what is in use or
   CHECK_FALSE(fs::exists(t.manifest_path("library/empty")));
 }
 
-TEST_CASE("prune touches no blob while a manifest is broken") {
+TEST_CASE("prune touches no blob while a manifest is broken, and says which one it is") {
   TestStore t("prune_broken");
   const Layer old = t.store.write_blob("old", "model");
   make_old(t.store.blob_path(old.digest));
   put_file(t.manifest_path("library/bad/t"), "{");
-  t.store.prune();
+  const PruneReport report = t.store.prune();
+  CHECK(report.removed.empty());
+  CHECK(report.skipped.find("bad:t") != std::string::npos);
   CHECK(t.store.has_blob(old.digest));
+}
+
+TEST_CASE("a dry prune names what a prune then removes, and removes nothing") {
+  TestStore t("prune_dry");
+  make_model(t.store, "m", "used");
+  const Layer old = t.store.write_blob(std::string(5000, 'x'), "model");
+  make_old(t.store.blob_path(old.digest));
+  t.store.write_blob("young", "model");
+  put_file(t.folder / "blobs/sha256-tmp-dead00", "of a process that died");
+  const Names before = t.files();
+  const PruneReport dry = t.store.prune({.dry_run = true});
+  CHECK(t.files() == before);
+  const PruneReport real = t.store.prune();
+  REQUIRE(dry.removed.size() == 2);
+  REQUIRE(real.removed.size() == 2);
+  for (size_t i = 0; i < 2; ++i) CHECK(dry.removed[i].file == real.removed[i].file);
+  CHECK(dry.bytes() >= 5000);
+  CHECK(real.bytes() >= 5000);
+  CHECK(real.young == 1);
+  CHECK(t.store.prune({.grace = std::chrono::seconds(0)}).removed.size() == 1);
+}
+
+TEST_CASE("prune leaves a download alone, with all its parts, as long as somebody holds it") {
+  TestStore t("prune_held");
+  const std::string partial = "sha256-" + std::string(64, 'a') + "-partial";
+  for (const std::string& file : {partial, partial + "-0", partial + "-1"})
+    put_file(t.folder / "blobs" / file, "half");
+  {
+    const int descriptor = ::open((t.folder / "blobs" / partial).c_str(), O_RDONLY | O_CLOEXEC);
+    ::flock(descriptor, LOCK_EX);
+    const PruneReport report = t.store.prune({.grace = std::chrono::seconds(0)});
+    CHECK(report.held == 3);
+    CHECK(report.removed.empty());
+    ::close(descriptor);
+  }
+  CHECK(t.store.prune({.grace = std::chrono::seconds(0)}).removed.size() == 3);
 }
 
 TEST_CASE("blobs with a colon in their name, as old versions wrote them, are renamed at start") {

@@ -1,0 +1,63 @@
+// upload.cpp - a blob on its way into the store: a locked temporary file until its hash is known.
+#include "base/disk.h"
+#include "store/folder.h"
+#include "store/store.h"
+
+#include <sys/stat.h>
+
+#include <cerrno>
+
+namespace cria::store {
+namespace {
+
+bool is_linked(int descriptor) {
+  struct stat info = {};
+  return ::fstat(descriptor, &info) == 0 && info.st_nlink > 0;
+}
+
+}  // namespace
+
+Store::Upload::Upload(const Store& store) : store_(store) {
+  std::string pattern;
+  do {  // again when prune took the file for a leftover before it was locked
+    if (descriptor_ >= 0) ::close(descriptor_);
+    pattern = (store.folder_ / "blobs" / kUploadPrefix).string() + "XXXXXX";
+    descriptor_ = ::mkostemp(pattern.data(), O_CLOEXEC);
+    if (descriptor_ < 0) fail_write(pattern, errno);
+    ::flock(descriptor_, LOCK_EX);
+  } while (!is_linked(descriptor_));
+  path_ = pattern;
+}
+
+Store::Upload::~Upload() {
+  if (descriptor_ < 0) return;
+  ::close(descriptor_);
+  ::unlink(path_.c_str());
+}
+
+void Store::Upload::write(std::span<const std::byte> bytes) {
+  hash_.update(bytes);
+  size_ += static_cast<int64_t>(bytes.size());
+  while (!bytes.empty()) {
+    const ssize_t n = disk::write(descriptor_, bytes.data(), bytes.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail_write(path_, errno);
+    bytes = bytes.subspan(static_cast<size_t>(n));
+  }
+}
+
+Digest Store::Upload::finish(const std::optional<Digest>& expected) {
+  Digest digest = Digest::from_hex(hash_.hex());
+  if (expected && *expected != digest)
+    fail(ErrorKind::kInvalidInput, "digest mismatch, expected \"{}\", got \"{}\"", expected->text(),
+         digest.text());
+  if (::fchmod(descriptor_, 0644) != 0 || disk::fsync(descriptor_) != 0) fail_write(path_, errno);
+  const fs::path target = store_.blob_path(digest);
+  if (disk::rename(path_.c_str(), target.c_str()) != 0) fail_write(target, errno);
+  ::close(descriptor_);
+  descriptor_ = -1;
+  sync_folder(target.parent_path());
+  return digest;
+}
+
+}  // namespace cria::store
