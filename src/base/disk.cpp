@@ -29,6 +29,10 @@ ssize_t write(int descriptor, const void* bytes, size_t count) noexcept {
   return fails_now() ? -1 : ::write(descriptor, bytes, count);
 }
 
+ssize_t pwrite(int descriptor, const void* bytes, size_t count, int64_t offset) noexcept {
+  return fails_now() ? -1 : ::pwrite(descriptor, bytes, count, offset);
+}
+
 int fsync(int descriptor) noexcept {
   return fails_now() ? -1 : ::fsync(descriptor);
 }

@@ -1,4 +1,4 @@
-// disk.h - the three calls that every durable write goes through, so that tests can let the k-th
+// disk.h - the few calls that every durable write goes through, so that tests can let the k-th
 // fail.
 //
 // Not for reading, and not for sockets: only files whose loss or half-written state would matter.
@@ -13,6 +13,7 @@ namespace cria::disk {
 
 // As the system calls of these names, errno included.
 ssize_t write(int descriptor, const void* bytes, size_t count) noexcept;
+ssize_t pwrite(int descriptor, const void* bytes, size_t count, int64_t offset) noexcept;
 int fsync(int descriptor) noexcept;
 int rename(const char* from, const char* to) noexcept;
 

@@ -39,7 +39,7 @@ std::string_view Layer::kind() const {
 }
 
 Manifest Manifest::parse(std::string_view text) {
-  const Json json = parse_json(text, {.max_bytes = size_t{4} << 20, .max_depth = 16});
+  const Json json = parse_json(text, {.max_bytes = size_t{16} << 20, .max_depth = 16});
   const Json* config = json_find(json, "config");
   const Json* list = json_find(json, "layers");
   if (config == nullptr || list == nullptr || !list->is_array())

@@ -4,6 +4,7 @@
 #include "store/store.h"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -45,6 +46,13 @@ Clock::time_point modified(const fs::path& path) {
   struct stat info = {};
   if (::lstat(path.c_str(), &info) != 0) return Clock::now();  // gone already
   return Clock::from_time_t(info.st_mtim.tv_sec);
+}
+
+// The state of a part that was finished long ago belongs to data that still grows.
+Clock::time_point last_use(const fs::path& path) {
+  const fs::path holder = holder_of(path);
+  std::error_code code;
+  return fs::exists(holder, code) ? std::max(modified(path), modified(holder)) : modified(path);
 }
 
 std::string names_of(const std::vector<BrokenManifest>& broken) {
@@ -91,12 +99,14 @@ void Store::prune_blobs(const PruneOptions& options, PruneReport& report) const 
     const auto digest = Digest::parse(file);
     if (digest && used.contains(*digest)) continue;
     const bool upload = file.starts_with(kUploadPrefix);  // locked as long as it is written
-    if (!upload && now - modified(path) <= options.grace)
+    if (!upload && now - last_use(path) <= options.grace)
       ++report.young;
     else if (!digest && is_held(path))
       ++report.held;
     else
       remove_file(path, options, report);
+    if (digest && !options.dry_run && !has_blob(*digest))
+      ::unlink(chunk_sums_path(*digest).c_str());
   }
 }
 

@@ -150,11 +150,25 @@ StoredModel Store::require(const ModelName& name) const {
   return *std::move(model);
 }
 
+fs::path Store::chunk_sums_path(const Digest& digest) const {
+  return folder_ / "cria/chunks" / digest.hex();
+}
+
+bool Store::has_layer(const Layer& layer) const {
+  std::error_code code;
+  const fs::path path = blob_path(layer.digest);
+  return fs::is_regular_file(path, code) &&
+         fs::file_size(path, code) == static_cast<uintmax_t>(layer.size) && !code;
+}
+
+void Store::remove_blob(const Digest& digest) const {
+  ::unlink(blob_path(digest).c_str());
+  ::unlink(chunk_sums_path(digest).c_str());
+}
+
 void Store::check_blobs(const Manifest& manifest) const {
   const auto check = [&](const Layer& layer) {
-    std::error_code code;
-    const auto size = fs::file_size(blob_path(layer.digest), code);
-    if (code || size != static_cast<uintmax_t>(layer.size))
+    if (!has_layer(layer))
       fail(ErrorKind::kConflict, "blob {} of {} bytes is not in the store any more; try again",
            layer.digest.text(), layer.size);
   };
@@ -163,11 +177,15 @@ void Store::check_blobs(const Manifest& manifest) const {
 }
 
 void Store::write_manifest(const ModelName& name, const Manifest& manifest) {
+  write_manifest_bytes(name, manifest.text());
+}
+
+void Store::write_manifest_bytes(const ModelName& name, std::string_view bytes) {
   const ChangeLock lock(folder_);
-  check_blobs(manifest);
+  check_blobs(Manifest::parse(bytes));
   const fs::path path = manifest_path(spelled_as_stored(name));
   make_folders(path.parent_path());
-  write_file_atomically(path, manifest.text());
+  write_file_atomically(path, bytes);
 }
 
 void Store::copy(const ModelName& from, const ModelName& to) {
@@ -207,7 +225,7 @@ void Store::remove_unused_locked(const Manifest& candidates) const {
   std::vector<Layer> layers = candidates.layers;
   layers.push_back(candidates.config);
   for (const Layer& layer : layers)
-    if (!used.contains(layer.digest)) ::unlink(blob_path(layer.digest).c_str());
+    if (!used.contains(layer.digest)) remove_blob(layer.digest);
 }
 
 void Store::remove_empty_folders(fs::path folder) const {

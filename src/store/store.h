@@ -73,6 +73,9 @@ class Store {
   // Throws Error{kConflict}, and writes nothing, when a blob that it names is not here in that
   // size: another process may have removed one since the layer was made.
   void write_manifest(const ModelName& name, const Manifest& manifest);
+  // As write_manifest, of a manifest that came from elsewhere: its very bytes are kept, and with
+  // them its digest.
+  void write_manifest_bytes(const ModelName& name, std::string_view bytes);
   void copy(const ModelName& from, const ModelName& to);  // Error{kNotFound} without `from`
   // Removes the manifest, empty folders, and the blobs that no other manifest names.
   void remove(const ModelName& name);
@@ -85,6 +88,10 @@ class Store {
   bool has_blob(const Digest& digest) const;
   std::vector<Digest> blobs() const;  // all that are here, in ascending order
   fs::path blob_path(const Digest& digest) const;
+  // Where the checksums of the blob's chunks are kept (chunk_sums.h).
+  fs::path chunk_sums_path(const Digest& digest) const;
+  // Whether the blob is here in the layer's size.
+  bool has_layer(const Layer& layer) const;
   // A layer's file, of the size that its manifest says; throws Error naming the digest otherwise.
   std::shared_ptr<const File> open_blob(const Layer& layer) const;
   std::string read_blob_text(const Layer& layer, int64_t max_bytes = 16 << 20) const;
@@ -124,6 +131,7 @@ class Store {
   void prune_manifest_folders(const PruneOptions& options, PruneReport& report) const;
   void prune_blobs(const PruneOptions& options, PruneReport& report) const;
   void check_blobs(const Manifest& manifest) const;
+  void remove_blob(const Digest& digest) const;
 
   fs::path folder_;
 };

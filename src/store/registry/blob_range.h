@@ -1,0 +1,31 @@
+// blob_range.h - reading bytes of a blob at a registry, with everything that the answer says
+// checked against what the manifest says.
+#pragma once
+
+#include "store/manifest.h"
+#include "store/registry/registry.h"
+
+#include <cstdint>
+#include <functional>
+#include <stop_token>
+#include <string_view>
+
+namespace cria::store {
+
+struct BlobRange {
+  int64_t offset = 0, length = 0;
+  // What to do when the server ignores ranges: read from the blob's first byte on, or give up.
+  bool accept_whole = true;
+};
+
+// Gets bytes in order, without a gap; only of the range asked for.
+using RangeSink = std::function<void(std::string_view bytes)>;
+
+// One attempt. False, with nothing delivered, when the server ignores ranges and `range` does not
+// accept that. Error{kUpstream} is worth another attempt; any other is not: the blob is not there
+// (kNotFound), is of another size than the layer (kInvalidInput), ... What was delivered before an
+// error is good.
+bool fetch_range(Registry& registry, const ModelName& name, const Layer& layer,
+                 const BlobRange& range, const RangeSink& sink, const std::stop_token& stop);
+
+}  // namespace cria::store
