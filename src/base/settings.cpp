@@ -37,6 +37,8 @@ constexpr std::array kRows = {
     SettingRow{"CRIA_STALL_TIMEOUT", "30s", "a transfer without a byte for so long is begun again"},
     SettingRow{"CRIA_RETRY_DELAY", "1s",
                "wait before a transfer's first retry, then twice as long"},
+    SettingRow{"CRIA_PART_BYTES", "0", "size of a transfer's parts, 0: by the size of the file"},
+    SettingRow{"DOCKER_CONFIG", "", "folder of docker's config.json (default ~/.docker)"},
     SettingRow{"CRIA_CPU", "", "force a kernel set: scalar, avx2, avx512"},
     SettingRow{"CRIA_TRACE", "", "\"layers\": log the first values of every layer's output"},
     SettingRow{"CRIA_PROFILE", "", "1: log the time of every op at exit"},
@@ -84,6 +86,20 @@ long long setting_integer(std::string_view name) {
   if (code != std::errc() || end != value.data() + value.size())
     fail(ErrorKind::kInvalidInput, "{}={}: not an integer", name, value);
   return number;
+}
+
+std::chrono::milliseconds setting_duration(std::string_view name) {
+  const std::string value = setting(name);
+  double number = 0;
+  const auto [end, code] = std::from_chars(value.data(), value.data() + value.size(), number);
+  const std::string_view unit(end, static_cast<size_t>(value.data() + value.size() - end));
+  double factor = -1;
+  if (unit == "ms") factor = 1;
+  if (unit.empty() || unit == "s") factor = 1000;
+  if (unit == "m") factor = 60'000;
+  if (code != std::errc() || factor < 0 || !(number >= 0) || number * factor > 1e12)
+    fail(ErrorKind::kInvalidInput, "{}={}: not a duration as 250ms, 30s or 5m", name, value);
+  return std::chrono::milliseconds(static_cast<int64_t>(number * factor));
 }
 
 }  // namespace cria

@@ -4,6 +4,7 @@
 // spaces and quotes; an empty value counts as absent.
 #pragma once
 
+#include <chrono>
 #include <span>
 #include <string>
 #include <string_view>
@@ -24,5 +25,7 @@ std::string setting(std::string_view name);
 bool setting_flag(std::string_view name);
 // Throws Error{kInvalidInput} naming the variable when it is not an integer.
 long long setting_integer(std::string_view name);
+// "250ms", "30s", "5m"; a bare number is seconds. Throws Error{kInvalidInput} for anything else.
+std::chrono::milliseconds setting_duration(std::string_view name);
 
 }  // namespace cria

@@ -38,8 +38,11 @@ constexpr std::array kShowFlags = {
     Flag{"verbose", 'v', FlagKind::kSwitch, "Show metadata and tensors too"},
 };
 constexpr std::array kPullFlags = {
-    Flag{"insecure", 0, FlagKind::kSwitch, "Use an insecure registry"}};
+    Flag{"insecure", 0, FlagKind::kSwitch, "Use an insecure registry (plain HTTP)"},
+    Flag{"limit-rate", 0, FlagKind::kText, "At most so many bytes a second: 800K, 10M, 1G"}};
 constexpr std::array kHost = {"OLLAMA_HOST"sv};
+constexpr std::array kTransferSettings = {"OLLAMA_HOST"sv, "HTTP_PROXY"sv,    "HTTPS_PROXY"sv,
+                                          "NO_PROXY"sv,    "SSL_CERT_FILE"sv, "DOCKER_CONFIG"sv};
 constexpr std::array kRunSettings = {"OLLAMA_HOST"sv, "OLLAMA_NOHISTORY"sv};
 constexpr std::array kServeSettings = {"OLLAMA_HOST"sv,
                                        "OLLAMA_MODELS"sv,
@@ -54,6 +57,11 @@ constexpr std::array kServeSettings = {"OLLAMA_HOST"sv,
                                        "OLLAMA_ORIGINS"sv,
                                        "OLLAMA_NOPRUNE"sv,
                                        "OLLAMA_NUM_THREADS"sv,
+                                       "HTTP_PROXY"sv,
+                                       "HTTPS_PROXY"sv,
+                                       "NO_PROXY"sv,
+                                       "SSL_CERT_FILE"sv,
+                                       "DOCKER_CONFIG"sv,
                                        "CRIA_CPU"sv};
 constexpr size_t kMany = 1'000'000;
 
@@ -114,19 +122,23 @@ const std::array kCommands = {
     Command{.name = "pull",
             .usage = "pull MODEL",
             .summary = "Pull a model from a registry",
+            .examples = "  cria pull llama3.2:1b\n  cria pull hf.co/user/model-GGUF:Q4_K_M\n"
+                        "  cria pull registry.local:5000/team/model --limit-rate 10M\n",
             .min_arguments = 1,
             .max_arguments = 1,
             .flags = kPullFlags,
-            .settings = kHost,
+            .settings = kTransferSettings,
             .needs_server = false,
             .run = run_pull},
     Command{.name = "push",
             .usage = "push MODEL",
             .summary = "Push a model to a registry",
+            .examples = "  cria cp mine myname/mine\n  cria push myname/mine\n"
+                        "  cria push registry.local:5000/team/mine --insecure\n",
             .min_arguments = 1,
             .max_arguments = 1,
             .flags = kPullFlags,
-            .settings = kHost,
+            .settings = kTransferSettings,
             .needs_server = false,
             .run = run_push},
     Command{.name = "list",

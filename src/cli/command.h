@@ -31,6 +31,8 @@ int run_remove(const ApiClient& client, const Arguments& arguments);
 int run_pull(const ApiClient& client, const Arguments& arguments);
 int run_push(const ApiClient& client, const Arguments& arguments);
 
+// Pulls, with progress on stderr.
+void pull_model(const ApiClient& client, const std::string& model, bool insecure);
 std::string list_table(const ApiClient& client, std::string_view prefix);
 // The sections of `show` without selector flags.
 std::string show_sections(const Json& model, bool verbose);

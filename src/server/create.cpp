@@ -114,11 +114,10 @@ void add_files(Draft& draft) {
 
 void inherit(Draft& draft) {
   const auto name = store::ModelName::require(draft.request.from);
+  if (!draft.store().find(name))
+    pull_model(draft.service, name, {.stop = draft.stop},
+               [&](const store::TransferStatus& status) { draft.status(status.status); });
   const auto base = draft.store().find(name);
-  if (!base)
-    fail(ErrorKind::kNotFound,
-         "model '{}' not found; this version of Cria cannot pull it from a registry",
-         draft.request.from);
   const Model model = draft.service.models.find(draft.request.from);
   draft.config = model.config;
   draft.parameters = model.parameters;

@@ -4,6 +4,7 @@
 #include "base/settings.h"
 #include "server/address.h"
 #include "server/routes.h"
+#include "store/registry/keys.h"
 
 #include <algorithm>
 #include <csignal>
@@ -26,14 +27,31 @@ SchedulerOptions scheduler_options() {
   return options;
 }
 
+// The key that registries know this user by (spec api-and-cli.md 7.8).
+void make_key() {
+  bool made = false;
+  try {
+    const auto key = store::KeyPair::ensure(store::KeyPair::default_path(), &made);
+    if (!made) return;
+    std::printf("Couldn't find '%s'. Generating new private key.\nYour new public key is: \n\n%s\n",
+                store::KeyPair::default_path().c_str(), key.public_text().c_str());
+    std::fflush(stdout);
+  } catch (const Error& e) {  // only a registry that asks for it needs it
+    log::warn("no key for registries: {}", e.what());
+  }
+}
+
 void run() {
   const Address address = parse_address(setting("OLLAMA_HOST"));
   store::Store store(store::Store::default_folder());
   const bool prune = !setting_flag("OLLAMA_NOPRUNE");
   if (prune) store.prune();
+  make_key();
   Scheduler scheduler(scheduler_options());
   Models models(store, scheduler.spawner());
-  Service service = {.models = models, .scheduler = scheduler, .prune = prune};
+  store::Downloads downloads(store);
+  Service service = {
+      .models = models, .scheduler = scheduler, .downloads = downloads, .prune = prune};
   std::optional<Access> access;  // needs to know where the server listens
   http::Server server({.host = address.host,
                        .port = address.port,

@@ -6,6 +6,7 @@
 #include "http/server.h"
 #include "server/models.h"
 #include "server/scheduler.h"
+#include "store/registry/transfer.h"
 
 #include <string>
 #include <string_view>
@@ -17,6 +18,7 @@ inline constexpr std::string_view kVersion = "0.33.0";  // of the API that clien
 struct Service {
   Models& models;
   Scheduler& scheduler;
+  store::Downloads& downloads;
   bool prune = true;
 };
 
@@ -37,6 +39,10 @@ class LineStream {
   http::Exchange& exchange_;
 };
 
+// Brings a model of a registry into the store.
+void pull_model(Service& service, const store::ModelName& name,
+                const store::TransferOptions& options, const store::OnStatus& on_status);
+
 // Handlers, one per row of routes.cpp.
 void get_root(Service&, http::Exchange&, const std::string&);
 void get_version(Service&, http::Exchange&, const std::string&);
@@ -49,6 +55,8 @@ void head_blob(Service&, http::Exchange&, const std::string& digest);
 void post_blob(Service&, http::Exchange&, const std::string& digest);
 void post_copy(Service&, http::Exchange&, const std::string&);
 void delete_model(Service&, http::Exchange&, const std::string&);
+void post_pull(Service&, http::Exchange&, const std::string&);
+void post_push(Service&, http::Exchange&, const std::string&);
 void post_generate(Service&, http::Exchange&, const std::string&);
 void post_chat(Service&, http::Exchange&, const std::string&);
 

@@ -277,10 +277,18 @@ std::string Store::read_blob_text(const Layer& layer, int64_t max_bytes) const {
   return text;
 }
 
+void Store::keep_young(const Digest& digest) const {
+  ::utimensat(AT_FDCWD, blob_path(digest).c_str(), nullptr, 0);
+}
+
+std::string Store::manifest_text(const ModelName& name) const {
+  return read_text_file(manifest_path(spelled_as_stored(name)), kMaxManifest);
+}
+
 Layer Store::layer_of(const Digest& digest, std::string_view kind) const {
   if (!has_blob(digest)) fail(ErrorKind::kNotFound, "blob \"{}\" not found", digest.text());
   const fs::path path = blob_path(digest);
-  ::utimensat(AT_FDCWD, path.c_str(), nullptr, 0);  // young again: prune leaves it alone
+  keep_young(digest);
   const bool config = kind == "config";
   return {.media_type =
               config ? std::string(kConfigType) : std::string(kLayerPrefix) + std::string(kind),

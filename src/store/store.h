@@ -85,6 +85,9 @@ class Store {
   // grace, and empty folders. Touches no blob when any manifest is broken.
   PruneReport prune(const PruneOptions& options = {});
 
+  // The bytes of its manifest. Error{kNotFound}.
+  std::string manifest_text(const ModelName& name) const;
+
   bool has_blob(const Digest& digest) const;
   std::vector<Digest> blobs() const;  // all that are here, in ascending order
   fs::path blob_path(const Digest& digest) const;
@@ -97,6 +100,7 @@ class Store {
   std::string read_blob_text(const Layer& layer, int64_t max_bytes = 16 << 20) const;
   // Stores small content as a layer of `kind` ("template", "params", ...; "config" for the config).
   Layer write_blob(std::string_view content, std::string_view kind, bool* created = nullptr);
+  void keep_young(const Digest& digest) const;  // prune leaves it alone for an hour
   // The layer of a blob that is already here. Error{kNotFound} otherwise.
   Layer layer_of(const Digest& digest, std::string_view kind) const;
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Runs the tests of this folder against a built program, as ctest does:
+"""Runs the tests of this folder, or of another that has `test_*.py`, against a built program, as ctest does:
 
-    tests/server/run.py --cria build/dev/cria --work build/dev/clients
+    tests/server/run.py --cria build/dev/cria --work build/dev/clients [--tests tests/registry]
 
 The official clients are installed into --work once, at the versions of requirements.txt and
 package.json. Without a registry or without the model the exit code is 77, which ctest calls skipped.
@@ -47,14 +47,15 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--cria", required=True, type=pathlib.Path)
     parser.add_argument("--work", required=True, type=pathlib.Path)
+    parser.add_argument("--tests", default=HERE, type=pathlib.Path)
     arguments, rest = parser.parse_known_args()
     models = pathlib.Path(os.environ.get("CRIA_TEST_MODELS", "~/.cache/cria-test-models")).expanduser()
     if not (models / MODEL).exists():
         skip(f"{models / MODEL} is missing; tools/fetch_models.py gets it")
     python = install(arguments.work.resolve())
     environment = dict(os.environ, CRIA=str(arguments.cria.resolve()), CRIA_TEST_MODEL=str(models / MODEL),
-                       CRIA_CLIENTS=str(arguments.work.resolve()), PYTHONDONTWRITEBYTECODE="1")
-    command = [python, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", HERE, *rest]
+                       CRIA_CLIENTS=str(arguments.work.resolve()), PYTHONDONTWRITEBYTECODE="1", PYTHONPATH=str(HERE))
+    command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", arguments.tests, *rest]
     sys.exit(subprocess.run(command, env=environment).returncode)
 
 

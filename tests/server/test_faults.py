@@ -8,7 +8,7 @@ import socket
 import subprocess
 import time
 
-from conftest import Server, eventually
+from cria_server import Server, eventually
 
 ENDLESS = {"model": "smol", "prompt": "Once upon a time", "raw": True,
            "options": {"num_predict": 4000, "temperature": 1, "repeat_penalty": 1.3}}

@@ -5,10 +5,9 @@
 #include "cli/create_plan.h"
 #include "cli/interrupt.h"
 #include "cli/launch.h"
+#include "cli/statuses.h"
 #include "cli/terminal/progress.h"
 #include "cli/upload.h"
-
-#include <cstdio>
 
 namespace cria::cli {
 namespace {
@@ -39,21 +38,8 @@ int run_create(const ApiClient& client, const Arguments& arguments) {
     plan.request["files"] = upload_files(client, plan.files, interrupt.token(), progress);
   if (!plan.adapters.empty())
     plan.request["adapters"] = upload_files(client, plan.adapters, interrupt.token(), progress);
-  std::string last;
-  client.stream("/api/create", plan.request, interrupt.token(), [&](const Json& event) {
-    const std::string status = json_string(event, "status").value_or("");
-    const int64_t total = json_integer(event, "total").value_or(0);
-    if (status != last) {
-      if (!last.empty()) {  // what is done stays on the screen
-        progress.stop();
-        std::fprintf(stderr, "%s\n", last.c_str());
-      }
-      last = status;
-    }
-    if (total > 0) progress.set_amount(json_integer(event, "completed").value_or(0), total);
-  });
   progress.stop();
-  std::fprintf(stderr, "%s\n", last.c_str());
+  follow_statuses(client, "/api/create", plan.request);
   return 0;
 }
 

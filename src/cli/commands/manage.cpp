@@ -1,4 +1,4 @@
-// manage.cpp - `stop`, `cp`, `rm`, and the commands that this version does not have yet.
+// manage.cpp - `stop`, `cp`, `rm`.
 #include "base/error.h"
 #include "cli/command.h"
 
@@ -9,13 +9,6 @@ namespace {
 
 void unload(const ApiClient& client, const std::string& model) {
   client.call("POST", "/api/generate", {{"model", model}, {"keep_alive", 0}, {"stream", false}});
-}
-
-[[noreturn]] void no_registry(std::string_view command) {
-  fail(ErrorKind::kUnsupported,
-       "this version cannot {} models yet; import a local file with `cria run ./model.gguf` or "
-       "`cria create`",
-       command);
 }
 
 }  // namespace
@@ -51,13 +44,6 @@ int run_remove(const ApiClient& client, const Arguments& arguments) {
     std::fflush(stdout);
   }
   return 0;
-}
-
-int run_pull(const ApiClient&, const Arguments&) {
-  no_registry("pull");
-}
-int run_push(const ApiClient&, const Arguments&) {
-  no_registry("push");
 }
 
 }  // namespace cria::cli

@@ -49,17 +49,16 @@ Json parse_format(const std::string& text) {
   return text == "json" || text.empty() ? Json(text) : parse_json(text);
 }
 
-Json show_model(const ApiClient& client, const std::string& model) {
+// What the model is; pulled first when it is not here.
+Json show_model(const ApiClient& client, const std::string& model, bool insecure) {
+  const Json request = {{"model", model}};
   try {
-    return client.call("POST", "/api/show", {{"model", model}});
+    return client.call("POST", "/api/show", request);
   } catch (const Error& e) {
     if (e.kind() != ErrorKind::kNotFound) throw;
-    fail(
-        ErrorKind::kNotFound,
-        "model '{}' not found; this version cannot pull models yet: import a local file with `cria "
-        "run ./model.gguf` or `cria create`",
-        model);
   }
+  pull_model(client, model, insecure);
+  return client.call("POST", "/api/show", request);
 }
 
 Session make_session(const ApiClient& client, const Arguments& arguments) {
@@ -75,7 +74,7 @@ Session make_session(const ApiClient& client, const Arguments& arguments) {
                    .verbose = arguments.on("verbose")};
   const std::string& model = arguments.positional.front();
   session.model = is_model_file(model) ? import_file(client, model) : model;
-  session.info = show_model(client, session.model);
+  session.info = show_model(client, session.model, arguments.on("insecure"));
   if (const Json* details = json_find(session.info, "details"))
     session.parent = json_string(*details, "parent_model").value_or("");
   if (session.think.is_null() && has_capability(session.info, "thinking")) session.think = true;
