@@ -42,13 +42,19 @@ class Executor {
     int& depth;
   };
 
-  void step(Position at, size_t bytes = 0) {
+  // Everything that runs passes here: an error names the place of the last step.
+  void step(Position at) {
+    at_ = at;
+    spend(0);
+  }
+  void spend(size_t bytes) {
     steps_left_ -= 1 + static_cast<int64_t>(bytes / 64);
     if (steps_left_ < 0) {
-      fail(ErrorKind::kTooLarge, "template:{}:{}: more than {} steps", at.line, at.column,
+      fail(ErrorKind::kTooLarge, "template:{}:{}: more than {} steps", at_.line, at_.column,
            limits_.max_steps);
     }
   }
+  [[noreturn]] void error(std::string_view message) const { template_error(at_, message); }
 
   Flow walk(const Nodes& nodes, const Value& dot) {
     for (const Node& n : nodes) {
@@ -108,7 +114,7 @@ class Executor {
     for (size_t i = 0; i < count; ++i) {
       const Value& v = count == 2 && i == 0 ? index : element;
       if (pipe.assigns) {
-        assign(pipe.variables[i], v, n.at);
+        assign(pipe.variables[i], v);
       } else {
         variables_[scope - count + i].second = v;
       }
@@ -135,16 +141,19 @@ class Executor {
       }
     } else if (v.kind() == Kind::kInt) {
       if (n.pipe[0].variables.size() > 1) {
-        template_error(n.pipe[0].at, "can't range over an integer with more than one variable");
+        error("can't range over an integer with more than one variable");
       }
       ran = v.as_int() > 0;
       for (int64_t i = 0; i < v.as_int(); ++i) {
         if (!turn(n, Value(), Value::integer(i))) break;
       }
     } else if (!v.absent()) {
-      template_error(n.pipe[0].at, fmt::format("range can't iterate over a {}", v.type_name()));
+      error(fmt::format("range can't iterate over a {}", v.type_name()));
     }
-    const Flow flow = ran ? Flow::kNext : walk(n.otherwise, dot);
+    Flow flow = ran ? Flow::kNext : walk(n.otherwise, dot);
+    // A break in the else branch may stand there only for a range around this one; Go ends this
+    // one.
+    if (flow == Flow::kBreak) flow = Flow::kNext;
     variables_.resize(scope);
     return flow;
   }
@@ -152,11 +161,10 @@ class Executor {
   void call_template(const Node& n, const Value& dot) {
     const auto found = parsed_.defined.find(n.text);
     if (found == parsed_.defined.end()) {
-      template_error(n.at, fmt::format("template \"{}\" not defined", n.text));
+      error(fmt::format("template \"{}\" not defined", n.text));
     }
     if (templates_ >= limits_.max_depth) {
-      template_error(n.at,
-                     fmt::format("templates call each other deeper than {}", limits_.max_depth));
+      error(fmt::format("templates call each other deeper than {}", limits_.max_depth));
     }
     const Deeper deeper(*this, n.at);
     const Value argument = n.pipe.empty() ? Value() : pipeline(n.pipe[0], dot);
@@ -168,25 +176,26 @@ class Executor {
     variables_ = std::move(outer);
   }
 
-  void assign(const std::string& name, const Value& v, Position at) {
+  void assign(const std::string& name, const Value& v) {
     for (auto it = variables_.rbegin(); it != variables_.rend(); ++it) {
       if (it->first == name) {
         it->second = v;
         return;
       }
     }
-    template_error(at, fmt::format("undefined variable: {}", name));
+    error(fmt::format("undefined variable: {}", name));
   }
 
   Value pipeline(const Pipe& pipe, const Value& dot) {
     const Deeper deeper(*this, pipe.at);
+    step(pipe.at);
     std::optional<Value> value;
     for (const Command& c : pipe.commands) value = command(c, dot, value);
     // Within a pipeline Go forgets the difference between a nil and nothing.
     if (value->kind() == Kind::kNil) value = Value();
     for (const std::string& name : pipe.variables) {
       if (pipe.assigns) {
-        assign(name, *value, pipe.at);
+        assign(name, *value);
       } else {
         variables_.emplace_back(name, *value);
       }
@@ -196,15 +205,33 @@ class Executor {
 
   Value command(const Command& c, const Value& dot, const std::optional<Value>& piped) {
     const Expr& first = c.words[0];
-    step(first.at);
-    if (first.kind == ExprKind::kFunction) return call(first, c, dot, piped);
-    if (first.kind == ExprKind::kChain && first.base[0].kind == ExprKind::kNil) {
-      template_error(first.at, "nil is not a command");
+    const bool arguments = c.words.size() > 1 || piped.has_value();
+    switch (first.kind) {
+      case ExprKind::kFunction:
+        return call(first, c, dot, piped);
+      case ExprKind::kField:
+        step(first.at);
+        return fields(first, dot, arguments);
+      case ExprKind::kVariable:
+        step(first.at);
+        if (first.fields.empty()) refuse(arguments);
+        return fields(first, variable(first), arguments);
+      case ExprKind::kChain:
+        step(first.at);
+        return fields(first, word(first.base[0], dot), arguments);
+      case ExprKind::kPipe:
+        refuse(arguments);
+        return pipeline(first.pipe[0], dot);
+      default:
+        step(first.at);
+        refuse(arguments);
+        if (first.kind == ExprKind::kNil) error("nil is not a command");
+        return word(first, dot);
     }
-    if (first.kind == ExprKind::kNil) template_error(first.at, "nil is not a command");
-    if (c.words.size() > 1 || piped)
-      template_error(first.at, "can't give argument to non-function");
-    return word(first, dot);
+  }
+
+  void refuse(bool arguments) const {
+    if (arguments) error("can't give argument to non-function");
   }
 
   Value word(const Expr& e, const Value& dot) {
@@ -215,56 +242,62 @@ class Executor {
       case ExprKind::kNil:
         return Value::nil();
       case ExprKind::kConstant:
+        if (!e.text.empty()) error(fmt::format("{} overflows int", e.text));
         return e.constant;
       case ExprKind::kPipe:
         return pipeline(e.pipe[0], dot);
       case ExprKind::kField:
-        return fields(e, dot);
+        return fields(e, dot, false);
       case ExprKind::kVariable:
-        return fields(e, variable(e));
+        return fields(e, variable(e), false);
       case ExprKind::kChain:
-        return fields(e, word(e.base[0], dot));
+        return fields(e, word(e.base[0], dot), false);
       case ExprKind::kFunction:
         return call(e, Command{.at = e.at, .words = {}}, dot, std::nullopt);
     }
     return {};
   }
 
-  const Value& variable(const Expr& e) {
+  const Value& variable(const Expr& e) const {
     for (auto it = variables_.rbegin(); it != variables_.rend(); ++it) {
       if (it->first == e.text) return it->second;
     }
-    template_error(e.at, fmt::format("undefined variable: {}", e.text));
+    error(fmt::format("undefined variable: {}", e.text));
   }
 
-  static Value fields(const Expr& e, Value v) {
-    for (const std::string& name : e.fields) v = field(e, v, name);
+  Value fields(const Expr& e, Value v, bool arguments) const {
+    for (size_t i = 0; i < e.fields.size(); ++i)
+      v = field(v, e.fields[i], arguments && i + 1 == e.fields.size());
     return v;
   }
 
-  static Value field(const Expr& e, const Value& v, const std::string& name) {
+  Value field(const Value& v, const std::string& name, bool arguments) const {
     if (v.kind() == Kind::kMissing) return v;
-    if (v.kind() == Kind::kNil) {
-      template_error(e.at, fmt::format("nil pointer evaluating interface {{}}.{}", name));
-    }
+    if (v.kind() == Kind::kNil)
+      error(fmt::format("nil pointer evaluating interface {{}}.{}", name));
     if (v.kind() == Kind::kMap) {
+      if (arguments) error(fmt::format("{} is not a method but has arguments", name));
       const Value* found = v.find(name);
       return found ? *found : Value();
     }
     if (v.kind() == Kind::kStruct) {
       for (const StructField& f : v.as_struct().fields) {
-        if (f.name == name) return f.value;
+        if (f.name != name) continue;
+        if (arguments)
+          error(fmt::format("{} has arguments but cannot be invoked as function", name));
+        return f.value;
       }
     }
-    template_error(e.at, fmt::format("can't evaluate field {} in type {}", name, v.type_name()));
+    error(fmt::format("can't evaluate field {} in type {}", name, v.type_name()));
   }
 
   Value call(const Expr& e, const Command& c, const Value& dot, const std::optional<Value>& piped) {
+    step(e.at);
     const Function& f = *find_function(e.text);
     const size_t given = (c.words.empty() ? 0 : c.words.size() - 1) + (piped ? 1 : 0);
     if (given < f.least || given > f.most) {
-      template_error(e.at, fmt::format("wrong number of args for {}: want {}{} got {}", e.text,
-                                       f.least == f.most ? "" : "at least ", f.least, given));
+      error(fmt::format("wrong number of args for {}: want {}{} got {}", e.text,
+                        f.least == f.most ? "" : "at least ", f.least, given));
     }
     if (f.run == nullptr) return and_or(e.text == "or", c, dot, piped);
     ValueList arguments;
@@ -272,21 +305,19 @@ class Executor {
     size_t bytes = 0;
     const auto add = [&](Value v) {
       if (v.kind() == Kind::kString) bytes += v.as_string().size();
+      if (f.first_is_string && arguments.empty() && v.kind() != Kind::kString)
+        error(fmt::format("wrong type for value; expected string; got {}", v.type_name()));
       arguments.push_back(std::move(v));
     };
     for (size_t i = 1; i < c.words.size(); ++i) add(word(c.words[i], dot));
     if (piped) add(*piped);
-    if (f.first_is_string && arguments[0].kind() != Kind::kString) {
-      template_error(e.at, fmt::format("wrong type for value; expected string; got {}",
-                                       arguments[0].type_name()));
-    }
-    step(e.at, bytes);
+    spend(bytes);
     Value result = f.run(
         {.at = e.at, .limit = std::min(limits_.max_output, budget_), .name = e.text}, arguments);
     if (result.kind() == Kind::kString) {
       const size_t made = result.as_string().size();
       budget_ -= std::min(budget_, made);
-      step(e.at, made);
+      spend(made);
     }
     return result;
   }
@@ -306,6 +337,7 @@ class Executor {
   Output& out_;
   int64_t steps_left_;
   size_t budget_;
+  Position at_;
   int depth_ = 0, templates_ = 0;
   std::vector<std::pair<std::string, Value>> variables_;
 };

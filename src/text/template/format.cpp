@@ -150,21 +150,6 @@ void put_json(Output& out, const Value& v) {
   }
 }
 
-std::string shortest_float(double d) {
-  char buffer[64];
-  const auto end =
-      std::to_chars(buffer, buffer + sizeof buffer, d, std::chars_format::scientific).ptr;
-  std::string s(buffer, end);
-  const int exponent = std::atoi(s.c_str() + s.find('e') + 1);
-  // Go's %v: an exponent from 1e+06 on, and below 1e-04.
-  if (exponent >= -4 && exponent < 6) {
-    const auto fixed =
-        std::to_chars(buffer, buffer + sizeof buffer, d, std::chars_format::fixed).ptr;
-    return {buffer, fixed};
-  }
-  return s;
-}
-
 bool is_printable(char32_t c) {
   if (c < 0x7f) return c >= 0x20;
   switch (utf8proc_category(static_cast<utf8proc_int32_t>(c))) {
@@ -180,6 +165,12 @@ bool is_printable(char32_t c) {
     default:
       return true;
   }
+}
+
+bool is_letter_or_digit(char32_t c) {
+  const auto category = utf8proc_category(static_cast<utf8proc_int32_t>(c));
+  return (category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_LO) ||
+         category == UTF8PROC_CATEGORY_ND;
 }
 
 std::string quote_go(std::string_view s, char mark, bool ascii) {

@@ -36,9 +36,12 @@ void printf(Output& out, std::string_view format, std::span<const Value> values)
 // Go's encoding/json: map keys sorted, struct fields in order, HTML characters as \u escapes.
 void put_json(Output& out, const Value& value);
 
-std::string shortest_float(double d);  // %v
+// strconv.FormatFloat: verb one of b e E f g G x X; precision -1 (not for e and f): as many digits
+// as it takes to read the same number back.
+std::string format_float(double d, char verb, int precision);
 // strconv.Quote; `ascii`: every other character as an escape.
 std::string quote_go(std::string_view s, char mark, bool ascii);
 bool is_printable(char32_t c);
+bool is_letter_or_digit(char32_t c);
 
 }  // namespace cria::text

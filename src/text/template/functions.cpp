@@ -237,7 +237,8 @@ Value js(const Call& call, Arguments a) {
     if (c == '\\' || c == '\'' || c == '"') {
       out.put("\\");
       out.put(s.substr(begin, 1));
-    } else if (c == '<' || c == '>' || c == '&' || c == '=' || !is_printable(c)) {
+    } else if (c == '<' || c == '>' || c == '&' || c == '=' || c < 0x20 ||
+               (c >= 0x80 && !is_printable(c))) {
       out.put(fmt::format("\\u{:04X}", static_cast<uint32_t>(c)));
     } else {
       out.put(std::string_view(s).substr(begin, i - begin));

@@ -1,6 +1,8 @@
 #include "text/template/lexer.h"
 
 #include "base/error.h"
+#include "text/template/format.h"
+#include "text/template/literal.h"
 
 namespace cria::text {
 
@@ -12,10 +14,20 @@ bool is_digit(char c) {
   return c >= '0' && c <= '9';
 }
 
-// Bytes of a multi-byte character count as letters: Go accepts any Unicode letter in a name.
-bool is_alphanumeric(char c) {
-  return is_digit(c) || c == '_' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-         static_cast<unsigned char>(c) >= 0x80;
+// Letters, digits and underscores of any script.
+size_t end_of_name(std::string_view source, size_t at) {
+  while (at < source.size()) {
+    const char c = source[at];
+    if (is_digit(c) || c == '_' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')) {
+      ++at;
+      continue;
+    }
+    size_t after = at;
+    if (static_cast<unsigned char>(c) < 0x80 || !is_letter_or_digit(next_utf8(source, after)))
+      break;
+    at = after;
+  }
+  return at;
 }
 
 bool is_keyword(std::string_view word) {
@@ -173,14 +185,13 @@ Token Lexer::inside() {
     return field_or_variable(false);
   }
   if (c == '.' || c == '+' || c == '-' || is_digit(c)) return number();
-  if (is_alphanumeric(c)) return word();
+  if (end_of_name(source_, offset_) > offset_) return word();
   if (c > 0x20 && c < 0x7f) return emit(TokenKind::kChar, offset_ + 1);
   error(offset_, "unrecognized character in action");
 }
 
 Token Lexer::word() {
-  size_t end = offset_;
-  while (end < source_.size() && is_alphanumeric(source_[end])) ++end;
+  const size_t end = end_of_name(source_, offset_);
   if (!at_end_of_word(end)) error(end, fmt::format("bad character '{}'", source_[end]));
   const std::string_view w = source_.substr(offset_, end - offset_);
   if (is_keyword(w)) return emit(TokenKind::kKeyword, end);
@@ -194,7 +205,7 @@ Token Lexer::field_or_variable(bool variable) {
   if (at_end_of_word(end)) {
     return emit(variable ? TokenKind::kVariable : TokenKind::kDot, end);
   }
-  while (end < source_.size() && is_alphanumeric(source_[end])) ++end;
+  end = end_of_name(source_, end);
   if (!at_end_of_word(end)) error(end, fmt::format("bad character '{}'", source_[end]));
   return emit(variable ? TokenKind::kVariable : TokenKind::kField, end);
 }
@@ -209,7 +220,8 @@ Token Lexer::number() {
     const bool hex =
         source_.substr(offset_, end - offset_).find_first_of("xX") != std::string_view::npos;
     const bool exponent = hex ? (before == 'p' || before == 'P') : (before == 'e' || before == 'E');
-    if (!is_alphanumeric(c) && c != '.' && !((c == '+' || c == '-') && end > offset_ && exponent))
+    if (end_of_name(source_.substr(end, 1), 0) == 0 && c != '.' &&
+        !((c == '+' || c == '-') && end > offset_ && exponent))
       break;
     ++end;
     if (end - offset_ > 400) error(offset_, "number is longer than 400 characters");

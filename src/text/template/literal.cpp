@@ -2,9 +2,9 @@
 
 #include "base/error.h"
 
+#include <algorithm>
+#include <cctype>
 #include <charconv>
-#include <cmath>
-#include <limits>
 #include <optional>
 
 namespace cria::text {
@@ -63,32 +63,69 @@ Escaped read_escape(const Token& token, std::string_view s, size_t& i, char quot
   return {*v, byte};
 }
 
-Value integer_constant(const Token& token, std::string_view digits, int base, bool negative) {
+[[noreturn]] void bad_number(const Token& token) {
+  template_error(token.at, fmt::format("bad number syntax: \"{}\"", token.text));
+}
+
+// A number beyond 64 signed bits is refused only when it is used, if it fits unsigned ones.
+Number integer_constant(const Token& token, std::string_view digits, int base, bool negative) {
   uint64_t v = 0;
   auto [end, ec] = std::from_chars(digits.data(), digits.data() + digits.size(), v, base);
+  if (end != digits.data() + digits.size() || ec == std::errc::invalid_argument) bad_number(token);
   const uint64_t limit = uint64_t{1} << 63;
-  if (ec == std::errc::result_out_of_range ||
-      (ec == std::errc() && v > limit - (negative ? 0 : 1))) {
+  const bool fits = v < limit || (v == limit && negative);
+  const bool is_unsigned = !token.text.starts_with('-') && !token.text.starts_with('+');
+  if (ec == std::errc::result_out_of_range || (!fits && !is_unsigned)) {
     template_error(token.at, fmt::format("integer overflow: {}", token.text));
   }
-  if (ec != std::errc() || end != digits.data() + digits.size()) {
-    template_error(token.at, fmt::format("bad number syntax: \"{}\"", token.text));
-  }
-  return Value::integer(negative ? static_cast<int64_t>(~v + 1) : static_cast<int64_t>(v));
+  return {Value::integer(static_cast<int64_t>(negative ? ~v + 1 : v)), !fits};
 }
 
 // Underscores may stand between digits, and after a base prefix.
 std::string without_underscores(const Token& token, std::string_view s) {
-  std::string out;
-  for (size_t i = 0; i < s.size(); ++i) {
-    if (s[i] != '_') {
-      out += s[i];
-    } else if (i == 0 || i + 1 == s.size() || !isxdigit(static_cast<unsigned char>(s[i + 1])) ||
-               s[i - 1] == '_' || s[0] != '0') {
-      template_error(token.at, fmt::format("bad number syntax: \"{}\"", token.text));
-    }
+  const bool prefixed =
+      s.size() > 1 && s[0] == '0' && std::isalpha(static_cast<unsigned char>(s[1]));
+  const bool hex = prefixed && (s[1] | 0x20) == 'x';
+  std::string out(s.substr(0, prefixed ? 2 : 0));
+  char previous = prefixed ? '0' : ' ';
+  for (const char c : s.substr(out.size())) {
+    const bool digit =
+        hex ? std::isxdigit(static_cast<unsigned char>(c)) != 0 : c >= '0' && c <= '9';
+    if (c == '_' ? previous != '0' : previous == '_' && !digit) bad_number(token);
+    if (c != '_') out += c;
+    previous = c == '_' ? '_' : digit ? '0' : ' ';
   }
+  if (previous == '_') bad_number(token);
   return out;
+}
+
+// Where a decimal number's first digit other than 0 stands, as a power of ten.
+int64_t magnitude(std::string_view s) {
+  const size_t e = std::min(s.find_first_of("eE"), s.size());
+  int64_t exponent = 0;
+  if (e < s.size()) {
+    const size_t digits = e + (s[e + 1] == '+' ? 2 : 1);
+    const auto [end, ec] = std::from_chars(s.data() + digits, s.data() + s.size(), exponent);
+    if (ec == std::errc::result_out_of_range) return s[digits] == '-' ? -1 : 1;
+  }
+  const std::string_view mantissa = s.substr(0, e);
+  const auto point = static_cast<int64_t>(std::min(mantissa.find('.'), mantissa.size()));
+  const size_t first = mantissa.find_first_of("123456789");
+  return first == std::string_view::npos ? 0 : point - static_cast<int64_t>(first) + exponent;
+}
+
+Value float_constant(const Token& token, std::string_view s, bool hex, bool negative) {
+  if (hex && s.find_first_of("pP") == std::string_view::npos) bad_number(token);
+  double d = 0;
+  auto [end, ec] = std::from_chars(s.data(), s.data() + s.size(), d,
+                                   hex ? std::chars_format::hex : std::chars_format::general);
+  if (end != s.data() + s.size() || ec == std::errc::invalid_argument) bad_number(token);
+  // Too small a number is 0, too large a one an error.
+  if (ec == std::errc::result_out_of_range) {
+    if (hex || magnitude(s) > 0) bad_number(token);
+    d = 0;
+  }
+  return Value::number(negative ? -d : d);
 }
 
 }  // namespace
@@ -156,7 +193,7 @@ std::string unquote(const Token& token) {
   }
   for (size_t i = 0; i < s.size();) {
     if (s[i] != '\\') {
-      out += s[i++];
+      append_utf8(out, next_utf8(s, i));  // what is not UTF-8 becomes U+FFFD
       continue;
     }
     ++i;
@@ -184,7 +221,7 @@ int64_t character_constant(const Token& token) {
   return c;
 }
 
-Value number_constant(const Token& token) {
+Number number_constant(const Token& token) {
   std::string_view s = token.text;
   const bool negative = s.starts_with('-');
   if (s.starts_with('+') || negative) s.remove_prefix(1);
@@ -192,21 +229,11 @@ Value number_constant(const Token& token) {
   s = clean;
   const char prefix = s.size() > 1 && s[0] == '0' ? static_cast<char>(s[1] | 0x20) : ' ';
   const bool hex = prefix == 'x';
-  const bool floating = s.find_first_of(hex ? ".pP" : ".eEpP") != std::string_view::npos;
-  if (!floating) {
-    if (hex || prefix == 'o' || prefix == 'b') {
-      return integer_constant(token, s.substr(2), hex ? 16 : prefix == 'o' ? 8 : 2, negative);
-    }
-    return integer_constant(token, s, s.size() > 1 && s[0] == '0' ? 8 : 10, negative);
-  }
-  double d = 0;
-  if (hex) s.remove_prefix(2);
-  auto [end, ec] = std::from_chars(s.data(), s.data() + s.size(), d,
-                                   hex ? std::chars_format::hex : std::chars_format::general);
-  if (ec != std::errc() || end != s.data() + s.size() || !std::isfinite(d)) {
-    template_error(token.at, fmt::format("bad number syntax: \"{}\"", token.text));
-  }
-  return Value::number(negative ? -d : d);
+  if (s.find_first_of(hex ? ".pP" : ".eEpP") != std::string_view::npos)
+    return {float_constant(token, hex ? s.substr(2) : s, hex, negative), false};
+  if (hex || prefix == 'o' || prefix == 'b')
+    return integer_constant(token, s.substr(2), hex ? 16 : prefix == 'o' ? 8 : 2, negative);
+  return integer_constant(token, s, s.size() > 1 && s[0] == '0' ? 8 : 10, negative);
 }
 
 }  // namespace cria::text

@@ -9,7 +9,11 @@ namespace cria::text {
 
 std::string unquote(const Token& token);  // "..." or `...`
 int64_t character_constant(const Token& token);
-Value number_constant(const Token& token);       // int or float64
+struct Number {
+  Value value;     // int or float64
+  bool overflows;  // an unsigned one that no int holds: an error once it is used
+};
+Number number_constant(const Token& token);
 void append_utf8(std::string& out, char32_t c);  // U+FFFD for what is no character
 // The character at `offset` of `s`, moving it; U+FFFD and one byte for invalid UTF-8.
 char32_t next_utf8(std::string_view s, size_t& offset);

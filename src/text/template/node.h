@@ -27,7 +27,8 @@ enum class ExprKind : uint8_t {
 };
 
 // One word of a command. kField: fields of dot. kVariable: name in text, then fields. kChain:
-// base[0] (a parenthesised pipeline, a function or a constant), then fields.
+// base[0] (a parenthesised pipeline, a function or a constant), then fields. kConstant: text is a
+// number that no int holds.
 struct Expr {
   ExprKind kind = ExprKind::kDot;
   Position at;

@@ -44,6 +44,13 @@ class Parser {
         template_error(open.at, e == Ending::kEnd ? "unexpected {{end}}" : "unexpected {{else}}");
       }
     }
+    // A definition named "" is of the template itself.
+    if (const auto own = result_.defined.find("");
+        own != result_.defined.end() && !is_empty(own->second)) {
+      if (!is_empty(result_.root))
+        template_error(peek().at, "multiple definition of template \"\"");
+      result_.root = std::move(own->second);
+    }
     return std::move(result_);
   }
 
@@ -140,7 +147,7 @@ class Parser {
     } else if (word.text == "range") {
       into.push_back(control(NodeKind::kRange, open));
     } else if (word.text == "template") {
-      into.push_back(template_call(open));
+      into.push_back(template_call());
     } else if (word.text == "block") {
       into.push_back(block(open));
     } else if (word.text == "break" || word.text == "continue") {
@@ -229,8 +236,9 @@ class Parser {
     define(defined_name, separate_body("define clause"), word.at);
   }
 
-  Node template_call(const Token& open) {
-    Node n{.kind = NodeKind::kTemplate, .at = open.at, .text = name("template clause")};
+  Node template_call() {
+    Node n{.kind = NodeKind::kTemplate, .at = peek_word().at};
+    n.text = name("template clause");
     if (peek_word().kind == TokenKind::kClose) {
       next();
     } else {
@@ -240,7 +248,8 @@ class Parser {
   }
 
   Node block(const Token& open) {
-    Node n{.kind = NodeKind::kTemplate, .at = open.at, .text = name("block clause")};
+    Node n{.kind = NodeKind::kTemplate, .at = peek_word().at};
+    n.text = name("block clause");
     n.pipe.push_back(pipeline("block clause", TokenKind::kClose));
     const Deeper deeper(*this, open.at);
     define(n.text, separate_body("block clause"), open.at);
@@ -310,11 +319,7 @@ class Parser {
       const Token t = peek();
       if (t.kind == TokenKind::kSpace) continue;
       if (t.kind == TokenKind::kPipe) {
-        next();
-        const TokenKind after = peek_word().kind;
-        if (after == TokenKind::kClose || after == TokenKind::kRightParen) {
-          template_error(t.at, fmt::format("missing command after | in {}", context));
-        }
+        next();  // Go lets nothing follow it
         return c;
       }
       if (t.kind == TokenKind::kClose || t.kind == TokenKind::kRightParen) return c;
@@ -334,6 +339,7 @@ class Parser {
         chain.base.push_back(std::move(e));
         e = std::move(chain);
       }
+      e.at = peek().at;
       while (peek().kind == TokenKind::kField) e.fields.emplace_back(next().text.substr(1));
     }
     c.words.push_back(std::move(e));
@@ -373,7 +379,7 @@ class Parser {
         e.constant = Value::integer(character_constant(t));
         break;
       case TokenKind::kNumber:
-        e.constant = number_constant(t);
+        read_number(t, e);
         break;
       case TokenKind::kString:
       case TokenKind::kRawString:
@@ -391,6 +397,12 @@ class Parser {
     }
     next();
     return true;
+  }
+
+  static void read_number(const Token& t, Expr& e) {
+    Number number = number_constant(t);
+    e.constant = std::move(number.value);
+    if (number.overflows) e.text = t.text;
   }
 
   void use_variable(const Token& t) {

@@ -1,0 +1,3 @@
+module go_template_cases
+
+go 1.22
