@@ -16,6 +16,8 @@ constexpr std::string_view kCommands =
     "\"draft\", "
     "\"renderer\", \"parser\", \"parameter\", \"message\", or \"requires\"";
 
+constexpr std::string_view kJsonMark = ":json ";
+
 bool is_letter(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
@@ -85,7 +87,7 @@ std::string_view trimmed(std::string_view s) {
 
 struct Line {
   std::string command, argument, value;  // argument: of PARAMETER and MESSAGE
-  int line = 0;
+  int line = 0, column = 0;              // of the value
 };
 
 class Parser {
@@ -97,11 +99,14 @@ class Parser {
     skip_blank();
     if (done()) return false;
     out = {};
-    out.line = line_;
     out.command = lower(command());
+    const bool json = skip_json_mark();
     if (out.command == "parameter") out.argument = parameter_name();
     if (out.command == "message") out.argument = role();
-    out.value = value();
+    skip_spaces();
+    out.line = line_;
+    out.column = column_;
+    out.value = json ? json_value() : value();
     return true;
   }
 
@@ -151,10 +156,29 @@ class Parser {
     const std::string name = lower(word);
     if (std::find(kKnown.begin(), kKnown.end(), name) == kKnown.end()) error(kCommands);
     if (done()) unfinished("a value after " + word, word);
-    if (!is_space(text_[at_]))
+    if (!is_space(text_[at_]) && !text_.substr(at_).starts_with(kJsonMark))
       error(is_newline(text_[at_]) ? fmt::format("expected a value after {}", word)
                                    : std::string(kCommands));
     return word;
+  }
+
+  // After a command: its value is one JSON string, for texts that no quotes can hold.
+  bool skip_json_mark() {
+    if (!text_.substr(at_).starts_with(kJsonMark)) return false;
+    for (size_t i = 0; i < kJsonMark.size(); ++i) take();
+    return true;
+  }
+
+  std::string json_value() {
+    const size_t begin = at_;
+    while (!done() && !is_newline(text_[at_])) take();
+    const std::string_view text = trimmed(text_.substr(begin, at_ - begin));
+    try {
+      const Json json = parse_json(text);
+      if (json.is_string()) return json.get<std::string>();
+    } catch (const Error&) {
+    }
+    error("expected a JSON string after :json");
   }
 
   void skip_spaces() {
@@ -188,7 +212,7 @@ class Parser {
   std::string value() {
     const int begin_line = line_, begin_column = column_;
     const size_t begin = at_;
-    skip_spaces();
+    while (!done() && (text_[at_] == '\v' || text_[at_] == '\f' || is_space(text_[at_]))) take();
     const bool triple = text_.substr(at_).starts_with("\"\"\"");
     const std::string_view quote = triple ? "\"\"\"" : !done() && text_[at_] == '"' ? "\"" : "";
     for (;;) {
@@ -213,55 +237,6 @@ class Parser {
   size_t at_ = 0;
   int line_ = 1, column_ = 1;
 };
-
-enum class ParameterType { kInt, kFloat, kBool, kStrings, kGone };
-
-struct ParameterRow {
-  std::string_view name;
-  ParameterType type;
-};
-
-constexpr ParameterRow kParameters[] = {
-    {"num_ctx", ParameterType::kInt},
-    {"num_batch", ParameterType::kInt},
-    {"num_gpu", ParameterType::kInt},
-    {"main_gpu", ParameterType::kInt},
-    {"num_thread", ParameterType::kInt},
-    {"draft_num_predict", ParameterType::kInt},
-    {"num_keep", ParameterType::kInt},
-    {"seed", ParameterType::kInt},
-    {"num_predict", ParameterType::kInt},
-    {"top_k", ParameterType::kInt},
-    {"repeat_last_n", ParameterType::kInt},
-    {"top_p", ParameterType::kFloat},
-    {"min_p", ParameterType::kFloat},
-    {"typical_p", ParameterType::kFloat},
-    {"temperature", ParameterType::kFloat},
-    {"repeat_penalty", ParameterType::kFloat},
-    {"presence_penalty", ParameterType::kFloat},
-    {"frequency_penalty", ParameterType::kFloat},
-    {"use_mmap", ParameterType::kBool},
-    {"stop", ParameterType::kStrings},
-    {"penalize_newline", ParameterType::kGone},
-    {"low_vram", ParameterType::kGone},
-    {"f16_kv", ParameterType::kGone},
-    {"logits_all", ParameterType::kGone},
-    {"vocab_only", ParameterType::kGone},
-    {"use_mlock", ParameterType::kGone},
-    {"mirostat", ParameterType::kGone},
-    {"mirostat_tau", ParameterType::kGone},
-    {"mirostat_eta", ParameterType::kGone},
-};
-
-Json bool_value(const std::string& text) {
-  for (const char* s : {"1", "t", "T", "TRUE", "true", "True"}) {
-    if (text == s) return true;
-  }
-  for (const char* s : {"0", "f", "F", "FALSE", "false", "False"}) {
-    if (text == s) return false;
-  }
-  fail(ErrorKind::kInvalidInput, "invalid bool value [{}]", text);
-}
 
 // major.minor.patch, with anything after a minus or plus.
 bool is_semver(std::string_view s) {
@@ -301,7 +276,7 @@ void add(Modelfile& m, Line line) {
   else if (c == "draft")
     m.drafts.push_back(std::move(line.value));
   else if (c == "adapter")
-    m.adapter = std::move(line.value);
+    m.adapters.push_back(std::move(line.value));
   else if (c == "renderer")
     m.renderer = std::move(line.value);
   else if (c == "parser")
@@ -324,117 +299,18 @@ void add(Modelfile& m, Line line) {
   }
 }
 
-// Quotes where a bare value would not read back as it is.
-std::string quoted(const std::string& text) {
-  const bool plain = !text.empty() && text.find_first_of("\n\r") == std::string::npos &&
-                     trimmed(text).size() == text.size() && text[0] != '"';
-  if (plain) return text;
-  return text.find('"') == std::string::npos ? "\"" + text + "\"" : "\"\"\"" + text + "\"\"\"";
-}
-
-std::string shortest(const Json& v) {
-  if (v.is_string()) return v.get<std::string>();
-  if (!v.is_number_float()) return dump_json(v);
-  char buffer[64];
-  // Parameters are float32: 0.7 must not print as 0.699999988.
-  const auto end =
-      std::to_chars(buffer, buffer + sizeof buffer, static_cast<float>(v.get<double>())).ptr;
-  return {buffer, end};
-}
-
-std::string go_syntax(const Json& v) {
-  if (v.is_string()) {
-    std::string out = "\"";
-    for (char c : v.get<std::string>()) {
-      if (c == '"' || c == '\\') out += '\\';
-      if (c == '\n')
-        out += "\\n";
-      else if (c == '\t')
-        out += "\\t";
-      else if (c == '\r')
-        out += "\\r";
-      else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f)
-        out += fmt::format("\\x{:02x}", c);
-      else
-        out += c;
-    }
-    return out + "\"";
-  }
-  // JSON numbers are floats to Go, which turns to exponents early.
-  if (!v.is_number()) return dump_json(v);
-  const double d = v.get<double>();
-  char buffer[64];
-  const double size = std::abs(d);
-  const bool exponent = size != 0 && (size < 1e-4 || size >= 1e6);
-  if (v.is_number_float() && !exponent) return shortest(v);
-  const auto end =
-      std::to_chars(buffer, buffer + sizeof buffer, d,
-                    exponent ? std::chars_format::scientific : std::chars_format::fixed)
-          .ptr;
-  return {buffer, end};
-}
-
-template <class Visit>
-void for_each_parameter(const Json& parameters, Visit visit) {
-  if (!parameters.is_object()) return;
-  std::vector<std::string> names;
-  for (const auto& [name, v] : parameters.items()) names.push_back(name);
-  std::sort(names.begin(), names.end());
-  for (const std::string& name : names) {
-    const Json& v = parameters[name];
-    if (v.is_array()) {
-      for (const Json& item : v) visit(name, item);
-    } else {
-      visit(name, v);
-    }
-  }
-}
-
 }  // namespace
-
-Json parameter_value(std::string_view name, const std::string& text) {
-  const auto row = std::find_if(std::begin(kParameters), std::end(kParameters),
-                                [&](const ParameterRow& r) { return r.name == name; });
-  if (row == std::end(kParameters)) fail(ErrorKind::kInvalidInput, "unknown parameter '{}'", name);
-  const char* end = text.data() + text.size();
-  switch (row->type) {
-    case ParameterType::kInt: {
-      int64_t i = 0;
-      const char* begin = text.data() + (text.starts_with('+') ? 1 : 0);
-      const auto [stop, ec] = std::from_chars(begin, end, i);
-      if (ec != std::errc() || stop != end)
-        fail(ErrorKind::kInvalidInput, "invalid int value [{}]", text);
-      return i;
-    }
-    case ParameterType::kFloat: {
-      double d = 0;
-      const char* begin = text.data() + (text.starts_with('+') ? 1 : 0);
-      const auto [stop, ec] = std::from_chars(begin, end, d);
-      if (ec != std::errc() || stop != end || !std::isfinite(static_cast<float>(d))) {
-        fail(ErrorKind::kInvalidInput, "invalid float value [{}]", text);
-      }
-      return d;
-    }
-    case ParameterType::kBool:
-      return bool_value(text);
-    case ParameterType::kStrings:
-      return text;
-    case ParameterType::kGone:
-      return nullptr;
-  }
-  return nullptr;
-}
 
 Modelfile parse_modelfile(std::string_view text) {
   const std::string utf8 = decoded(text);
   Parser parser(utf8);
   Modelfile m;
   for (Line line; parser.next(line);) {
-    const int number = line.line;
+    const int number = line.line, column = line.column;
     try {
       add(m, std::move(line));
     } catch (const Error& e) {
-      fail(e.kind(), "(line {}): {}", number, e.what());
+      fail(e.kind(), "(line {}): {} (column {})", number, e.what(), column);
     }
   }
   if (m.from.empty()) fail(ErrorKind::kInvalidInput, "no FROM line");
@@ -457,43 +333,6 @@ Json create_fields(const Modelfile& m) {
   if (!m.parser.empty()) fields["parser"] = m.parser;
   if (!m.requires_version.empty()) fields["requires"] = m.requires_version;
   return fields;
-}
-
-std::string write_modelfile(const Modelfile& m, std::string_view short_name) {
-  std::string out =
-      "# Modelfile generated by \"ollama show\"\n"
-      "# To build a new Modelfile based on this, replace FROM with:\n";
-  out += fmt::format("# FROM {}\n\n", short_name);
-  const auto line = [&](std::string_view command, const std::string& value) {
-    out += fmt::format("{} {}\n", command, quoted(value));
-  };
-  if (!m.from.empty()) line("FROM", m.from[0]);
-  if (!m.adapter.empty()) line("ADAPTER", m.adapter);
-  for (const std::string& d : m.drafts) line("DRAFT", d);
-  for (size_t i = 1; i < m.from.size(); ++i) line("FROM", m.from[i]);
-  line("TEMPLATE", m.model_template.empty() ? "{{ .Prompt }}" : m.model_template);
-  if (!m.system.empty()) line("SYSTEM", m.system);
-  if (!m.renderer.empty()) line("RENDERER", m.renderer);
-  if (!m.parser.empty()) line("PARSER", m.parser);
-  if (!m.requires_version.empty()) line("REQUIRES", m.requires_version);
-  for_each_parameter(m.parameters, [&](const std::string& name, const Json& v) {
-    line("PARAMETER " + name, shortest(v));
-  });
-  for (const std::string& l : m.licenses) line("LICENSE", l);
-  for (const Json& message : m.messages) {
-    line("MESSAGE " + json_string(message, "role").value_or("user"),
-         json_string(message, "content").value_or(""));
-  }
-  return out;
-}
-
-std::string write_parameters(const Json& parameters) {
-  std::string out;
-  for_each_parameter(parameters, [&](const std::string& name, const Json& v) {
-    if (!out.empty()) out += '\n';
-    out += fmt::format("{:<30} {}", name, go_syntax(v));
-  });
-  return out;
 }
 
 }  // namespace cria::api

@@ -14,9 +14,9 @@
 namespace cria::api {
 
 struct Modelfile {
-  std::vector<std::string> from;  // at least one
-  std::vector<std::string> drafts, licenses;
-  std::string adapter, model_template, system, renderer, parser, requires_version;
+  std::vector<std::string> from;                        // at least one
+  std::vector<std::string> adapters, drafts, licenses;  // in order
+  std::string model_template, system, renderer, parser, requires_version;
   bool has_template = false, has_system = false;
   Json parameters = Json::object();  // typed; stop is a list
   Json messages = Json::array();     // {role, content}
@@ -30,13 +30,18 @@ Modelfile parse_modelfile(std::string_view text);
 // messages, renderer, parser, requires.
 Json create_fields(const Modelfile& modelfile);
 
-// What `show --modelfile` prints. `short_name` goes into the hint; from[0] is the model's blob.
+// What `show --modelfile` prints: parse_modelfile gives back the same, parameters with unknown
+// names aside. `short_name` goes into the hint; from[0] is the model's blob. A text that no quotes
+// can hold (a line of it ends with """) is written as `SYSTEM:json "..."`, which is ours alone:
+// older programs refuse such a file rather than misread it.
 std::string write_modelfile(const Modelfile& modelfile, std::string_view short_name);
 // API field `parameters` of show: one line per value, in Go's syntax.
 std::string write_parameters(const Json& parameters);
 
 // A parameter's text as its JSON value. Throws Error{kInvalidInput} on an unknown name or bad
-// value; null for a parameter that is no longer used.
+// value; null for a parameter that is no longer used. A whole number is an integer, as Go writes
+// it.
 Json parameter_value(std::string_view name, const std::string& text);
+bool is_parameter(std::string_view name);
 
 }  // namespace cria::api

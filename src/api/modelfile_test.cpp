@@ -1,8 +1,15 @@
 #include "api/modelfile.h"
 
 #include "base/error.h"
+#include "base/file.h"
 
 #include <doctest/doctest.h>
+
+#include <array>
+#include <filesystem>
+#include <random>
+#include <sstream>
+#include <vector>
 
 using namespace cria;
 using namespace cria::api;
@@ -18,96 +25,124 @@ std::string error_of(std::string_view text) {
   return "";
 }
 
-bool contains(const std::string& s, std::string_view part) {
-  return s.find(part) != std::string::npos;
+std::u32string to_code_points(const std::string& utf8) {  // Latin-1 only
+  std::u32string out;
+  for (size_t i = 0; i < utf8.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(utf8[i]);
+    if (byte < 0x80)
+      out += byte;
+    else
+      out += static_cast<char32_t>((byte & 3) << 6 | (static_cast<unsigned char>(utf8[++i]) & 63));
+  }
+  return out;
+}
+
+// tests/cases/modelfile/*.case: "=== name", then "--- modelfile" (the text) or "--- bytes" (a JSON
+// string, one byte per code point), then "--- fields" (JSON) or "--- error" (how the message
+// begins).
+struct Case {
+  std::string name, modelfile, fields, error;
+};
+
+std::vector<Case> read_cases(const std::filesystem::path& path) {
+  std::vector<Case> cases;
+  std::string ignored, *into = &ignored;
+  std::istringstream lines(read_text_file(path.string(), 1 << 20));
+  bool first = true;
+  for (std::string line; std::getline(lines, line);) {
+    const bool section = line.starts_with("=== ") || line.starts_with("--- ");
+    if (line.starts_with("=== ")) {
+      cases.push_back({.name = line.substr(4)});
+    } else if (line == "--- modelfile" || line == "--- bytes") {
+      into = &cases.back().modelfile;
+    } else if (line == "--- fields") {
+      into = &cases.back().fields;
+    } else if (line == "--- error") {
+      into = &cases.back().error;
+    } else {
+      *into += (first ? "" : "\n") + line;
+    }
+    first = section;
+    if (line != "--- bytes") continue;
+    std::getline(lines, line);
+    for (const char32_t c : to_code_points(parse_json(line).get<std::string>()))
+      *into += static_cast<char>(static_cast<unsigned char>(c));
+  }
+  return cases;
+}
+
+// All that a Modelfile says, without what it does not say.
+Json all_fields(const Modelfile& m) {
+  Json fields = Json::object({{"from", m.from}});
+  if (!m.adapters.empty()) fields["adapters"] = m.adapters;
+  if (!m.drafts.empty()) fields["drafts"] = m.drafts;
+  if (!m.warnings.empty()) fields["warnings"] = m.warnings;
+  fields.update(create_fields(m));
+  return fields;
+}
+
+// A text of `pieces`, which are what quoting stumbles over.
+std::string random_text(std::mt19937& random) {
+  constexpr std::array<std::string_view, 18> kPieces = {
+      "\"", "\"\"", "\"\"\"", "\n", "\r", "\r\n", " ",      "\t",     "\v",
+      "#",  "a",    "word",   "\\", "'",  "{{",   "\u00e9", "\u00a0", "FROM x"};
+  std::string text;
+  for (auto n = random() % 8; n > 0; --n) text += kPieces[random() % kPieces.size()];
+  return text;
 }
 
 }  // namespace
 
-TEST_CASE("a Modelfile's commands land in their fields") {
-  const Modelfile m = parse_modelfile(
-      "# comment\n  from ./a.gguf\nFROM b\nADAPTER x\nADAPTER y\nTEMPLATE \"\"\"{{ .Prompt }}\n "
-      "\"\"\"\n"
-      "SYSTEM You are # not a comment\nPARAMETER stop \" a\"\nPARAMETER stop b\nPARAMETER "
-      "temperature 0.7\n"
-      "PARAMETER num_ctx 4096\nPARAMETER num_ctx 8192\nPARAMETER use_mmap F\nPARAMETER mirostat 1\n"
-      "MESSAGE user hi there\nMESSAGE assistant \"\"\"two\nlines\"\"\"\nLICENSE MIT\nREQUIRES "
-      "v0.14.0\nRENDERER r\nPARSER p");
-  CHECK(m.from == std::vector<std::string>{"./a.gguf", "b"});
-  CHECK(m.adapter == "y");
-  CHECK(m.model_template == "{{ .Prompt }}\n ");
-  CHECK(m.system == "You are # not a comment");
-  CHECK(m.parameters ==
-        Json::parse(R"({"stop":[" a","b"],"temperature":0.7,"num_ctx":8192,"use_mmap":false})"));
-  CHECK(
-      m.messages ==
-      Json::parse(
-          R"([{"role":"user","content":"hi there"},{"role":"assistant","content":"two\nlines"}])"));
-  CHECK(m.warnings == std::vector<std::string>{"parameter mirostat is deprecated"});
-  CHECK(create_fields(m)["requires"] == "0.14.0");
-  CHECK(create_fields(m)["license"] == Json::array({"MIT"}));
+TEST_CASE("Modelfiles read as the cases say") {
+  int count = 0;
+  for (const auto& file :
+       std::filesystem::directory_iterator(CRIA_SOURCE_DIR "/tests/cases/modelfile")) {
+    for (const Case& c : read_cases(file.path())) {
+      INFO(file.path().filename().string(), ": ", c.name);
+      ++count;
+      if (!c.error.empty()) {
+        const std::string error = error_of(c.modelfile);
+        CAPTURE(error);
+        CHECK(error.starts_with(c.error));
+        CHECK_FALSE(c.error.empty());
+        continue;
+      }
+      CHECK_NOTHROW(parse_modelfile(c.modelfile));
+      if (!error_of(c.modelfile).empty()) continue;
+      CHECK(dump_json(all_fields(parse_modelfile(c.modelfile))) == dump_json(parse_json(c.fields)));
+    }
+  }
+  CHECK(count >= 60);
 }
 
-TEST_CASE("quotes decide where a value ends") {
-  CHECK(parse_modelfile("FROM x\nSYSTEM \"\"\"\nfirst\n\"\"\"").system == "\nfirst\n");
-  CHECK(parse_modelfile("FROM x\nSYSTEM \"a \"b\" c\"").system == "a \"b\" c");
-  CHECK(parse_modelfile("FROM x\nSYSTEM \"hello\" world\nmore\"").system == "hello\" world\nmore");
-  CHECK(parse_modelfile("FROM x\nSYSTEM 'single'").system == "'single'");
-  CHECK(parse_modelfile("FROM x\r\nSYSTEM y\r\n").system == "y");
-  CHECK(parse_modelfile("FROM x\nSYSTEM \"\"").has_system);
-  CHECK(parse_modelfile("FROM x\nSYSTEM caf\xc3\xa9 \xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x94\xac")
-            .system == "caf\xc3\xa9 \xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x94\xac");
+TEST_CASE("any text that is written into a Modelfile reads back the same") {
+  std::mt19937 random(7);
+  for (int i = 0; i < 20'000; ++i) {
+    Modelfile m;
+    m.from = {"x" + random_text(random)};
+    for (auto n = random() % 3; n > 0; --n) m.licenses.push_back(random_text(random));
+    m.adapters = {random_text(random)};
+    m.model_template = random_text(random);
+    m.system = random_text(random);
+    m.has_template = m.has_system = true;
+    m.parameters["stop"] = Json::array({random_text(random), random_text(random)});
+    m.parameters["temperature"] = 0.1 + static_cast<double>(random() % 1000) / 7;
+    m.parameters["top_k"] = random() % 100;
+    m.messages.push_back(Json::object({{"role", "assistant"}, {"content", random_text(random)}}));
+    const std::string text = write_modelfile(m, "m:latest");
+    CAPTURE(text);
+    const Modelfile again = parse_modelfile(text);
+    REQUIRE(dump_json(all_fields(again)) == dump_json(all_fields(m)));
+  }
 }
 
-TEST_CASE("a byte-order mark selects the encoding") {
-  CHECK(parse_modelfile("\xef\xbb\xbf"
-                        "FROM x")
-            .from[0] == "x");
-  CHECK(parse_modelfile(std::string_view("\xff\xfe"
-                                         "F\0R\0O\0M\0 \0\xe9\0",
-                                         14))
-            .from[0] == "\xc3\xa9");
-  CHECK(parse_modelfile(std::string_view("\xfe\xff"
-                                         "\0F\0R\0O\0M\0 \x20\xac",
-                                         14))
-            .from[0] == "\xe2\x82\xac");
-}
-
-TEST_CASE("errors name line, column and what was expected") {
-  CHECK(error_of("") == "no FROM line");
-  CHECK(contains(error_of("FROM x\nFOO y"), "(line 2): command must be one of \"from\""));
-  CHECK(contains(error_of("FROM x\nPARAMETER\n"), "(line 2): expected a value after PARAMETER"));
-  CHECK(contains(error_of("FROM x\nPARAMETER stop\n"), "unexpected EOF: stop"));
-  CHECK(contains(error_of("FROM x\nMESSAGE User hi"), "(line 2): message role must be one of"));
-  CHECK(contains(error_of("FROM x\nSYSTEM \"\"\"open\n"), "(line 2): unexpected EOF"));
-  CHECK(contains(error_of("FROM"), "unexpected EOF"));
-  CHECK(contains(error_of("FROM x\nPARAMETER nope 1"), "unknown parameter 'nope'"));
-  CHECK(contains(error_of("FROM x\nPARAMETER Temperature 1"), "unknown parameter 'Temperature'"));
-  CHECK(contains(error_of("FROM x\nPARAMETER top_k 1.5"), "invalid int value [1.5]"));
-  CHECK(contains(error_of("FROM x\nPARAMETER top_p nan"), "invalid float value [nan]"));
-  CHECK(contains(error_of("FROM x\nPARAMETER use_mmap yes"), "invalid bool value [yes]"));
-  CHECK(contains(error_of("FROM x\nREQUIRES soon"), "valid semver"));
-  CHECK(contains(error_of("FROM x\nDRAFT x"), "DRAFT must not reference"));
-}
-
-TEST_CASE("what is written reads back the same") {
-  Modelfile m = parse_modelfile(
-      "FROM /blobs/sha256-1\nPARAMETER stop \"\"\"\"q\"\"\"\"\nPARAMETER temperature 0.7\n"
-      "PARAMETER num_ctx 4096\nSYSTEM \" lead\"\nMESSAGE user hi\nLICENSE \"\"\"a\n\"b\"\n\"\"\"");
-  m.model_template = "{{ .Prompt }}\n\"x\"";
+TEST_CASE("a parameter's name that is none is not written") {
+  Modelfile m = {.from = {"x"}};
+  m.parameters["top_k 1\nSYSTEM gotcha"] = 1;
+  m.parameters["seed"] = 4.0;
   const std::string text = write_modelfile(m, "m:latest");
-  CHECK(contains(
-      text,
-      "# FROM m:latest\n\nFROM /blobs/sha256-1\nTEMPLATE \"\"\"{{ .Prompt }}\n\"x\"\"\"\"\n"));
-  CHECK(contains(
-      text,
-      "PARAMETER num_ctx 4096\nPARAMETER stop \"\"\"\"q\"\"\"\"\nPARAMETER temperature 0.7\n"));
-  const Modelfile again = parse_modelfile(text);
-  CHECK(again.model_template == m.model_template);
-  CHECK(again.system == " lead");
-  CHECK(write_parameters(again.parameters) == write_parameters(m.parameters));
-  CHECK(again.licenses == m.licenses);
-  CHECK(again.messages == m.messages);
+  CHECK(text.find("gotcha") == std::string::npos);
+  CHECK(parse_modelfile(text).parameters == Json::parse(R"({"seed":4})"));
 }
 
 TEST_CASE("show prints parameters in Go's syntax") {

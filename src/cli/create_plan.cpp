@@ -87,8 +87,8 @@ CreatePlan plan_create(const api::Modelfile& modelfile, const fs::path& folder) 
     else
       plan.request["from"] = from;
   }
-  if (!modelfile.adapter.empty()) {
-    const fs::path path = expand(modelfile.adapter, folder);
+  for (const std::string& adapter : modelfile.adapters) {
+    const fs::path path = expand(adapter, folder);
     if (!fs::exists(path)) fail(ErrorKind::kNotFound, "adapter \"{}\" not found", path.string());
     add_path(plan.adapters, path);
   }
