@@ -1,6 +1,7 @@
 #include "store/registry/keys.h"
 
 #include "base/base64.h"
+#include "base/disk.h"
 #include "base/error.h"
 #include "base/settings.h"
 
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 
@@ -77,19 +79,26 @@ std::string inner_of(std::string_view pem) {
   return std::string(pem.substr(begin + kBegin.size(), end - begin - kBegin.size()));
 }
 
-// With the mode from the start: nobody may read the key in between.
-void write_private(const fs::path& path, const std::string& text) {
-  const int descriptor =
-      ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (descriptor < 0)
+// A key that appears whole or not at all, readable by nobody else at any time. False when there is
+// one already: a link, other than a rename, never replaces it.
+bool write_private(const fs::path& path, std::string_view text) {
+  const fs::path hidden = "." + path.filename().string() + std::string(kTemporaryMark) + "XXXXXX";
+  std::string temporary = path.parent_path() / hidden;
+  const int descriptor = ::mkostemp(temporary.data(), O_CLOEXEC);  // mode 0600
+  const auto failed = [&] {
     fail(ErrorKind::kForbidden, "{}: cannot be written: {}", path.string(), std::strerror(errno));
-  const ssize_t written = ::write(descriptor, text.data(), text.size());
-  const bool whole = written == static_cast<ssize_t>(text.size()) && ::fsync(descriptor) == 0;
+  };
+  if (descriptor < 0) failed();
+  const bool whole = disk::write(descriptor, text.data(), text.size()) == std::ssize(text) &&
+                     disk::fsync(descriptor) == 0;
+  const bool linked = whole && ::link(temporary.c_str(), path.c_str()) == 0;
+  const int code = errno;
   ::close(descriptor);
-  if (!whole) {
-    ::unlink(path.c_str());
-    fail(ErrorKind::kOutOfMemory, "{}: cannot be written", path.string());
-  }
+  ::unlink(temporary.c_str());
+  errno = code;
+  if (!linked && !(whole && code == EEXIST)) failed();
+  if (linked) sync_folder(path.parent_path());
+  return linked;
 }
 
 }  // namespace
@@ -137,19 +146,17 @@ KeyPair KeyPair::read(const fs::path& path) {
 }
 
 KeyPair KeyPair::ensure(const fs::path& path, bool* made) {
-  if (made != nullptr) *made = false;
+  const fs::path folder = path.parent_path();
+  if (::mkdir(folder.c_str(), 0755) != 0 && errno != EEXIST)
+    fail(ErrorKind::kForbidden, "{}: cannot be made: {}", folder.string(), std::strerror(errno));
   std::error_code code;
-  if (fs::exists(path, code)) return read(path);
-  fs::create_directories(path.parent_path(), code);
-  const KeyPair pair = generate();
-  try {
-    write_private(path, pair.private_text());
-  } catch (const Error&) {
-    if (fs::exists(path, code)) return read(path);  // another process was faster
-    throw;
-  }
-  write_file_atomically(path.string() + ".pub", pair.public_text());
-  if (made != nullptr) *made = true;
+  bool is_ours = false;
+  if (!fs::exists(path, code)) is_ours = write_private(path, generate().private_text());
+  const KeyPair pair = read(path);  // of another process, if that was faster
+  // Also after a crash between the two files. Its owner may have given it a comment: it stays.
+  const fs::path shared = path.string() + ".pub";
+  if (!fs::exists(shared, code)) write_file_atomically(shared, pair.public_text());
+  if (made != nullptr) *made = is_ours;
   return pair;
 }
 

@@ -21,7 +21,8 @@ class KeyPair {
   // Throws Error{kNotFound} without the file, {kInvalidInput} for one that is damaged, of another
   // kind or protected by a passphrase.
   static KeyPair read(const fs::path& path);
-  // As read, but makes the pair first where there is none; `made` says whether.
+  // As read, but makes what is missing of the pair first; `made` says whether a new key. Of several
+  // processes that come at once all get the same key. Throws also Error{kForbidden}.
   static KeyPair ensure(const fs::path& path, bool* made = nullptr);
 
   // The private key's file, and the text of the public key's: "ssh-ed25519 <base64>\n".
