@@ -2,9 +2,8 @@
 
 #include "base/base64.h"
 #include "base/error.h"
-#include "base/file.h"
 #include "base/json.h"
-#include "base/settings.h"
+#include "base/log.h"
 #include "base/text.h"
 #include "store/registry/keys.h"
 
@@ -19,6 +18,7 @@ namespace {
 
 constexpr size_t kMaxChallenge = 16 << 10;
 constexpr int64_t kMaxToken = 1 << 20;
+constexpr std::chrono::seconds kTokenPatience{60};
 // Base64 of the hexadecimal SHA-256 of nothing: what Ollama signs in place of a body.
 constexpr std::string_view kEmptyBody =
     "ZTNiMGM0NDI5OGZjMWMxNDlhZmJmNGM4OTk2ZmI5MjQyN2FlNDFlNDY0OWI5MzRjYTQ5NTk5MWI3ODUyYjg1NQ==";
@@ -63,30 +63,20 @@ class Scanner {
   size_t at_ = 0;
 };
 
-std::vector<std::string> words_of(const std::string& text) {
-  std::vector<std::string> words;
-  for (size_t at = 0; at < text.size();) {
-    const size_t end = std::min(text.find(' ', at), text.size());
-    if (end > at) words.push_back(text.substr(at, end - at));
-    at = end + 1;
+// The parts between any of `separators`, none of them empty.
+std::vector<std::string> split(std::string_view text, std::string_view separators) {
+  std::vector<std::string> parts;
+  while (!text.empty()) {
+    const size_t end = std::min(text.find_first_of(separators), text.size());
+    if (end > 0) parts.emplace_back(text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
   }
-  return words;
+  return parts;
 }
 
 std::string parameter(const Challenge& challenge, const std::string& name) {
   const auto it = challenge.parameters.find(name);
   return it == challenge.parameters.end() ? std::string() : it->second;
-}
-
-std::optional<Credentials> of_entry(const Json& entry) {
-  const std::string user = json_string(entry, "username").value_or("");
-  if (!user.empty()) return Credentials{user, json_string(entry, "password").value_or("")};
-  const std::string decoded = base64_decode(json_string(entry, "auth").value_or(""));
-  if (decoded.empty()) return std::nullopt;
-  const size_t colon = decoded.find(':');
-  if (colon == std::string::npos)
-    fail(ErrorKind::kInvalidInput, "docker's config.json: an \"auth\" is no user:password");
-  return Credentials{decoded.substr(0, colon), decoded.substr(colon + 1)};
 }
 
 std::string random_nonce() {
@@ -102,6 +92,46 @@ std::string random_nonce() {
 
 std::string basic(const Credentials& credentials) {
   return "Basic " + base64_encode(credentials.user + ":" + credentials.password);
+}
+
+// Makes it a token request signed by the user's key; false without a key.
+bool sign(http::ClientRequest& request, const Challenge& challenge) {
+  try {
+    const KeyPair key = KeyPair::ensure(KeyPair::default_path());
+    const auto now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+    request.url = token_url(challenge, random_nonce(), now);
+    const std::string signature = key.sign(fmt::format("GET,{},{}", request.url, kEmptyBody));
+    request.headers.push_back({"Authorization", key.public_blob() + ":" + signature});
+    return true;
+  } catch (const Error& e) {
+    log::warn("asking for a token without a key: {}", e.what());
+    return false;
+  }
+}
+
+// Makes it the request that gets a token for an identity token, which stands in the body only.
+void trade(http::ClientRequest& request, const Challenge& challenge, const std::string& identity) {
+  request.method = "POST";
+  request.url = http::Url::parse(parameter(challenge, "realm")).text;
+  request.headers.push_back({"Content-Type", "application/x-www-form-urlencoded"});
+  request.body = fmt::format(
+      "grant_type=refresh_token&client_id=cria&service={}&scope={}&refresh_token={}",
+      http::percent_encode(parameter(challenge, "service")),
+      http::percent_encode(parameter(challenge, "scope")), http::percent_encode(identity));
+}
+
+// Empty when there is none that could stand in a header.
+std::string token_of(const std::string& body) {
+  Json answer;
+  try {
+    answer = parse_json(body, {.max_bytes = kMaxToken, .max_depth = 16});
+  } catch (const Error&) {  // its text quotes what was read
+    return {};
+  }
+  std::string token = json_string(answer, "token").value_or("");
+  if (token.empty()) token = json_string(answer, "access_token").value_or("");
+  const bool clean = std::ranges::all_of(token, [](char c) { return c > ' ' && c < 127; });
+  return clean ? token : std::string();
 }
 
 }  // namespace
@@ -128,39 +158,28 @@ std::vector<Challenge> parse_challenges(std::string_view header) {
   return found;
 }
 
-std::optional<Credentials> docker_credentials(std::string_view text, const std::string& host) {
-  const Json config = parse_json(text, {.max_bytes = size_t{4} << 20, .max_depth = 16});
-  if (const Json* entries = json_find(config, "auths"); entries != nullptr && entries->is_object())
-    for (const auto& [key, entry] : entries->items()) {
-      std::string name = lower_case(key);
-      if (const size_t scheme = name.find("://"); scheme != std::string::npos)
-        name = name.substr(scheme + 3);
-      name = name.substr(0, name.find('/'));
-      if (name != host) continue;
-      if (auto credentials = of_entry(entry)) return credentials;
-    }
-  const Json* helpers = json_find(config, "credHelpers");
-  if (helpers != nullptr && helpers->is_object() && helpers->contains(host))
-    fail(
-        ErrorKind::kUnsupported,
-        "docker keeps the credentials of {} in a helper program, which Cria does not run; put them "
-        "into config.json",
-        host);
-  return std::nullopt;
-}
-
 std::string token_url(const Challenge& challenge, const std::string& nonce, int64_t now) {
-  std::vector<std::string> query;
-  if (!nonce.empty()) query.push_back("nonce=" + http::percent_encode(nonce));
-  for (const std::string& scope : words_of(parameter(challenge, "scope")))
-    query.push_back("scope=" + http::percent_encode(scope));
-  query.push_back("service=" + http::percent_encode(parameter(challenge, "service")));
-  if (!nonce.empty()) query.push_back("ts=" + std::to_string(now));
-  const std::string realm = parameter(challenge, "realm");
-  std::string url = realm;
-  for (const std::string& part : query)
-    url += (url.find('?') == std::string::npos ? '?' : '&') + part;
-  return url;
+  const std::string realm = http::Url::parse(parameter(challenge, "realm")).text;
+  const size_t mark = std::min(realm.find('?'), realm.size());
+  std::multimap<std::string, std::string> query;  // sorted; equal keys stay in their order
+  const auto add = [&](const std::string& key, const std::string& value) {
+    query.emplace(key, key + "=" + http::percent_encode(value));
+  };
+  for (const std::string& part : split(std::string_view(realm).substr(mark), "?&"))
+    query.emplace(part.substr(0, part.find('=')), part);
+  for (const std::string& scope : split(parameter(challenge, "scope"), " ")) add("scope", scope);
+  if (!nonce.empty() || challenge.parameters.contains("service"))
+    add("service", parameter(challenge, "service"));
+  if (!nonce.empty()) {
+    add("nonce", nonce);
+    add("ts", std::to_string(now));
+  }
+  std::string url = realm.substr(0, mark);
+  for (char before = '?'; const auto& [key, part] : query) {
+    url += before + part;
+    before = '&';
+  }
+  return http::Url::parse(url).text;
 }
 
 Authorizer::Authorizer(std::string host_with_port, bool plain_http)
@@ -173,24 +192,37 @@ http::Headers Authorizer::headers() const {
 }
 
 const std::optional<Credentials>& Authorizer::credentials() {
-  if (credentials_) return *credentials_;
-  const std::string folder = setting("DOCKER_CONFIG");
-  const fs::path path =
-      (folder.empty() ? fs::path(setting("HOME")) / ".docker" : fs::path(folder)) / "config.json";
-  std::error_code code;
-  std::optional<Credentials> found;
-  if (fs::exists(path, code)) found = docker_credentials(read_text_file(path, 4 << 20), host_);
-  credentials_ = std::move(found);
+  if (!credentials_) credentials_ = docker_credentials(host_);
   return *credentials_;
 }
 
 void Authorizer::use_basic() {
-  if (!credentials())
+  if (!credentials() || credentials()->user.empty())
     fail(ErrorKind::kUnauthorized,
-         "the registry {} wants a user and a password; log in with `docker login {}` or write them "
-         "into ~/.docker/config.json",
+         "unauthorized: the registry {} wants a user and a password; log in with `docker login {}` "
+         "or write them into ~/.docker/config.json",
          host_, host_);
   authorization_ = basic(*credentials());
+}
+
+http::ClientResponse Authorizer::ask_for_token(const Challenge& challenge,
+                                               const std::stop_token& stop) {
+  http::ClientRequest request = {
+      .url = token_url(challenge, "", 0), .stop = stop, .stall_timeout = kTokenPatience};
+  if (credentials()) {
+    if (credentials()->identity_token.empty())
+      request.headers.push_back({"Authorization", basic(*credentials())});
+    else
+      trade(request, challenge, credentials()->identity_token);
+    return http::fetch(request, kMaxToken);
+  }
+  http::ClientRequest with_key = request;
+  if (!sign(with_key, challenge)) return http::fetch(request, kMaxToken);
+  http::ClientResponse response = http::fetch(with_key, kMaxToken);
+  if (response.status < 400 || response.status >= 500) return response;
+  // Others than Ollama's do not know the key, but let strangers read what is public.
+  http::ClientResponse anonymous = http::fetch(request, kMaxToken);
+  return anonymous.ok() ? anonymous : response;
 }
 
 void Authorizer::use_bearer(const Challenge& challenge, const std::string& url,
@@ -201,41 +233,32 @@ void Authorizer::use_bearer(const Challenge& challenge, const std::string& url,
     fail(ErrorKind::kUnauthorized, "realm host \"{}\" does not match original host \"{}\"",
          where.authority(), asked.authority());
   if (!plain_http_ && where.scheme != "https")
-    fail(ErrorKind::kUnauthorized, "the registry {} wants its token asked for without TLS", host_);
-  http::ClientRequest request = {.stop = stop, .stall_timeout = std::chrono::seconds(60)};
-  if (credentials()) {
-    request.url = token_url(challenge, "", 0);
-    request.headers.push_back({"Authorization", basic(*credentials())});
-  } else {
-    const auto now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
-    request.url = token_url(challenge, random_nonce(), now);
-    const KeyPair key = KeyPair::ensure(KeyPair::default_path());
-    const std::string signature = key.sign("GET," + request.url + "," + std::string(kEmptyBody));
-    request.headers.push_back({"Authorization", key.public_blob() + ":" + signature});
-  }
-  const http::ClientResponse response = http::fetch(request, kMaxToken);
+    fail(ErrorKind::kUnauthorized, "it is to be asked for without TLS");
+  const http::ClientResponse response = ask_for_token(challenge, stop);
   if (!response.ok())
-    fail(ErrorKind::kUnauthorized, "the registry {} gives no token: {}: {}", host_, response.status,
-         response.body.substr(0, 500));
-  const Json json = parse_json(response.body, {.max_bytes = kMaxToken, .max_depth = 16});
-  std::string token = json_string(json, "token").value_or("");
-  if (token.empty()) token = json_string(json, "access_token").value_or("");
-  const bool clean = std::ranges::all_of(token, [](char c) { return c > ' ' && c < 127; });
-  if (token.empty() || !clean)
-    fail(ErrorKind::kUnauthorized, "the registry {} answers without a token", host_);
+    fail(ErrorKind::kUnauthorized, "{}: {}", response.status, response.body.substr(0, 500));
+  const std::string token = token_of(response.body);
+  if (token.empty()) fail(ErrorKind::kUnauthorized, "the answer holds none");
   authorization_ = "Bearer " + token;
+  scope_ = parameter(challenge, "scope");
 }
 
-void Authorizer::answer(const http::ClientResponse& unauthorized, const std::string& url,
-                        const std::stop_token& stop) {
+void Authorizer::answer(const http::ClientResponse& unauthorized, const http::Headers& sent,
+                        const std::string& url, const std::stop_token& stop) {
   const std::lock_guard lock(mutex_);
   std::vector<Challenge> challenges;
   for (const http::Header& header : unauthorized.headers)
     if (http::equal_ignoring_case(header.name, "WWW-Authenticate"))
       for (Challenge& challenge : parse_challenges(header.value))
         challenges.push_back(std::move(challenge));
-  for (const Challenge& challenge : challenges)
-    if (challenge.scheme == "bearer") return use_bearer(challenge, url, stop);
+  for (const Challenge& challenge : challenges) {
+    if (challenge.scheme != "bearer") continue;
+    // Many parts find out at once that a token has expired; the first of them gets the new one.
+    const bool is_newer = sent.empty() ? !authorization_.empty() : sent[0].value != authorization_;
+    if (is_newer && scope_ == parameter(challenge, "scope")) return;
+    return in_context(fmt::format("unauthorized: no token of {}", host_),
+                      [&] { use_bearer(challenge, url, stop); });
+  }
   for (const Challenge& challenge : challenges)
     if (challenge.scheme == "basic") return use_basic();
   fail(ErrorKind::kUnauthorized, "unauthorized: access denied");

@@ -1,14 +1,17 @@
 // auth.h - how a registry learns who is asking: challenges, tokens, credentials.
 //
-// A 401 names what it wants (RFC 9110 11, distribution's token protocol). For a host with
-// credentials in docker's config.json these are used; else the token is asked for with a signature
-// by the user's Ed25519 key, as Ollama's registry wants it (spec store-and-registry.md 5). Nothing
-// secret is sent to another host than the registry's own, and none stands in a log or an error.
+// A 401 names what it wants (RFC 9110 11; distribution, docs: token and oauth2 authentication).
+// With credentials of docker's for that host these are used; else the token is asked for with a
+// signature by the user's Ed25519 key, as Ollama's registry wants it (spec store-and-registry.md
+// 5), and where that is not understood without any. Nothing secret is sent to another host than the
+// registry's own, and none stands in a log or an error.
 #pragma once
 
 #include "http/client.h"
 #include "http/url.h"
+#include "store/registry/docker_config.h"
 
+#include <cstdint>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -26,14 +29,8 @@ struct Challenge {
 // Of all WWW-Authenticate values; what does not parse is left out.
 std::vector<Challenge> parse_challenges(std::string_view header);
 
-struct Credentials {
-  std::string user, password;
-};
-// Of docker's config.json (`text`) for `host`; also for "https://host/v1/" as docker once wrote it.
-// Throws Error{kInvalidInput} for a broken file, {kUnsupported} where a helper program keeps them.
-std::optional<Credentials> docker_credentials(std::string_view text, const std::string& host);
-
-// The token's URL with what the protocol adds, sorted by key. `nonce` empty: without signature.
+// The realm with the query of a token request, sorted by key, as it will be sent. `nonce` empty:
+// the request will not be signed.
 std::string token_url(const Challenge& challenge, const std::string& nonce, int64_t now);
 
 // One per registry host and transfer. Safe from several threads.
@@ -42,20 +39,21 @@ class Authorizer {
   Authorizer(std::string host_with_port, bool plain_http);
   // Authorization for requests to that very host; empty before the first challenge.
   http::Headers headers() const;
-  // After a 401 to `url`: gets a token, or takes the credentials. Throws Error{kUnauthorized} when
-  // there is no way.
-  void answer(const http::ClientResponse& unauthorized, const std::string& url,
-              const std::stop_token& stop);
+  // After a 401 to `url`, asked for with what headers() gave, `sent`: gets a token, or takes the
+  // credentials. Throws Error{kUnauthorized} when there is no way.
+  void answer(const http::ClientResponse& unauthorized, const http::Headers& sent,
+              const std::string& url, const std::stop_token& stop);
 
  private:
   void use_basic();
   void use_bearer(const Challenge& challenge, const std::string& url, const std::stop_token& stop);
+  http::ClientResponse ask_for_token(const Challenge& challenge, const std::stop_token& stop);
   const std::optional<Credentials>& credentials();
 
   const std::string host_;  // lower case, with its port, if any
   const bool plain_http_;
   mutable std::mutex mutex_;
-  std::string authorization_;
+  std::string authorization_, scope_;  // the latest token, and what it was asked for
   std::optional<std::optional<Credentials>> credentials_;  // looked up once
 };
 

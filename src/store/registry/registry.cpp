@@ -86,14 +86,13 @@ http::ClientResponse Registry::send(http::ClientRequest request, const http::Sin
   };
   const http::Headers plain = request.headers;
   for (const bool last : {false, true}) {
+    const http::Headers credentials = own ? authorizer_.headers() : http::Headers{};
     request.headers = plain;
-    if (own)
-      for (http::Header& header : authorizer_.headers())
-        request.headers.push_back(std::move(header));
+    request.headers.insert(request.headers.end(), credentials.begin(), credentials.end());
     http::ClientResponse response = attempt(request, sink);
     if (response.status != 401 || !own) return response;
     if (last) break;
-    authorizer_.answer(response, request.url, request.stop);
+    authorizer_.answer(response, credentials, request.url, request.stop);
   }
   fail(ErrorKind::kUnauthorized, "unauthorized: access denied");
 }
