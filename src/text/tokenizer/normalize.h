@@ -17,6 +17,9 @@ std::string to_nfc(std::string_view text);
 // Appends the canonical decomposition (NFD) of one code point.
 void append_decomposed(uint32_t code_point, std::vector<uint32_t>& out);
 uint32_t to_lower(uint32_t code_point);
+uint32_t to_upper(uint32_t code_point);
+uint32_t to_title(uint32_t code_point);
+bool is_decimal_digit(uint32_t code_point);    // Nd
 bool is_nonspacing_mark(uint32_t code_point);  // Mn
 bool is_control(uint32_t code_point);          // Cc, Cf, Cs, Co
 
