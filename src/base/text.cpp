@@ -9,4 +9,12 @@ std::string lower_case(std::string_view text) {
   return out;
 }
 
+std::string one_line(std::string_view text, size_t max) {
+  std::string out;
+  for (const char c : text.substr(0, max))
+    out += static_cast<unsigned char>(c) < ' ' || c == 127 ? ' ' : c;
+  while (out.ends_with(' ')) out.pop_back();
+  return out;
+}
+
 }  // namespace cria

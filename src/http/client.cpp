@@ -184,6 +184,7 @@ void set_options(CURL* curl, Transfer& transfer) {
   curl_easy_setopt(curl, CURLOPT_TCP_NODELAY, 1L);
   curl_easy_setopt(curl, CURLOPT_BUFFERSIZE, kBuffer);
   curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, long{request.connect_timeout.count()});
+  curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, long{request.total_timeout.count()});
   curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
   curl_easy_setopt(curl, CURLOPT_HEADERDATA, &transfer);
   curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);

@@ -57,6 +57,7 @@ struct ClientRequest {
   std::stop_token stop;
   std::chrono::milliseconds connect_timeout{10'000};
   std::chrono::milliseconds stall_timeout{0};  // no byte for so long is an error; 0: never
+  std::chrono::milliseconds total_timeout{0};  // for all of it; 0: none
   // Called with status and headers before the first byte of the body; what it throws ends the
   // transfer.
   std::function<void(const ClientResponse& head)> on_head;

@@ -122,7 +122,7 @@ void inherit(Draft& draft) {
   draft.config = model.config;
   draft.parameters = model.parameters;
   for (store::Layer layer : base->manifest.layers) {
-    if (layer.from.empty()) layer.from = base->name.short_text();
+    layer.from = base->name.short_text();
     if (layer.kind() != "params") draft.layers.push_back(std::move(layer));
   }
 }

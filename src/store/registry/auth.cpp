@@ -236,7 +236,7 @@ void Authorizer::use_bearer(const Challenge& challenge, const std::string& url,
     fail(ErrorKind::kUnauthorized, "it is to be asked for without TLS");
   const http::ClientResponse response = ask_for_token(challenge, stop);
   if (!response.ok())
-    fail(ErrorKind::kUnauthorized, "{}: {}", response.status, response.body.substr(0, 500));
+    fail(ErrorKind::kUnauthorized, "{}: {}", response.status, one_line(response.body));
   const std::string token = token_of(response.body);
   if (token.empty()) fail(ErrorKind::kUnauthorized, "the answer holds none");
   authorization_ = "Bearer " + token;

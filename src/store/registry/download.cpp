@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/settings.h"
+#include "base/text.h"
 
 #include <algorithm>
 #include <charconv>
@@ -43,7 +44,7 @@ bool is_final(ErrorKind kind) {
 void check_answer(const http::ClientResponse& response) {
   if (response.status >= 400 && response.status < 500 && response.status != 404 &&
       response.status != 408 && response.status != 429)
-    fail(ErrorKind::kForbidden, "{}: {}", response.status, response.body.substr(0, 300));
+    fail(ErrorKind::kForbidden, "{}: {}", response.status, one_line(response.body));
   require_ok(response);
 }
 
@@ -181,8 +182,8 @@ void Download::check_head(const http::ClientResponse& head, int64_t start) const
     const std::string* const text = http::find_header(headers, "Content-Range");
     const auto range = text == nullptr ? std::nullopt : content_range(*text);
     if (!range || range->first != start)
-      fail(ErrorKind::kUpstream, "{}: asked for bytes from {}, got \"{}\"", source_.url, start,
-           text == nullptr ? "" : *text);
+      fail(ErrorKind::kUpstream, "{}: asked for the range from byte {}, got \"{}\"", source_.url,
+           start, text == nullptr ? "" : *text);
     if (range->second != source_.size)
       fail(ErrorKind::kInvalidInput, "{}: has {} bytes, but the manifest says {}", source_.url,
            range->second, source_.size);

@@ -80,7 +80,12 @@ class Downloads::Job {
         continue;
       }
       if (is_here()) break;  // it came before we had the lock
-      Download(source, options_, *partial, completed_).run();
+      try {
+        Download(source, options_, *partial, completed_).run();
+      } catch (...) {
+        partial->drop_if_empty();
+        throw;
+      }
       partial->finish();
     }
     completed_ = source.size;

@@ -175,6 +175,14 @@ void PartialBlob::remove_parts() const {
     if (::unlink(part_path(i).c_str()) != 0) return;
 }
 
+void PartialBlob::drop_if_empty() {
+  const bool empty =
+      std::ranges::all_of(parts_, [](const Part& part) { return part.completed == 0; });
+  if (!empty) return;
+  ::unlink(path().c_str());
+  remove_parts();
+}
+
 // The name first: a kill in between leaves parts without bytes, which count for nothing.
 void PartialBlob::finish() {
   if (::fchmod(descriptor_, 0644) != 0 || disk::fsync(descriptor_) != 0)

@@ -42,6 +42,8 @@ class PartialBlob {
   void save(size_t part) const;  // where that part stands
   // Moves the bytes to the blob's own name; the parts' files go.
   void finish();
+  // After a failure: files without a single byte go.
+  void drop_if_empty();
 
  private:
   PartialBlob(fs::path blob, int64_t size) : blob_(std::move(blob)), size_(size) {}

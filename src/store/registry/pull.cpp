@@ -31,7 +31,9 @@ std::vector<Layer> blobs_of(const Manifest& manifest) {
   std::set<Digest> seen;
   const auto add = [&](const Layer& layer) {
     if (layer.size > kMaxBlob)
-      fail(ErrorKind::kTooLarge, "layer {} claims {} bytes", layer.digest.text(), layer.size);
+      fail(ErrorKind::kTooLarge,
+           "the manifest gives layer {} a size of {} bytes, which is no model's",
+           layer.digest.text(), layer.size);
     if (seen.insert(layer.digest).second) {
       blobs.push_back(layer);
       return;
@@ -83,11 +85,14 @@ void pull(Store& store, Downloads& downloads, const ModelName& name, const Trans
       store.keep_young(layer.digest);
       report(layer.size);
     } else {
-      downloads.fetch({.name = name,
-                       .url = registry.url(name, "blobs/" + layer.digest.text()),
-                       .digest = layer.digest,
-                       .size = layer.size},
-                      options, report);
+      // Its absence must not look like the model's.
+      in_context("layer " + short_digest(layer.digest), [&] {
+        downloads.fetch({.name = name,
+                         .url = registry.url(name, "blobs/" + layer.digest.text()),
+                         .digest = layer.digest,
+                         .size = layer.size},
+                        options, report);
+      });
     }
     before += layer.size;
   }

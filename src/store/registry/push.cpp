@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/settings.h"
+#include "base/text.h"
 #include "store/registry/remote_manifest.h"
 #include "store/registry/transfer.h"
 
@@ -10,10 +11,8 @@
 
 #include <algorithm>
 #include <charconv>
-#include <condition_variable>
 #include <memory>
 #include <set>
-#include <thread>
 
 namespace cria::store {
 namespace {
@@ -82,7 +81,7 @@ class Upload {
         if (e.kind() != ErrorKind::kUpstream || options_.stop.stop_requested()) throw;
         if (attempt + 1 >= kTries) fail(e.kind(), "max retries exceeded: {}", e.what());
         log::warn("push of {}, try {}: {}", layer_.digest.text(), attempt + 1, e.what());
-        pause(attempt);
+        pause_before_retry(attempt, options_.stop);
         resume();
       }
     }
@@ -98,14 +97,6 @@ class Upload {
     if (completed > told_) on_progress_(told_ = std::min(completed, layer_.size));
   }
 
-  void pause(int attempt) const {
-    const auto delay = setting_duration("CRIA_RETRY_DELAY") * (1 << attempt);
-    std::mutex mutex;
-    std::unique_lock lock(mutex);
-    std::condition_variable_any never;
-    never.wait_for(lock, options_.stop, delay, [] { return false; });
-  }
-
   http::ClientRequest request(std::string method, std::string url) const {
     return {.method = std::move(method),
             .url = std::move(url),
@@ -118,7 +109,7 @@ class Upload {
     const std::string* location = http::find_header(response.headers, "Docker-Upload-Location");
     if (location == nullptr) location = http::find_header(response.headers, "Location");
     if (location == nullptr)
-      fail(ErrorKind::kUpstream, "{}: the registry names no address to go on", request.url);
+      fail(ErrorKind::kUpstream, "{}: the registry names no Location to go on", request.url);
     const http::Url next = http::Url::parse(request.url).resolve(*location);
     if (!next.same_origin(http::Url::parse(registry_.url(name_, ""))))
       fail(ErrorKind::kForbidden, "the registry sends the upload to {}: refused", next.authority());
@@ -152,8 +143,7 @@ class Upload {
     } else {
       if (response.status == 404 || response.status == 416) session_.clear();  // begin again
       if (response.status >= 400 && response.status != 403)
-        fail(ErrorKind::kUpstream, "http status {}: {}", response.status,
-             response.body.substr(0, 300));
+        fail(ErrorKind::kUpstream, "http status {}: {}", response.status, one_line(response.body));
       require_ok(response);
     }
     take_session(patch, response);
@@ -180,7 +170,7 @@ class Upload {
                       int64_t length) {
     const std::string* const location = http::find_header(response.headers, "Location");
     if (location == nullptr)
-      fail(ErrorKind::kUpstream, "{}: redirected without an address", patch.url);
+      fail(ErrorKind::kUpstream, "{}: redirected without a Location", patch.url);
     http::ClientRequest put = request("PUT", http::Url::parse(patch.url).resolve(*location).text);
     fill(put, length);
     const http::ClientResponse stored = registry_.send(std::move(put));
@@ -238,8 +228,7 @@ class Upload {
     const http::ClientResponse response = registry_.send(put);
     if (response.status == 404) session_.clear();
     if (response.status >= 400 && response.status != 403)
-      fail(ErrorKind::kUpstream, "http status {}: {}", response.status,
-           response.body.substr(0, 300));
+      fail(ErrorKind::kUpstream, "http status {}: {}", response.status, one_line(response.body));
     require_ok(response);
     report(layer_.size);
   }

@@ -1,6 +1,7 @@
 #include "store/registry/registry.h"
 
 #include "base/error.h"
+#include "base/text.h"
 
 namespace cria::store {
 namespace {
@@ -55,9 +56,8 @@ std::string Registry::url(const ModelName& name, std::string_view rest) const {
 
 bool Registry::may_connect(http::AddressKind kind) const {
   using http::AddressKind;
-  if (kind == AddressKind::kPublic || kind == kind_) return true;
   // Link-local is where clouds keep their machines' credentials: never a registry's storage.
-  return options_.insecure && kind != AddressKind::kLinkLocal;
+  return kind == AddressKind::kPublic || (kind == kind_ && kind != AddressKind::kLinkLocal);
 }
 
 void Registry::check_target(const http::Url& target) const {
@@ -112,7 +112,7 @@ http::ClientResponse Registry::follow(http::ClientRequest request, const http::S
 void require_ok(const http::ClientResponse& response) {
   if (response.ok()) return;
   if (response.status == 404) fail(ErrorKind::kNotFound, "file does not exist");
-  fail(ErrorKind::kUpstream, "{}: {}", response.status, response.body.substr(0, kMaxErrorText));
+  fail(ErrorKind::kUpstream, "{}: {}", response.status, one_line(response.body, kMaxErrorText));
 }
 
 }  // namespace cria::store

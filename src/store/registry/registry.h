@@ -20,7 +20,7 @@
 namespace cria::store {
 
 struct RegistryOptions {
-  bool insecure = false;  // plain http; may also lead to private and loopback addresses
+  bool insecure = false;  // plain http
   std::chrono::milliseconds stall_timeout{30'000};
 };
 

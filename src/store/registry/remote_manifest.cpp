@@ -10,6 +10,7 @@ namespace cria::store {
 namespace {
 
 constexpr int kTries = 4;
+constexpr std::chrono::seconds kMaxTime{30};
 
 }  // namespace
 
@@ -32,7 +33,8 @@ std::string fetch_manifest(Registry& registry, const ModelName& name,
       const http::ClientResponse response =
           registry.follow({.url = registry.url(name, "manifests/" + name.tag()),
                            .headers = {{"Accept", std::string(kManifestType)}},
-                           .stop = options.stop});
+                           .stop = options.stop,
+                           .total_timeout = kMaxTime});
       const bool busy = response.status >= 500 || response.status == 429;
       if (!busy || attempt + 1 >= kTries) {
         require_ok(response);

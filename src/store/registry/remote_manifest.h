@@ -7,6 +7,9 @@
 
 namespace cria::store {
 
+// Twice as long from attempt to attempt; ends early when `stop` is requested.
+void pause_before_retry(int attempt, const std::stop_token& stop);
+
 RegistryOptions registry_options(const TransferOptions& options);
 
 // The bytes, unchecked. Tried again while the registry is busy. Throws Error "pull model manifest:
