@@ -11,7 +11,7 @@ constexpr std::string_view kArchitecture = "arm64";
 #else
 constexpr std::string_view kArchitecture = "amd64";
 #endif
-constexpr size_t kMaxErrorText = 1000;
+constexpr size_t kMaxErrorText = 500;
 
 // Registries tell by its beginning that a client understands their manifests.
 std::string user_agent() {
