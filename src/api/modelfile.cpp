@@ -1,6 +1,7 @@
 #include "api/modelfile.h"
 
 #include "base/error.h"
+#include "base/text.h"
 
 #include <algorithm>
 #include <array>
@@ -26,14 +27,6 @@ bool is_space(char c) {
 }
 bool is_newline(char c) {
   return c == '\n' || c == '\r';
-}
-
-std::string lower(std::string_view s) {
-  std::string out(s);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return out;
 }
 
 void append_utf8(std::string& out, uint32_t c) {
@@ -99,7 +92,7 @@ class Parser {
     skip_blank();
     if (done()) return false;
     out = {};
-    out.command = lower(command());
+    out.command = lower_case(command());
     const bool json = skip_json_mark();
     if (out.command == "parameter") out.argument = parameter_name();
     if (out.command == "message") out.argument = role();
@@ -153,7 +146,7 @@ class Parser {
     static constexpr std::array kKnown = {"from",      "license", "template", "system",
                                           "adapter",   "draft",   "renderer", "parser",
                                           "parameter", "message", "requires"};
-    const std::string name = lower(word);
+    const std::string name = lower_case(word);
     if (std::find(kKnown.begin(), kKnown.end(), name) == kKnown.end()) error(kCommands);
     if (done()) unfinished("a value after " + word, word);
     if (!is_space(text_[at_]) && !text_.substr(at_).starts_with(kJsonMark))

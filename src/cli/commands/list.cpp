@@ -1,4 +1,5 @@
 // list.cpp - `list` and `ps`.
+#include "base/text.h"
 #include "cli/command.h"
 #include "cli/format.h"
 
@@ -9,11 +10,6 @@
 
 namespace cria::cli {
 namespace {
-
-std::string lower(std::string text) {
-  for (char& c : text) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  return text;
-}
 
 const Json& models_of(const Json& answer) {
   static const Json kNone = Json::array();
@@ -51,7 +47,7 @@ std::string list_table(const ApiClient& client, std::string_view prefix) {
   const Json answer = client.get("/api/tags");
   for (const Json& model : models_of(answer)) {
     const std::string name = text_of(model, "name");
-    if (!lower(name).starts_with(lower(std::string(prefix)))) continue;
+    if (!lower_case(name).starts_with(lower_case(prefix))) continue;
     const auto modified = seconds_until(text_of(model, "modified_at"));
     const bool remote = !text_of(model, "remote_model").empty();
     rows.push_back({name, text_of(model, "digest").substr(0, 12),

@@ -1,6 +1,7 @@
 #include "store/registry/blob_range.h"
 
 #include "base/error.h"
+#include "base/text.h"
 
 #include <algorithm>
 #include <charconv>
@@ -33,7 +34,7 @@ void check_content_range(std::string_view text, const Layer& layer, const BlobRa
   const std::string whole(text);
   const auto bad = [&]() {
     fail(ErrorKind::kUpstream, "blob {}: asked for bytes {}-{}, got Content-Range \"{}\"",
-         layer.digest.text(), range.offset, range.offset + range.length - 1, whole.substr(0, 100));
+         layer.digest.text(), range.offset, range.offset + range.length - 1, one_line(whole, 100));
   };
   if (!take(text, "bytes ")) bad();
   const auto first = take_number(text);
@@ -61,7 +62,7 @@ void check_status(const http::ClientResponse& response, const Layer& layer) {
       status == 403 || status == 408 || status == 425 || status == 429 || status >= 500;
   in_context(fmt::format("blob {}", layer.digest.text()), [&] {
     if (!passes && status >= 400 && status != 404)
-      fail(ErrorKind::kInvalidInput, "{}: {}", status, response.body.substr(0, 200));
+      fail(ErrorKind::kInvalidInput, "{}: {}", status, one_line(response.body, 200));
     require_ok(response);
   });
 }

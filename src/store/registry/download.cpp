@@ -183,7 +183,7 @@ void Download::check_head(const http::ClientResponse& head, int64_t start) const
     const auto range = text == nullptr ? std::nullopt : content_range(*text);
     if (!range || range->first != start)
       fail(ErrorKind::kUpstream, "{}: asked for the range from byte {}, got \"{}\"", source_.url,
-           start, text == nullptr ? "" : *text);
+           start, text == nullptr ? "" : one_line(*text));
     if (range->second != source_.size)
       fail(ErrorKind::kInvalidInput, "{}: has {} bytes, but the manifest says {}", source_.url,
            range->second, source_.size);

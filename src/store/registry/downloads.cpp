@@ -74,8 +74,8 @@ class Downloads::Job {
       if (stop_.stop_requested()) fail(ErrorKind::kCancelled, "the download was cancelled");
       const auto partial = PartialBlob::open(path, source.size, part_bytes(source.size));
       if (partial == nullptr) {  // another process is at it
-        completed_ = std::max<int64_t>(completed_,
-                                       std::min(source.size, PartialBlob::completed_on_disk(path)));
+        completed_ =
+            std::max<int64_t>(completed_, PartialBlob::completed_on_disk(path, source.size));
         std::this_thread::sleep_for(kTick);
         continue;
       }

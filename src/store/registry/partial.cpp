@@ -70,14 +70,11 @@ std::unique_ptr<PartialBlob> PartialBlob::open(const fs::path& blob, int64_t siz
   return partial;
 }
 
-int64_t PartialBlob::completed_on_disk(const fs::path& blob) {
-  PartialBlob partial(blob, 0);
-  int64_t completed = 0;
-  for (size_t i = 0; i < kMaxParts; ++i) {
-    const auto part = read_state(partial.part_path(i));
-    if (!part) break;
-    completed += std::max<int64_t>(0, part->completed);
-  }
+int64_t PartialBlob::completed_on_disk(const fs::path& blob, int64_t size) {
+  PartialBlob partial(blob, size);
+  partial.read_parts();
+  int64_t completed = 0;  // no more than `size`: the parts do not overlap
+  for (const Part& part : partial.parts_) completed += part.completed;
   return completed;
 }
 

@@ -28,7 +28,7 @@ class PartialBlob {
   // when the disk has no room for what is missing.
   static std::unique_ptr<PartialBlob> open(const fs::path& blob, int64_t size, int64_t part_bytes);
   // Bytes that stand on disk already, whoever writes them.
-  static int64_t completed_on_disk(const fs::path& blob);
+  static int64_t completed_on_disk(const fs::path& blob, int64_t size);
   ~PartialBlob();
   PartialBlob(const PartialBlob&) = delete;
   PartialBlob& operator=(const PartialBlob&) = delete;

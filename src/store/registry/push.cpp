@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <limits>
 #include <memory>
 #include <set>
 
@@ -52,7 +53,9 @@ std::optional<int64_t> range_end(const http::ClientResponse& response) {
   const size_t dash = text->find('-');
   int64_t last = 0;
   if (dash == std::string::npos ||
-      std::from_chars(text->data() + dash + 1, text->data() + text->size(), last).ec != std::errc())
+      std::from_chars(text->data() + dash + 1, text->data() + text->size(), last).ec !=
+          std::errc() ||
+      last < 0 || last == std::numeric_limits<int64_t>::max())
     return std::nullopt;
   return last + 1;
 }
@@ -175,7 +178,7 @@ class Upload {
     fill(put, length);
     const http::ClientResponse stored = registry_.send(std::move(put));
     if (!stored.ok())
-      fail(ErrorKind::kUpstream, "http status {}: {}", stored.status, stored.body.substr(0, 300));
+      fail(ErrorKind::kUpstream, "http status {}: {}", stored.status, one_line(stored.body));
   }
 
   void remember(int64_t offset, int64_t length) {
@@ -199,7 +202,7 @@ class Upload {
       const http::ClientRequest ask = request("GET", session_);
       const http::ClientResponse response = registry_.send(ask);
       const auto end = range_end(response);
-      if (response.ok() && end && *end >= 0 && *end <= layer_.size) {
+      if (response.ok() && end && *end <= layer_.size) {
         if (*end == 1) return session_.clear();  // "0-0" also means that nothing came
         take_session(ask, response);
         if (*end != sent_) {

@@ -34,12 +34,14 @@ void refuse_encodings(const http::ClientResponse& head) {
   const std::string* const content = http::find_header(head.headers, "Content-Encoding");
   if (content != nullptr && !content->empty() && !http::equal_ignoring_case(*content, "identity"))
     fail(ErrorKind::kUnsupported,
-         "the registry answers with Content-Encoding {}, which was not asked for", *content);
+         "the registry answers with Content-Encoding {}, which was not asked for",
+         one_line(*content));
   const std::string* const transfer = http::find_header(head.headers, "Transfer-Encoding");
   if (transfer != nullptr && !http::equal_ignoring_case(*transfer, "chunked") &&
       !http::equal_ignoring_case(*transfer, "identity"))
     fail(ErrorKind::kUnsupported,
-         "the registry answers with Transfer-Encoding {}, which was not asked for", *transfer);
+         "the registry answers with Transfer-Encoding {}, which was not asked for",
+         one_line(*transfer));
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "text/chat/prompt.h"
 
 #include "base/error.h"
+#include "base/text.h"
 
 #include <algorithm>
 
@@ -8,17 +9,9 @@ namespace cria::text {
 
 namespace {
 
-std::string lower(std::string_view s) {
-  std::string out(s);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return out;
-}
-
 std::vector<std::string> lower_variables(const Template& t) {
   std::vector<std::string> names;
-  for (const std::string& v : t.variables()) names.push_back(lower(v));
+  for (const std::string& v : t.variables()) names.push_back(lower_case(v));
   std::sort(names.begin(), names.end());
   return names;
 }
@@ -141,7 +134,7 @@ PromptTemplate PromptTemplate::parse(std::string_view source) {
 }
 
 bool PromptTemplate::uses(std::string_view name) const {
-  return std::binary_search(variables_.begin(), variables_.end(), lower(name));
+  return std::binary_search(variables_.begin(), variables_.end(), lower_case(name));
 }
 
 std::string PromptTemplate::render_chat(const ChatInput& input) const {
@@ -212,8 +205,9 @@ RenderedChat render_within(const PromptTemplate& prompt_template, const ChatInpu
 Json with_model_messages(const Json& model_messages, std::string_view model_system,
                          const Json& request_messages) {
   Json all = Json::array();
-  const bool own_system = request_messages.is_array() && !request_messages.empty() &&
-                          lower(json_string(request_messages[0], "role").value_or("")) == "system";
+  const bool own_system =
+      request_messages.is_array() && !request_messages.empty() &&
+      lower_case(json_string(request_messages[0], "role").value_or("")) == "system";
   if (!own_system && !model_system.empty()) {
     Json m = Json::object();
     m["role"] = "system";
