@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "base/utf8.h"
 
 #include <algorithm>
 #include <array>
@@ -29,24 +30,6 @@ bool is_newline(char c) {
   return c == '\n' || c == '\r';
 }
 
-void append_utf8(std::string& out, uint32_t c) {
-  const auto put = [&](uint32_t byte) {
-    out += static_cast<char>(static_cast<unsigned char>(byte));
-  };
-  if (c < 0x80) return put(c);
-  if (c < 0x800) {
-    put(0xc0 | (c >> 6));
-  } else if (c < 0x10000) {
-    put(0xe0 | (c >> 12));
-    put(0x80 | ((c >> 6) & 63));
-  } else {
-    put(0xf0 | (c >> 18));
-    put(0x80 | ((c >> 12) & 63));
-    put(0x80 | ((c >> 6) & 63));
-  }
-  put(0x80 | (c & 63));
-}
-
 // A byte-order mark selects the encoding.
 std::string decoded(std::string_view text) {
   if (text.starts_with("\xef\xbb\xbf")) return std::string(text.substr(3));
@@ -63,8 +46,6 @@ std::string decoded(std::string_view text) {
     if (c >= 0xd800 && c < 0xdc00 && i + 3 < text.size() && (unit(i + 2) & 0xfc00) == 0xdc00) {
       c = 0x10000 + ((c - 0xd800) << 10) + (unit(i + 2) - 0xdc00);
       i += 2;
-    } else if (c >= 0xd800 && c < 0xe000) {
-      c = 0xfffd;
     }
     append_utf8(out, c);
   }

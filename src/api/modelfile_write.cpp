@@ -42,7 +42,7 @@ std::string line(std::string_view command, const std::string& argument, const st
 std::string shown(const Json& v) {
   if (v.is_string()) return v.get<std::string>();
   const double d = v.is_number_float() ? v.get<double>() : 0.5;
-  if (d == std::trunc(d) && std::abs(d) < 1e15) return fmt::to_string(static_cast<int64_t>(d));
+  if (d == std::trunc(d) && std::abs(d) < 1e15) return std::to_string(static_cast<int64_t>(d));
   return dump_json(v);
 }
 

@@ -1,6 +1,6 @@
 #include "base/error.h"
 #include "base/file.h"
-#include "base/json.h"
+#include "base/log.h"
 #include "base/sha256.h"
 
 #include <doctest/doctest.h>
@@ -28,26 +28,12 @@ TEST_CASE("every error kind survives the trip through its name") {
   CHECK(http_status(ErrorKind::kNotFound) == 404);
 }
 
-TEST_CASE("JSON that is too deep, too large or malformed is refused with the reason") {
-  CHECK(kind_of([] { parse_json(std::string(200, '[') + std::string(200, ']')); }) ==
-        ErrorKind::kInvalidInput);
-  CHECK(kind_of([] { parse_json("[1,2]", {.max_bytes = 4}); }) == ErrorKind::kTooLarge);
-  CHECK(kind_of([] { parse_json("{\"a\":}"); }) == ErrorKind::kInvalidInput);
-  CHECK(kind_of([] { parse_json("\"\xff\""); }) == ErrorKind::kInvalidInput);
-  CHECK(parse_json("\"[[[[\\\"[[[\"").get<std::string>() == "[[[[\"[[[");
-}
-
-TEST_CASE("typed JSON access names the field whose type is wrong") {
-  const Json object =
-      parse_json(R"({"i":3.0,"s":"x","b":true,"n":null,"h":1e300,"u":18446744073709551615})");
-  CHECK(json_integer(object, "i") == 3);
-  CHECK(json_string(object, "s") == "x");
-  CHECK(json_bool(object, "b") == true);
-  CHECK_FALSE(json_string(object, "n").has_value());
-  CHECK_FALSE(json_string(object, "absent").has_value());
-  CHECK(kind_of([&] { json_integer(object, "s"); }) == ErrorKind::kInvalidInput);
-  CHECK(kind_of([&] { json_integer(object, "h"); }) == ErrorKind::kInvalidInput);
-  CHECK(kind_of([&] { json_integer(object, "u"); }) == ErrorKind::kInvalidInput);
+TEST_CASE("nothing that is logged can end the line, forge another or steer a terminal") {
+  CHECK(log::escaped("plain é 模") == "plain é 模");
+  CHECK(log::escaped("a\nlevel=error msg=\"x\\") == "a\\nlevel=error msg=\\\"x\\\\");
+  CHECK(log::escaped("\x1b[2J\t\x7f\r") == "\\x1b[2J\\t\\x7f\\x0d");
+  CHECK(log::escaped("\xc2\x9b"
+                     "31m\xc2\xa0") == "\\u009b31m\xc2\xa0");
 }
 
 TEST_CASE("an atomic write replaces the content and leaves no temporary file") {

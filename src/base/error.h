@@ -4,7 +4,7 @@
 // Anything that can fail only because our own code is wrong uses CRIA_CHECK, which aborts.
 #pragma once
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <stdexcept>
 #include <string>

@@ -13,6 +13,8 @@
 #include <string>
 #include <string_view>
 
+extern template class nlohmann::basic_json<nlohmann::ordered_map>;
+
 namespace cria {
 
 using Json = nlohmann::ordered_json;
@@ -22,9 +24,15 @@ struct JsonLimits {
   int max_depth = 128;  // nested arrays and objects
 };
 
-// Parses exactly one JSON value; trailing text, bad UTF-8, duplicate-free or not: the last key
-// wins. Throws Error{kInvalidInput} (kTooLarge over max_bytes) with the byte offset.
+// Parses exactly one JSON value. As Go's encoding/json does: of equal keys the last value wins, at
+// the place of the first; bad UTF-8 and lone surrogates become U+FFFD; the errors have Go's words.
+// Linear in the length of the text, also for objects with very many keys.
+// Throws Error{kInvalidInput} (kTooLarge over max_bytes).
 Json parse_json(std::string_view text, const JsonLimits& limits = {});
+
+// Adds a member whose key the caller knows to be new, without the search through all the others
+// that object[key] is. `object` is an object or null.
+void json_append(Json& object, std::string key, Json value);
 
 // Compact text; invalid UTF-8 inside strings is replaced by U+FFFD. `indent` < 0: one line.
 std::string dump_json(const Json& value, int indent = -1);

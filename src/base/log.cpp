@@ -1,6 +1,7 @@
 #include "base/log.h"
 
 #include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
 
 namespace cria {
 
@@ -13,4 +14,61 @@ void set_up_log(const char* role, int debug_level) {
                                        : spdlog::level::info);
 }
 
+namespace log {
+namespace {
+
+spdlog::level::level_enum library_level(Level level) {
+  switch (level) {
+    case Level::kTrace:
+      return spdlog::level::trace;
+    case Level::kDebug:
+      return spdlog::level::debug;
+    case Level::kInfo:
+      return spdlog::level::info;
+    case Level::kWarn:
+      return spdlog::level::warn;
+    case Level::kError:
+      break;
+  }
+  return spdlog::level::err;
+}
+
+}  // namespace
+
+bool enabled(Level level) noexcept {
+  return spdlog::should_log(library_level(level));
+}
+
+std::string escaped(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    const auto next = i + 1 < text.size() ? static_cast<unsigned char>(text[i + 1]) : 0;
+    if (byte == '"' || byte == '\\') {
+      out += '\\';
+      out += text[i];
+    } else if (byte == '\n') {
+      out += "\\n";
+    } else if (byte == '\t') {
+      out += "\\t";
+    } else if (byte < ' ' || byte == 127) {
+      out += fmt::format("\\x{:02x}", byte);
+    } else if (byte == 0xC2 && next >= 0x80 && next < 0xA0) {  // the control characters U+0080-9F
+      out += fmt::format("\\u{:04x}", next);
+      ++i;
+    } else {
+      out += text[i];
+    }
+  }
+  return out;
+}
+
+void write(Level level, fmt::string_view text, fmt::format_args args) {
+  // As a string_view: the library's templates would format it a second time.
+  const std::string line = escaped(fmt::vformat(text, args));
+  spdlog::default_logger_raw()->log(library_level(level), spdlog::string_view_t(line));
+}
+
+}  // namespace log
 }  // namespace cria

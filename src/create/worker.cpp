@@ -96,8 +96,8 @@ Json run_job(const protocol::Job& job, const Report& report) {
     if (row.kind != job.kind) continue;
     const Work work = row.prepare(job.arguments);
     const SandboxReport sandbox = enter_sandbox();
-    log::log(sandbox.complete() ? log::level::debug : log::level::warn, "job {}: {}", job.kind,
-             sandbox.text());
+    log::at(sandbox.complete() ? log::Level::kDebug : log::Level::kWarn, "job {}: {}", job.kind,
+            sandbox.text());
     return work(report);
   }
   fail(ErrorKind::kUnsupported, "unknown job \"{}\"", job.kind);

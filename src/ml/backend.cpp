@@ -6,6 +6,8 @@
 #include "ml/cpu/backend.h"
 #include "ml/reference/reference.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <string>

@@ -2,7 +2,7 @@
 
 #include "base/error.h"
 
-#include <fmt/ranges.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <deque>

@@ -20,7 +20,7 @@ void print_quoted(Text& out, std::string_view s) {
   const char quote = has_single && s.find('"') == std::string_view::npos ? '"' : '\'';
   std::string text(1, quote);
   for (size_t at = 0; at < s.size();) {
-    const text::CodePoint c = text::decode_utf8(s, at);
+    const CodePoint c = decode_utf8(s, at);
     const std::string_view bytes = s.substr(at, c.length);
     at += c.length;
     if (c.value == '\\' || c.value == static_cast<uint32_t>(quote))
@@ -108,7 +108,7 @@ void print_at(Text& out, const Value& v, int& depth) {
     case Kind::kBool:
       return out.put(v.as_bool() ? "True" : "False");
     case Kind::kInt:
-      return out.put(fmt::to_string(v.as_int()));
+      return out.put(std::to_string(v.as_int()));
     case Kind::kFloat:
       return out.put(float_text(v.as_float()));
     case Kind::kString:
@@ -133,7 +133,7 @@ void print_at(Text& out, const Value& v, int& depth) {
 void print_json_string(Text& out, std::string_view s, bool ascii) {
   std::string text = "\"";
   for (size_t at = 0; at < s.size();) {
-    const text::CodePoint c = text::decode_utf8(s, at);
+    const CodePoint c = decode_utf8(s, at);
     const std::string_view bytes = s.substr(at, c.length);
     constexpr std::string_view kNamed = "\b\t\n\f\r\"\\", kLetters = "btnfr\"\\";
     const size_t named = c.length == 1 ? kNamed.find(bytes) : std::string_view::npos;
@@ -165,7 +165,7 @@ class JsonPrinter {
       case Kind::kBool:
         return out_.put(v.as_bool() ? "true" : "false");
       case Kind::kInt:
-        return out_.put(fmt::to_string(v.as_int()));
+        return out_.put(std::to_string(v.as_int()));
       case Kind::kFloat:
         return out_.put(number(v.as_float()));
       case Kind::kString:
@@ -216,7 +216,7 @@ class JsonPrinter {
     if (key.string()) return std::string(key.as_text());
     if (key.is(Kind::kNone)) return "null";
     if (key.is(Kind::kBool)) return key.as_bool() ? "true" : "false";
-    if (key.is(Kind::kInt)) return fmt::to_string(key.as_int());
+    if (key.is(Kind::kInt)) return std::to_string(key.as_int());
     if (key.is(Kind::kFloat)) return number(key.as_float());
     out_.runtime().error("{} cannot be a key in JSON", key.type_name());
   }

@@ -1,5 +1,6 @@
 #include "base/error.h"
 #include "base/file.h"
+#include "tests/skip.h"
 #include "text/jinja/template.h"
 
 #include <doctest/doctest.h>
@@ -27,7 +28,7 @@ std::tm fixed_time() {  // 2026-01-15 09:30:00, a Thursday
 TEST_CASE("every published chat template renders as the reference, byte for byte") {
   const std::filesystem::path root = CRIA_SHARED_DIR "/data/templates";
   if (!std::filesystem::exists(root)) {
-    MESSAGE("SKIPPED: no shared data at " << root.string());
+    test::skip("no shared data at " + root.string());
     return;
   }
   const Json conversations =

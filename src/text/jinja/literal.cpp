@@ -32,7 +32,7 @@ void hexadecimal(const Token& token, std::string_view text, size_t& at, std::str
   const uint32_t value = code(text, at, digits, 16);
   if (at - begin < digits || value > 0x10ffff || (value >= 0xd800 && value < 0xe000))
     syntax_error(token.at, fmt::format("the escape \\{} has no valid code behind it", kind));
-  text::append_utf8(out, value);
+  append_utf8(out, value);
 }
 
 }  // namespace
@@ -57,7 +57,7 @@ std::string unescaped(const Token& token) {
     } else if (c == 'x' || c == 'u' || c == 'U') {
       hexadecimal(token, text, at, out);
     } else if (c >= '0' && c <= '7') {
-      text::append_utf8(out, code(text, at, 3, 8));
+      append_utf8(out, code(text, at, 3, 8));
     } else {
       out += '\\';
     }

@@ -53,7 +53,7 @@ Value Runtime::text(std::string_view s) {
 
 Value Runtime::character(uint32_t code_point) {
   std::string s;
-  text::append_utf8(s, code_point);
+  append_utf8(s, code_point);
   return text(s);
 }
 

@@ -9,11 +9,8 @@ namespace cria::jinja {
 
 namespace {
 
-using text::CodePoint;
-using text::decode_utf8;
-
 uint8_t classes(uint32_t c) {
-  return text::UnicodeTable::get()[std::min(c, text::kInvalidCodePoint)];
+  return text::UnicodeTable::get()[std::min(c, kInvalidCodePoint)];
 }
 
 bool ascii_space(char c) {
@@ -57,11 +54,11 @@ void append_upper(std::string& out, uint32_t c) {
   if (c == 0xdf)
     out += "SS";  // the one common letter whose capital is two
   else
-    text::append_utf8(out, text::to_upper(c));
+    append_utf8(out, text::to_upper(c));
 }
 
 void append_lower(std::string& out, uint32_t c) {
-  text::append_utf8(out, text::to_lower(c));
+  append_utf8(out, text::to_lower(c));
 }
 
 size_t first_space(std::string_view s) {
@@ -184,7 +181,7 @@ std::string titled(std::string_view s) {
     else if (c == 0xdf)
       out += "Ss";
     else
-      text::append_utf8(out, text::to_title(c));
+      append_utf8(out, text::to_title(c));
   });
 }
 

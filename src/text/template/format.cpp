@@ -116,7 +116,7 @@ void put_json(Output& out, const Value& v) {
       out.put(v.as_bool() ? "true" : "false");
       return;
     case Kind::kInt:
-      out.put(fmt::to_string(v.as_int()));
+      out.put(std::to_string(v.as_int()));
       return;
     case Kind::kFloat:
       out.put(json_float(v.as_float()));

@@ -130,58 +130,6 @@ Value float_constant(const Token& token, std::string_view s, bool hex, bool nega
 
 }  // namespace
 
-void append_utf8(std::string& out, char32_t c) {
-  if (c > 0x10ffff || (c >= 0xd800 && c < 0xe000)) c = 0xfffd;
-  const auto put = [&](char32_t byte) {
-    out += static_cast<char>(static_cast<unsigned char>(byte));
-  };
-  if (c < 0x80) {
-    put(c);
-  } else if (c < 0x800) {
-    put(0xc0 | (c >> 6));
-    put(0x80 | (c & 63));
-  } else if (c < 0x10000) {
-    put(0xe0 | (c >> 12));
-    put(0x80 | ((c >> 6) & 63));
-    put(0x80 | (c & 63));
-  } else {
-    put(0xf0 | (c >> 18));
-    put(0x80 | ((c >> 12) & 63));
-    put(0x80 | ((c >> 6) & 63));
-    put(0x80 | (c & 63));
-  }
-}
-
-char32_t next_utf8(std::string_view s, size_t& offset) {
-  const auto byte = [&](size_t i) { return static_cast<unsigned char>(s[i]); };
-  const unsigned char first = byte(offset);
-  const size_t length = first < 0x80    ? 1
-                        : first >= 0xf0 ? 4
-                        : first >= 0xe0 ? 3
-                        : first >= 0xc2 ? 2
-                                        : 0;
-  if (length == 1) return s[offset++] & 0x7f;
-  if (length == 0 || first > 0xf4 || offset + length > s.size()) {
-    ++offset;
-    return 0xfffd;
-  }
-  char32_t c = first & (0xff >> (length + 1));
-  for (size_t i = 1; i < length; ++i) {
-    if ((byte(offset + i) & 0xc0) != 0x80) {
-      ++offset;
-      return 0xfffd;
-    }
-    c = (c << 6) | (byte(offset + i) & 63);
-  }
-  const char32_t least = length == 2 ? 0x80 : length == 3 ? 0x800 : 0x10000;
-  if (c < least || c > 0x10ffff || (c >= 0xd800 && c < 0xe000)) {
-    ++offset;
-    return 0xfffd;
-  }
-  offset += length;
-  return c;
-}
-
 std::string unquote(const Token& token) {
   const std::string_view s = token.text.substr(1, token.text.size() - 2);
   std::string out;

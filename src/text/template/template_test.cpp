@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "tests/skip.h"
 #include "text/template/value.h"
 
 #include <doctest/doctest.h>
@@ -107,7 +108,7 @@ TEST_CASE("templates behave as Go's text/template on every case made with it") {
 TEST_CASE("templates behave as Go's text/template on the shared cases") {
   const std::string path = CRIA_SHARED_DIR "/data/templates/go/cases.json";
   if (!std::filesystem::exists(path)) {
-    MESSAGE("SKIPPED: no shared data at " << path);
+    test::skip("no shared data at " + path);
     return;
   }
   const Json file = parse_json(read_text_file(path, 1 << 20));

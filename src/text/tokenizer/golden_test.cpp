@@ -2,6 +2,7 @@
 #include "../../../tests/vocabulary_file.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "tests/skip.h"
 #include "text/tokenizer/tokenizer.h"
 
 #include <doctest/doctest.h>
@@ -33,7 +34,7 @@ fs::path model_folder() {
 // Null, with a message, when the file is not there.
 std::unique_ptr<const Tokenizer> open(const fs::path& path) {
   if (!fs::exists(path)) {
-    MESSAGE("SKIPPED, file missing: " << path.string());
+    test::skip("file missing: " + path.string());
     return nullptr;
   }
   return make_tokenizer(test::VocabularyFile::read(path.string()));
@@ -108,7 +109,7 @@ struct Golden {
 
 bool have_data() {
   if (fs::exists(kData)) return true;
-  MESSAGE("SKIPPED, golden data missing: " << kData.string());
+  test::skip("golden data missing: " + kData.string());
   return false;
 }
 

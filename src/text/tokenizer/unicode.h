@@ -1,13 +1,13 @@
-// unicode.h - UTF-8 decoding and the code-point classes that pre-tokenizers ask for.
+// unicode.h - the code-point classes that pre-tokenizers ask for.
 //
 // The classes are Unicode 14.0 (tools/golden/make_unicode_tables.py), so that splitting does not
 // change with the libraries of a machine.
 #pragma once
 
+#include "base/utf8.h"
+
 #include <array>
 #include <cstdint>
-#include <string>
-#include <string_view>
 #include <vector>
 
 namespace cria::text {
@@ -25,9 +25,6 @@ enum CodePointClass : uint8_t {
   kLetter = kUpper | kLower | kOtherLetter,
 };
 
-// What a byte that belongs to no valid sequence decodes to; its class is that of U+FFFD.
-constexpr uint32_t kInvalidCodePoint = 0x110000;
-
 class UnicodeTable {
  public:
   static const UnicodeTable& get();
@@ -37,24 +34,9 @@ class UnicodeTable {
 
  private:
   UnicodeTable();
+  // kInvalidCodePoint has the class of U+FFFD.
   std::array<uint16_t, (kInvalidCodePoint >> 8) + 1> pages_;
   std::vector<std::array<uint8_t, 256>> blocks_;
 };
-
-struct CodePoint {
-  uint32_t value;   // kInvalidCodePoint for a byte that starts no valid sequence
-  uint32_t length;  // bytes, at least 1
-};
-
-// Decodes the code point at text[at]; `at` < text.size(). Overlong forms and surrogates are
-// invalid.
-CodePoint decode_multibyte(std::string_view text, size_t at);
-inline CodePoint decode_utf8(std::string_view text, size_t at) {
-  const auto byte = static_cast<uint8_t>(text[at]);
-  if (byte < 0x80) return {byte, 1};
-  return decode_multibyte(text, at);
-}
-
-void append_utf8(std::string& out, uint32_t code_point);
 
 }  // namespace cria::text
