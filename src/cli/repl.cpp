@@ -8,7 +8,7 @@
 #include "cli/terminal/line_editor.h"
 #include "cli/terminal/progress.h"
 
-#include <fmt/ranges.h>
+#include <fmt/format.h>
 
 #include <array>
 #include <csignal>
@@ -308,8 +308,9 @@ class Repl {
 
   void save(const Words& words, const std::string&) {
     if (words.size() != 2) return say("Usage:\n  /save <modelname>");
-    Json request = {{"model", words[1]},
-                    {"from", session_.parent.empty() ? session_.model : session_.parent}};
+    // A model that was made from a file has no parent; Ollama's stores name the file there.
+    const bool has_parent = !session_.parent.empty() && session_.parent[0] != '/';
+    Json request = {{"model", words[1]}, {"from", has_parent ? session_.parent : session_.model}};
     if (!session_.system.empty()) request["system"] = session_.system;
     if (!session_.options.empty()) request["parameters"] = session_.options;
     Json messages = session_.stored;

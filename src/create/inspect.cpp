@@ -12,6 +12,8 @@ namespace {
 using formats::ModelFile;
 using formats::Value;
 
+constexpr const char* kParameterCount = "general.parameter_count";
+
 struct FileType {
   int64_t id;
   std::string_view name;
@@ -89,8 +91,9 @@ Json model_info(const ModelFile& file, int64_t parameters, bool verbose) {
   Json info = Json::object();
   for (const auto& [key, value] : file.metadata)
     if (key != "general.name" && key != "tokenizer.chat_template")
-      info[key] = to_json(value, verbose);
-  info["general.parameter_count"] = parameters;
+      if (key != kParameterCount)
+        json_append(info, key, to_json(value, verbose));  // keys are unique
+  json_append(info, kParameterCount, parameters);
   return info;
 }
 

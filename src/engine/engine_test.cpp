@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "engine/render.h"
+#include "tests/skip.h"
 
 #include <doctest/doctest.h>
 
@@ -24,7 +25,7 @@ fs::path test_model() {
 
 bool have_model() {
   if (fs::exists(test_model())) return true;
-  MESSAGE("SKIPPED: no " << test_model().string() << "; set CRIA_TEST_MODELS");
+  test::skip("no " + test_model().string() + "; set CRIA_TEST_MODELS");
   return false;
 }
 
@@ -163,7 +164,7 @@ TEST_CASE("greedy tokens are those of the float reference while it is sure of th
       fs::path(CRIA_SHARED_DIR) / "data/real-models/smollm2-135m-instruct-q4_1.json";
   if (!have_model()) return;
   if (!fs::exists(path)) {
-    MESSAGE("SKIPPED: no " << path.string());
+    test::skip("no " + path.string());
     return;
   }
   Fixture f({.num_ctx = 2048});

@@ -55,18 +55,33 @@ std::string render_by_markers(const std::string& chat_template, const Json& mess
   return render_chat(*format, turns);
 }
 
-// Whole messages go from the front until `render` fits; system messages and the last one stay.
-RenderedPrompt render_fitting(Json messages, const Fits& fits,
+// `messages` without the first `count` that are not of the system.
+Json without_oldest(const Json& messages, size_t count) {
+  Json out = Json::array();
+  for (const Json& row : messages)
+    if (count == 0 || turn_of(row).role == "system")
+      out.push_back(row);
+    else
+      --count;
+  return out;
+}
+
+// Whole messages go from the front until `render` fits; system messages and the last one stay. The
+// fewest that must go are found by halving: a chat of thousands of messages is rendered a dozen
+// times, not thousands of times.
+RenderedPrompt render_fitting(const Json& messages, const Fits& fits,
                               const std::function<std::string(const Json&)>& render) {
   RenderedPrompt out{.text = render(messages)};
-  while (!fits(out.text)) {
-    size_t oldest = 0;
-    while (oldest < messages.size() && turn_of(messages[oldest]).role == "system") ++oldest;
-    if (oldest + 1 >= messages.size()) break;
-    messages.erase(oldest);
-    ++out.truncated_messages;
-    out.text = render(messages);
+  if (messages.empty() || fits(out.text)) return out;
+  size_t most = 0;  // that may go
+  for (size_t i = 0; i + 1 < messages.size(); ++i) most += turn_of(messages[i]).role != "system";
+  size_t too_few = 0, enough = most;  // with all of them gone it is as short as it can be
+  while (enough - too_few > 1) {
+    const size_t middle = too_few + (enough - too_few) / 2;
+    (fits(render(without_oldest(messages, middle))) ? enough : too_few) = middle;
   }
+  out.text = render(without_oldest(messages, enough));
+  out.truncated_messages = enough;
   return out;
 }
 

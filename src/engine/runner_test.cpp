@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "protocol/channel.h"
 #include "protocol/protocol.h"
+#include "tests/skip.h"
 
 #include <doctest/doctest.h>
 
@@ -101,7 +102,7 @@ TEST_CASE("a server that goes away without a word ends the runner") {
 
 TEST_CASE("a loaded runner answers, cancels, and ends with its server") {
   if (!fs::exists(test_model())) {
-    MESSAGE("SKIPPED: no " << test_model().string() << "; set CRIA_TEST_MODELS");
+    test::skip("no " + test_model().string() + "; set CRIA_TEST_MODELS");
     return;
   }
   RunnerProcess runner;

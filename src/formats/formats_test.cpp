@@ -1,6 +1,7 @@
 #include "formats/model_file.h"
 
 #include "base/error.h"
+#include "tests/skip.h"
 
 #include <doctest/doctest.h>
 
@@ -148,7 +149,7 @@ TEST_CASE("hostile tensors are refused by name") {
 TEST_CASE("the vocabularies of real models open") {
   const fs::path folder = fs::path(CRIA_SHARED_DIR) / "data/tokenizers/vocab";
   if (!fs::exists(folder)) {
-    MESSAGE("SKIPPED: no shared data at ", folder.string());
+    test::skip("no shared data at " + folder.string());
     return;
   }
   for (const auto& entry : fs::directory_iterator(folder)) {

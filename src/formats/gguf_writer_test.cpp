@@ -2,6 +2,7 @@
 
 #include "base/disk.h"
 #include "base/error.h"
+#include "tests/skip.h"
 
 #include <doctest/doctest.h>
 
@@ -125,7 +126,7 @@ TEST_CASE("a file by another writer survives reading and writing") {
   const fs::path source =
       fs::path(CRIA_SHARED_DIR) / "data/tokenizers/vocab/ggml-vocab-llama-spm.gguf";
   if (!fs::exists(source)) {
-    MESSAGE("SKIPPED: no shared data at ", source.string());
+    test::skip("no shared data at " + source.string());
     return;
   }
   const Folder folder;

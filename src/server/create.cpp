@@ -80,7 +80,7 @@ store::Layer uploaded(const Draft& draft, const std::string& digest, std::string
   return draft.store().layer_of(parsed, kind);
 }
 
-void add_gguf(Draft& draft, const std::string& path, const std::string& digest) {
+void add_gguf(Draft& draft, const std::string& digest) {
   store::Layer layer = uploaded(draft, digest, "model");
   if (!has_magic(draft.store(), layer))
     fail(ErrorKind::kInvalidInput, "supplied file was not in GGUF format");
@@ -89,7 +89,6 @@ void add_gguf(Draft& draft, const std::string& path, const std::string& digest) 
                                                    false, draft.stop);
   const std::string kind = facts.kind.empty() ? "model" : facts.kind;
   layer = draft.store().layer_of(layer.digest, kind);
-  layer.from = path;
   draft.layers.push_back(layer);
   if (kind != "model") return;
   take_facts(draft, facts);
@@ -108,7 +107,7 @@ void add_files(Draft& draft) {
            "importing safetensors is not supported by this version; convert to GGUF first");
     if (!path.ends_with(".gguf") && !has_magic(draft.store(), uploaded(draft, digest, "model")))
       fail(ErrorKind::kInvalidInput, "unknown type");
-    add_gguf(draft, path, digest);
+    add_gguf(draft, digest);
   }
 }
 
@@ -134,7 +133,6 @@ void add_adapters(Draft& draft) {
     store::Layer layer = uploaded(draft, digest, "adapter");
     if (!has_magic(draft.store(), layer))
       fail(ErrorKind::kInvalidInput, "supplied file was not in GGUF format");
-    layer.from = path;
     draft.layers.push_back(std::move(layer));
   }
 }

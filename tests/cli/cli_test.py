@@ -115,6 +115,18 @@ class CommandLine(unittest.TestCase):
         self.assertEqual(self.cria("run", str(FOLDER / MODEL_FILE), "").stdout, "")
         self.assertEqual(len(self.cria("list").stdout.splitlines()), len(before))
 
+    def test_a_model_that_came_from_a_file_is_saved_under_another_name(self):
+        prompt = Terminal(["run", self.model], self.environment)
+        at = prompt.wait_for(r">>> ")
+        prompt.send("/set system You are a baby llama.\r")
+        at = prompt.wait_for(r"Set system message", at)
+        prompt.send("/save saved-by-prompt\r")
+        prompt.wait_for(r"Created new model 'saved-by-prompt'", at)
+        prompt.send("/bye\r")
+        self.assertEqual(prompt.exit_code(), 0)
+        self.assertEqual(self.cria("show", "saved-by-prompt", "--system").stdout.strip(), "You are a baby llama.")
+        self.assertEqual(self.cria("rm", "saved-by-prompt").returncode, 0)
+
     def test_tables_and_show(self):
         self.assertRegex(self.cria("list").stdout, r"^NAME +ID +SIZE +MODIFIED +\n\S+ +[0-9a-f]{12} ")
         self.cria("run", self.model, "")
