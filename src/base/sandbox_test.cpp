@@ -1,4 +1,5 @@
 #include "base/sandbox.h"
+#include "tests/skip.h"
 
 #include <doctest/doctest.h>
 
@@ -98,8 +99,8 @@ TEST_CASE("in the sandbox the second calling convention of x86 is no way out") {
 TEST_CASE("what this kernel restricts is reported") {
   const int status =
       in_sandbox([](const SandboxReport& r) { return (r.files ? 1 : 0) + (r.syscalls ? 2 : 0); });
-  if ((status & 1) == 0) MESSAGE("SKIPPED: this kernel has no Landlock");
-  if ((status & 2) == 0) MESSAGE("SKIPPED: this kernel has no seccomp");
+  if ((status & 1) == 0) test::skip("this kernel has no Landlock");
+  if ((status & 2) == 0) test::skip("this kernel has no seccomp");
   CHECK(status < 4);
 }
 

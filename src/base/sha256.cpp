@@ -26,7 +26,10 @@ std::string Sha256::hex() {
   std::array<unsigned char, 32> digest = {};
   CRIA_CHECK(EVP_DigestFinal_ex(context_->evp, digest.data(), nullptr) == 1, "digest end");
   std::string text;
-  for (const unsigned char byte : digest) fmt::format_to(std::back_inserter(text), "{:02x}", byte);
+  for (const unsigned char byte : digest) {
+    text += "0123456789abcdef"[byte >> 4];
+    text += "0123456789abcdef"[byte & 15];
+  }
   return text;
 }
 

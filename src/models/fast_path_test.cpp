@@ -2,6 +2,7 @@
 // ../shared/data/real-models/README.md for what must agree and how far).
 #include "base/json.h"
 #include "models/model.h"
+#include "tests/skip.h"
 
 #include <doctest/doctest.h>
 
@@ -87,7 +88,8 @@ struct Case {
 const Json* find_golden(const Case& c, Json& storage) {
   const fs::path golden = fs::path(CRIA_SHARED_DIR) / "data/real-models" / c.golden;
   if (!fs::exists(golden) || !fs::exists(model_folder() / c.model)) {
-    MESSAGE("SKIPPED: needs ", c.model, " in ", model_folder().string(), " and ", golden.string());
+    test::skip(std::string("needs ") + c.model + " in " + model_folder().string() + " and " +
+               golden.string());
     return nullptr;
   }
   storage = parse_json(read_text_file(golden, 64 << 20));

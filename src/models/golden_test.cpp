@@ -7,6 +7,7 @@
 #include "models/model.h"
 #include "models/session_for_tests.h"
 #include "quant/half.h"
+#include "tests/skip.h"
 
 #include <doctest/doctest.h>
 #include <unistd.h>
@@ -38,7 +39,7 @@ const fs::path kModels = fs::path(CRIA_SHARED_DIR) / "data/tiny-models";
 
 bool models_present() {
   if (fs::exists(kModels)) return true;
-  MESSAGE("SKIPPED: no tiny models at " << kModels.string());
+  test::skip("no tiny models at " + kModels.string());
   return false;
 }
 

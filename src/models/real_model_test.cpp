@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "base/settings.h"
 #include "models/session_for_tests.h"
+#include "tests/skip.h"
 
 #include <doctest/doctest.h>
 
@@ -22,14 +23,14 @@ std::shared_ptr<const formats::ModelFile> find_model(const std::string& name) {
       (folder.empty() ? fs::path(setting("HOME")) / ".cache/cria-test-models" : fs::path(folder)) /
       name;
   if (fs::exists(path)) return formats::open_gguf(path);
-  MESSAGE("SKIPPED: no real model at " << path.string());
+  test::skip("no real model at " + path.string());
   return nullptr;
 }
 
 std::optional<Json> golden(const std::string& name) {
   const fs::path path = fs::path(CRIA_SHARED_DIR) / "data/real-models" / name;
   if (fs::exists(path)) return parse_json(read_text_file(path, 1 << 22));
-  MESSAGE("SKIPPED: no goldens at " << path.string());
+  test::skip("no goldens at " + path.string());
   return std::nullopt;
 }
 

@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/sha256.h"
 #include "quant/iq_grids.h"
+#include "tests/skip.h"
 
 #include <doctest/doctest.h>
 
@@ -27,7 +28,7 @@ std::vector<float> floats(const fs::path& path) {
 
 TEST_CASE("dequantising gives the reference's bits for every format") {
   if (!fs::exists(kFolder)) {
-    MESSAGE("SKIPPED: no shared data at ", kFolder.string());
+    test::skip("no shared data at " + kFolder.string());
     return;
   }
   int cases = 0;
@@ -52,7 +53,7 @@ TEST_CASE("dequantising gives the reference's bits for every format") {
 
 TEST_CASE("every format of the reference data has a row in the table") {
   if (!fs::exists(kFolder)) {
-    MESSAGE("SKIPPED: no shared data at ", kFolder.string());
+    test::skip("no shared data at " + kFolder.string());
     return;
   }
   for (const auto& entry : fs::directory_iterator(kFolder)) {
@@ -67,7 +68,7 @@ TEST_CASE("every format of the reference data has a row in the table") {
 
 TEST_CASE("quantising gives the reference's bytes wherever it has some") {
   if (!fs::exists(kFolder)) {
-    MESSAGE("SKIPPED: no shared data at ", kFolder.string());
+    test::skip("no shared data at " + kFolder.string());
     return;
   }
   int cases = 0;

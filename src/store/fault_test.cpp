@@ -3,6 +3,7 @@
 #include "base/disk.h"
 #include "base/error.h"
 #include "store/test_store.h"
+#include "tests/skip.h"
 
 #include <doctest/doctest.h>
 
@@ -148,7 +149,7 @@ TEST_CASE("on a full disk an upload fails clearly, and the store works on in the
   });
   fs::remove_all(folder);
   if (status == 77)
-    MESSAGE("SKIPPED: no right to mount a small file system here");
+    test::skip("no right to mount a small file system here");
   else
     CHECK(status == 0);
 }

@@ -7,6 +7,7 @@ The official clients are installed into --work once, at the versions of requirem
 package.json. Without a registry or without the model the exit code is 77, which ctest calls skipped.
 """
 import argparse
+import fcntl
 import os
 import pathlib
 import shutil
@@ -52,7 +53,11 @@ def main():
     models = pathlib.Path(os.environ.get("CRIA_TEST_MODELS", "~/.cache/cria-test-models")).expanduser()
     if not (models / MODEL).exists():
         skip(f"{models / MODEL} is missing; tools/fetch_models.py gets it")
-    python = install(arguments.work.resolve())
+    work = arguments.work.resolve()
+    work.parent.mkdir(parents=True, exist_ok=True)
+    with open(work.with_suffix(".lock"), "w") as lock:  # ctest may run several of these at once
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        python = install(work)
     environment = dict(os.environ, CRIA=str(arguments.cria.resolve()), CRIA_TEST_MODEL=str(models / MODEL),
                        CRIA_CLIENTS=str(arguments.work.resolve()), PYTHONDONTWRITEBYTECODE="1", PYTHONPATH=str(HERE))
     command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", arguments.tests, *rest]

@@ -3,6 +3,7 @@
 #include "ml/cpu/kernels.h"
 #include "ml/cpu/panels.h"
 #include "quant/half.h"
+#include "tests/skip.h"
 
 #include <doctest/doctest.h>
 
@@ -120,7 +121,7 @@ bool same_bits(const std::vector<T>& a, const std::vector<T>& b) {
 template <class Body>
 void for_each_variant(Body body) {
   const KernelList list = runnable_kernels();
-  if (list.size == 1) MESSAGE("SKIPPED: this CPU runs the scalar kernels only");
+  if (list.size == 1) test::skip("this CPU runs the scalar kernels only");
   for (int i = 1; i < list.size; ++i) {
     CAPTURE(std::string(list.items[i]->name));
     body(*list.items[0], *list.items[i]);

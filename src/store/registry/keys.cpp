@@ -184,7 +184,8 @@ std::string KeyPair::private_text() const {
   put_text(outer, wire());
   put_text(outer, inner);
   const std::string text = base64_encode(outer);
-  std::string pem = std::string(kBegin) + "\n";
+  std::string pem(kBegin);
+  pem += '\n';
   for (size_t i = 0; i < text.size(); i += kLineLength) pem += text.substr(i, kLineLength) + "\n";
   return pem + std::string(kEnd) + "\n";
 }

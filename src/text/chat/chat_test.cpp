@@ -1,6 +1,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/sha256.h"
+#include "tests/skip.h"
 #include "text/chat/detect.h"
 #include "text/chat/prompt.h"
 
@@ -22,7 +23,7 @@ const std::string kFolder = CRIA_SHARED_DIR "/data/templates/ollama";
 
 bool has_shared_data() {
   if (fs::exists(kFolder)) return true;
-  MESSAGE("SKIPPED: no shared data at " << kFolder);
+  test::skip("no shared data at " + kFolder);
   return false;
 }
 

@@ -34,7 +34,7 @@ std::string calls(const Parsed& p) {
 
 TEST_CASE("thinking is split from the answer however the text is cut into pieces") {
   const ThinkingTags tags{"<think>", "</think>"};
-  for (size_t piece : {1, 2, 3, 7, 100}) {
+  for (const size_t piece : std::initializer_list<size_t>{1, 2, 3, 7, 100}) {
     CAPTURE(piece);
     Parsed p = run(ThinkingParser(tags, false),
                    " \n<think>\n a </thin b</think>\n\n answer </think>", piece);
@@ -58,7 +58,7 @@ TEST_CASE("text that cannot be a tag is passed on at once") {
 }
 
 TEST_CASE("tool calls after a tag are found however the text is cut into pieces") {
-  for (size_t piece : {1, 2, 5, 200}) {
+  for (const size_t piece : std::initializer_list<size_t>{1, 2, 5, 200}) {
     CAPTURE(piece);
     Parsed p = run(ToolCallParser("<tool_call>", kTools),
                    "Sure <b>.\n<tool_call>\n{\"name\": \"add\", \"arguments\": {\"a\": "
@@ -78,7 +78,7 @@ TEST_CASE("tool calls after a tag are found however the text is cut into pieces"
 }
 
 TEST_CASE("with a bare brace as tag only an answer that starts with it is a call") {
-  for (size_t piece : {1, 3, 200}) {
+  for (const size_t piece : std::initializer_list<size_t>{1, 3, 200}) {
     CAPTURE(piece);
     Parsed p =
         run(ToolCallParser("{", kTools), "{\"name\":\"add\",\"parameters\":{\"a\":1}} done", piece);

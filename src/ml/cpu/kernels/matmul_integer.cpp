@@ -14,8 +14,10 @@ namespace {
 
 #if defined(__AVX512F__)
 constexpr int kTile = 8;  // columns at once: 8 integer and 8 float accumulators
-#else
+#elif defined(__AVX2__) || defined(CRIA_NEON)
 constexpr int kTile = 4;
+#else
+constexpr int kTile = 1;  // nothing to gain without registers, and a minute of compilation to lose
 #endif
 
 CRIA_INLINE const uint16_t* halves(const uint8_t* p) {

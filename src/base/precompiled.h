@@ -1,0 +1,26 @@
+// precompiled.h - what most files include, parsed once per build (cmake/cria.cmake). Every file
+// still includes what it uses: the thread sanitizer's build is made without this.
+#include "base/json.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <charconv>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+#include <variant>
+#include <vector>
