@@ -22,6 +22,10 @@ constexpr std::array kRows = {
     SettingRow{"OLLAMA_KV_CACHE_TYPE", "f16", "type of the KV cache"},
     SettingRow{"OLLAMA_ORIGINS", "", "more origins that browsers may call from, comma-separated"},
     SettingRow{"OLLAMA_NOHISTORY", "", "1: the prompt keeps no history file"},
+    SettingRow{
+        "OLLAMA_GO_TEMPLATE", "",
+        "1: prompts by a model's TEMPLATE, 0: by the file's own chat template; unset: by the "
+        "one that can do more"},
     SettingRow{"OLLAMA_NOPRUNE", "", "1: unused blobs are not removed at start"},
     SettingRow{"OLLAMA_NUM_THREADS", "0", "engine threads, 0: the cores this process may use"},
     SettingRow{"OLLAMA_MAX_TRANSFER_STREAMS", "4",

@@ -1,6 +1,8 @@
 #include "create/inspect.h"
 
 #include "base/error.h"
+#include "base/log.h"
+#include "text/chat/convert.h"
 #include "text/chat/detect.h"
 
 #include <array>
@@ -131,6 +133,39 @@ std::string general_type(const ModelFile& file, const std::string& family) {
   return !blocks && (vision || clip) ? "projector" : "model";
 }
 
+bool adds_bos(const ModelFile& file) {
+  const Value* value = file.find("tokenizer.ggml.add_bos_token");
+  const auto* given = value == nullptr ? nullptr : std::get_if<bool>(&value->data);
+  if (given != nullptr) return *given;
+  const std::string pre = text_of(file, "tokenizer.ggml.pre");
+  return text_of(file, "tokenizer.ggml.model") == "llama" || pre == "llama-bpe" || pre == "llama3";
+}
+
+std::string token_text(const ModelFile& file, const std::string& key) {
+  const int64_t id = integer_of(file, key, -1);
+  const Value* value = file.find("tokenizer.ggml.tokens");
+  const auto* tokens =
+      value == nullptr ? nullptr : std::get_if<std::vector<std::string>>(&value->data);
+  if (tokens == nullptr || id < 0 || id >= std::ssize(*tokens)) return {};
+  return (*tokens)[static_cast<size_t>(id)];
+}
+
+// A Go form of a chat template that is none of the known ones, if it can be proved.
+void add_conversion(const ModelFile& file, const std::string& chat_template, Json& facts) {
+  const text::Conversion conversion =
+      text::convert_chat_template({.text = chat_template,
+                                   .bos = token_text(file, "tokenizer.ggml.bos_token_id"),
+                                   .eos = token_text(file, "tokenizer.ggml.eos_token_id"),
+                                   .adds_bos = adds_bos(file)});
+  if (conversion.text.empty())
+    return log::info("the file's chat template has no Go form ({}): it is run as it is",
+                     conversion.why_none);
+  facts["template"] = conversion.text;
+  facts["template_name"] = "";
+  facts["parameters"] = Json::object();
+  if (!conversion.stop.empty()) facts["parameters"]["stop"] = conversion.stop;
+}
+
 }  // namespace
 
 std::string human_count(int64_t count) {
@@ -167,6 +202,8 @@ Json inspect(const ModelFile& file, bool verbose) {
     facts["template"] = known->text;
     facts["template_name"] = known->name;
     facts["parameters"] = known->parameters;
+  } else if (!chat_template.empty()) {
+    add_conversion(file, chat_template, facts);
   }
   facts["model_info"] = model_info(file, parameters, verbose);
   facts["tensors"] = tensor_list(file);

@@ -3,10 +3,12 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/sandbox.h"
+#include "base/settings.h"
 #include "create/inspect.h"
 #include "create/quantize.h"
 #include "protocol/channel.h"
 #include "protocol/protocol.h"
+#include "text/chat/chat_template.h"
 #include "text/template/template.h"
 
 #include <algorithm>
@@ -14,6 +16,7 @@
 #include <fstream>
 #include <functional>
 #include <new>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -80,6 +83,27 @@ Work prepare_check_template(const Json& arguments) {
   };
 }
 
+// What the templates of a model let it do: {"capabilities": [...]} of tools, insert, thinking.
+Work prepare_template_capabilities(const Json& arguments) {
+  return [layer = required_text(arguments, "template"),
+          chat_template = required_text(arguments, "chat_template")](const Report&) -> Json {
+    std::optional<text::PromptTemplate> go;
+    if (!layer.empty()) go = text::PromptTemplate::parse(layer);
+    const std::string wanted = setting("OLLAMA_GO_TEMPLATE");
+    const auto path = text::choose_prompt_path(
+        go ? &*go : nullptr, layer, chat_template,
+        wanted.empty() ? std::nullopt : std::optional(setting_flag("OLLAMA_GO_TEMPLATE")));
+    text::Capabilities can;
+    if (path == text::PromptPath::kGo) can = go->capabilities();
+    if (path == text::PromptPath::kJinja) can = text::jinja_capabilities(chat_template);
+    Json list = Json::array();
+    if (can.tools) list.push_back("tools");
+    if (can.insert) list.push_back("insert");
+    if (can.thinking) list.push_back("thinking");
+    return {{"capabilities", std::move(list)}};
+  };
+}
+
 struct Row {
   std::string_view kind;
   Work (*prepare)(const Json& arguments);
@@ -88,6 +112,7 @@ struct Row {
 constexpr std::array kJobs = {
     Row{"inspect", prepare_inspect},
     Row{"check_template", prepare_check_template},
+    Row{"template_capabilities", prepare_template_capabilities},
     Row{"quantize", prepare_quantize},
 };
 

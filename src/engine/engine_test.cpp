@@ -37,6 +37,10 @@ struct Answer {
 };
 
 // One loaded model with an engine; events are collected per request.
+constexpr const char* kChatml =
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
+
 struct Fixture {
   explicit Fixture(LoadSettings settings) {
     settings.threads = 2;
@@ -81,7 +85,7 @@ struct Fixture {
 
   protocol::Load load;
   LoadedEngine loaded;
-  Renderer renderer{load, "<|im_start|>"};
+  Renderer renderer{load, {.text = kChatml, .bos = {}, .eos = {}}};
   std::unique_ptr<Engine> engine;
   std::map<uint64_t, Answer> answers;
   bool plain = false;  // an empty text instead of the rendered one

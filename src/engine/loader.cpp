@@ -67,11 +67,14 @@ ml::DType kv_dtype(const std::string& name) {
   return ml::DType::kF16;
 }
 
-std::string chat_template_of(const formats::ModelFile& file) {
+text::JinjaSource chat_template_of(const formats::ModelFile& file,
+                                   const text::Tokenizer& tokenizer) {
   const formats::Value* value = file.find("tokenizer.chat_template");
-  if (value == nullptr) return {};
-  const auto* text = std::get_if<std::string>(&value->data);
-  return text == nullptr ? std::string() : *text;
+  const auto* text = value == nullptr ? nullptr : std::get_if<std::string>(&value->data);
+  return {.text = text == nullptr ? std::string() : *text,
+          .bos = tokenizer.piece(tokenizer.bos(), true),
+          .eos = tokenizer.piece(tokenizer.eos(), true),
+          .adds_bos = tokenizer.adds_bos()};
 }
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
@@ -87,7 +90,6 @@ LoadedEngine load_engine(std::shared_ptr<const formats::ModelFile> file,
   out.parallel = std::clamp<int64_t>(settings.parallel, 1, 256);
   out.capacity = std::max(std::clamp<int64_t>(settings.num_batch, 1, kMostRows), out.parallel);
   out.threads = std::max(1, settings.threads);
-  out.chat_template = chat_template_of(*file);
   out.model = models::load_model(file, out.capacity);
   out.model.kv.dtype = kv_dtype(settings.kv_type);
   out.context = context_of(settings.num_ctx, out.model.context_length);
@@ -98,6 +100,7 @@ LoadedEngine load_engine(std::shared_ptr<const formats::ModelFile> file,
          out.context, out.parallel);
   check_memory(out.model, checked_product({pages, ml::kPageTokens}), settings);
   out.tokenizer = text::make_tokenizer(vocabulary_of(*file));
+  out.chat_template = chat_template_of(*file, *out.tokenizer);
   const double parsed = seconds_since(start);
   out.backend = ml::make_backend(settings.backend);
   out.plan = out.backend->compile(*out.model.graph,

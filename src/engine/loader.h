@@ -3,6 +3,7 @@
 
 #include "engine/sequence.h"
 #include "models/model.h"
+#include "text/chat/jinja_prompt.h"
 #include "text/tokenizer/tokenizer.h"
 
 #include <cstdint>
@@ -33,7 +34,7 @@ struct LoadedEngine {
   std::unique_ptr<KvMemory> memory;
   int64_t context = 0, capacity = 0, parallel = 1;
   int threads = 1;
-  std::string chat_template;  // tokenizer.chat_template of the file, or empty
+  text::JinjaSource chat_template;  // of the file; its text may be empty
 };
 
 // Checks that weights and KV cache fit in available_memory before it allocates either. Throws

@@ -2,10 +2,10 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "text/chat/detect.h"
+#include "base/settings.h"
+#include "base/text.h"
+#include "text/chat/chat_template.h"
 
-#include <algorithm>
-#include <cctype>
 #include <utility>
 
 namespace cria::engine {
@@ -13,12 +13,8 @@ namespace {
 
 constexpr std::string_view kPlainTemplate = "{{ .Prompt }}";
 
-ChatTurn turn_of(const Json& message) {
-  ChatTurn out{.role = json_string(message, "role").value_or("user"),
-               .content = json_string(message, "content").value_or("")};
-  std::ranges::transform(out.role, out.role.begin(),
-                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return out;
+std::string role_of(const Json& message) {
+  return lower_case(json_string(message, "role").value_or("user"));
 }
 
 Json message(std::string_view role, const std::string& content) {
@@ -28,38 +24,11 @@ Json message(std::string_view role, const std::string& content) {
   return out;
 }
 
-// The Go template that a model's prompts are written with; nullopt when it has only a Jinja
-// template that is none of the known ones.
-std::optional<text::PromptTemplate> own_template(const protocol::Load& load,
-                                                 const std::string& chat_template) {
-  if (!load.template_text.empty()) return text::PromptTemplate::parse(load.template_text);
-  if (chat_template.empty()) {
-    log::warn("the model has no prompt template: prompts go to it as they are");
-    return text::PromptTemplate::parse(kPlainTemplate);
-  }
-  const auto known = text::detect_template(chat_template);
-  if (!known) return std::nullopt;
-  log::debug("the model's chat template is {}", known->name);
-  return text::PromptTemplate::parse(known->text);
-}
-
-std::string render_by_markers(const std::string& chat_template, const Json& messages) {
-  const ChatFormat* format = find_chat_format(chat_template);
-  if (format == nullptr)
-    fail(ErrorKind::kUnsupported,
-         "the model's Jinja template is none of the formats that this version knows ({}); give the "
-         "model a TEMPLATE, or use raw mode",
-         known_chat_formats());
-  std::vector<ChatTurn> turns;
-  for (const Json& row : messages) turns.push_back(turn_of(row));
-  return render_chat(*format, turns);
-}
-
 // `messages` without the first `count` that are not of the system.
 Json without_oldest(const Json& messages, size_t count) {
   Json out = Json::array();
   for (const Json& row : messages)
-    if (count == 0 || turn_of(row).role == "system")
+    if (count == 0 || role_of(row) == "system")
       out.push_back(row);
     else
       --count;
@@ -74,7 +43,7 @@ RenderedPrompt render_fitting(const Json& messages, const Fits& fits,
   RenderedPrompt out{.text = render(messages)};
   if (messages.empty() || fits(out.text)) return out;
   size_t most = 0;  // that may go
-  for (size_t i = 0; i + 1 < messages.size(); ++i) most += turn_of(messages[i]).role != "system";
+  for (size_t i = 0; i + 1 < messages.size(); ++i) most += role_of(messages[i]) != "system";
   size_t too_few = 0, enough = most;  // with all of them gone it is as short as it can be
   while (enough - too_few > 1) {
     const size_t middle = too_few + (enough - too_few) / 2;
@@ -87,11 +56,34 @@ RenderedPrompt render_fitting(const Json& messages, const Fits& fits,
 
 }  // namespace
 
-Renderer::Renderer(const protocol::Load& load, std::string chat_template)
-    : chat_template_(std::move(chat_template)),
-      template_(own_template(load, chat_template_)),
-      system_(load.system),
-      first_messages_(load.messages) {}
+Renderer::Renderer(const protocol::Load& load, const text::JinjaSource& file)
+    : system_(load.system), first_messages_(load.messages) {
+  if (!load.template_text.empty()) go_ = text::PromptTemplate::parse(load.template_text);
+  const std::string wanted = setting("OLLAMA_GO_TEMPLATE");
+  const auto path = text::choose_prompt_path(
+      go_ ? &*go_ : nullptr, load.template_text, file.text,
+      wanted.empty() ? std::nullopt : std::optional(setting_flag("OLLAMA_GO_TEMPLATE")));
+  if (path == text::PromptPath::kPlain) {
+    log::warn("the model has no prompt template: prompts go to it as they are");
+    go_ = text::PromptTemplate::parse(kPlainTemplate);
+  }
+  uses_jinja_ = path == text::PromptPath::kJinja;
+  log::debug("prompts are written by {}",
+             uses_jinja_ ? "the model file's own chat template" : "the model's Go template");
+  if (!uses_jinja_) return;
+  try {
+    jinja_ = text::JinjaPrompt::parse(file);
+  } catch (const Error& e) {  // raw prompts and a request's own template still work
+    jinja_error_ = e.what();
+    log::warn("the model file's chat template cannot be used: {}", jinja_error_);
+  }
+}
+
+std::optional<text::PromptTemplate> Renderer::given_template(
+    const protocol::Generate& request) const {
+  if (!request.has_template) return std::nullopt;
+  return text::PromptTemplate::parse(request.template_text);
+}
 
 Json Renderer::messages_of(const protocol::Generate& request) const {
   Json own = request.messages;
@@ -108,25 +100,28 @@ Json Renderer::messages_of(const protocol::Generate& request) const {
 
 RenderedPrompt Renderer::operator()(const protocol::Generate& request, const Fits& fits) const {
   if (request.raw) return {.text = request.prompt};
-  std::optional<text::PromptTemplate> given;
-  if (request.has_template) given = text::PromptTemplate::parse(request.template_text);
-  const text::PromptTemplate* with = given ? &*given : template_ ? &*template_ : nullptr;
+  const std::optional<text::PromptTemplate> given = given_template(request);
   if (!request.suffix.empty()) {
+    const text::PromptTemplate* with = given ? &*given : go_ ? &*go_ : nullptr;
     if (with == nullptr || !with->uses("suffix"))
       fail(ErrorKind::kInvalidInput,
            "the model's template has no .Suffix: it cannot fill in between");
     return {.text = with->render_insert(request.prompt, request.suffix, request.think)};
   }
-  if (with == nullptr && !request.tools.empty())
-    fail(
-        ErrorKind::kUnsupported,
-        "the model's Jinja template cannot show tools here; give the model a TEMPLATE with .Tools");
+  const bool by_jinja = uses_jinja_ && !given;
+  if (by_jinja && !jinja_)
+    fail(ErrorKind::kUnsupported,
+         "the model file's chat template cannot be used: {}; give the model a TEMPLATE, or use raw "
+         "mode",
+         jinja_error_);
+  const text::PromptTemplate* go = given ? &*given : go_ ? &*go_ : nullptr;
   RenderedPrompt out = render_fitting(messages_of(request), fits, [&](const Json& messages) {
-    if (with == nullptr) return render_by_markers(chat_template_, messages);
-    return with->render_chat(
-        {.messages = messages, .tools = request.tools, .think = request.think});
+    const text::ChatInput input{
+        .messages = messages, .tools = request.tools, .think = request.think};
+    return by_jinja ? jinja_->render(input) : go->render_chat(input);
   });
-  if (with != nullptr) out.parser.emplace(*with, out.text, request.tools, request.think);
+  out.parser.emplace(by_jinja ? jinja_->marks() : go->marks(), out.text, request.tools,
+                     request.think);
   return out;
 }
 

@@ -12,6 +12,7 @@
 #include "protocol/protocol.h"
 
 #include <condition_variable>
+#include <ctime>
 #include <deque>
 #include <memory>
 #include <mutex>
@@ -92,6 +93,7 @@ LoadedEngine load(const protocol::Load& request, Channel& channel, bool& sandbox
                               .available_memory = available_memory(),
                               .progress = progress_to(channel)};
   const std::shared_ptr<const File> file = File::open(request.model_path);
+  ::tzset();  // reads the zone's file: templates may print the date
   const SandboxReport report = enter_sandbox();
   sandboxed = report.files && report.syscalls;
   log::debug("runner: {}", report.text());

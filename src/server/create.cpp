@@ -93,7 +93,9 @@ void add_gguf(Draft& draft, const std::string& digest) {
   if (kind != "model") return;
   take_facts(draft, facts);
   if (facts.template_text.empty()) return;
-  draft.status(fmt::format("using autodetected template {}", facts.template_name));
+  draft.status(facts.template_name.empty()
+                   ? "using a template converted from the model's chat template"
+                   : fmt::format("using autodetected template {}", facts.template_name));
   draft.put(facts.template_text, "template");
   for (const auto& [name, value] : facts.parameters.items()) draft.parameters[name] = value;
 }

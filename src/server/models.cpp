@@ -68,16 +68,6 @@ Model model_of(const store::Store& store, const store::StoredModel& stored) {
   return model;
 }
 
-// What a Go template lets a model do beyond what its file says.
-void add_template_capabilities(const std::string& text, Facts& facts) {
-  const auto add = [&](const char* capability, bool has) {
-    if (has && !facts.can(capability)) facts.capabilities.emplace_back(capability);
-  };
-  add("tools", text.find(".Tools") != std::string::npos);
-  add("insert", text.find(".Suffix") != std::string::npos);
-  add("thinking", text.find(".Thinking") != std::string::npos);
-}
-
 }  // namespace
 
 bool Facts::can(std::string_view capability) const {
@@ -152,9 +142,35 @@ Facts Models::inspect(const std::string& path, bool verbose, const std::stop_tok
   return facts;
 }
 
+std::vector<std::string> Models::template_capabilities(const Model& model, const Facts& facts,
+                                                       const std::stop_token& stop) {
+  if (model.template_text.empty() && facts.chat_template.empty()) return {};
+  const std::pair key(model.model_path, model.template_text);
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto it = template_capabilities_.find(key); it != template_capabilities_.end())
+      return it->second;
+  }
+  std::vector<std::string> capabilities;
+  try {
+    capabilities = texts_of(run_job(spawner_,
+                                    {.kind = "template_capabilities",
+                                     .arguments = {{"template", model.template_text},
+                                                   {"chat_template", facts.chat_template}}},
+                                    stop),
+                            "capabilities");
+  } catch (const Error& e) {  // a broken template is listed and shown all the same
+    if (e.kind() == ErrorKind::kCancelled) throw;
+    log::warn("{}: {}", model.short_name, e.what());
+  }
+  const std::lock_guard lock(mutex_);
+  return template_capabilities_[key] = std::move(capabilities);
+}
+
 Facts Models::facts(const Model& model, const std::stop_token& stop) {
   Facts facts = inspect(model.model_path, false, stop);
-  add_template_capabilities(model.template_text, facts);
+  for (const std::string& capability : template_capabilities(model, facts, stop))
+    if (!facts.can(capability)) facts.capabilities.push_back(capability);
   if (!model.projector_paths.empty() && !facts.can("vision"))
     facts.capabilities.push_back("vision");
   return facts;

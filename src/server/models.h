@@ -16,6 +16,7 @@
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace cria::server {
@@ -75,10 +76,16 @@ class Models {
   Facts facts(const Model& model, const std::stop_token& stop);
 
  private:
+  // Of the templates, which the server does not read itself.
+  std::vector<std::string> template_capabilities(const Model& model, const Facts& facts,
+                                                 const std::stop_token& stop);
+
   store::Store& store_;
   protocol::Spawner& spawner_;
   std::mutex mutex_;
   std::map<std::string, Facts> facts_;  // by path: a blob never changes
+  std::map<std::pair<std::string, std::string>, std::vector<std::string>>
+      template_capabilities_;  // by path and text of the template layer
 };
 
 }  // namespace cria::server

@@ -202,39 +202,15 @@ TEST_CASE("a template tells capabilities and tags") {
   CHECK(t.capabilities().tools);
   CHECK(t.capabilities().thinking);
   CHECK(!t.capabilities().insert);
-  CHECK(t.tool_tag() == "<tool_call>");
-  CHECK(t.thinking_tags()->open == "<think>");
-  CHECK(t.thinking_tags()->close == "</think>");
-  CHECK(PromptTemplate::parse("{{.Prompt}}").tool_tag() == "{");
+  CHECK(t.marks().tool_tag == "<tool_call>");
+  CHECK(t.marks().thinking->open == "<think>");
+  CHECK(t.marks().thinking->close == "</think>");
+  CHECK(PromptTemplate::parse("{{.Prompt}}").marks().tool_tag == "{");
   const auto fim = PromptTemplate::parse("<P>{{.Prompt}}<S>{{.Suffix}}<M>");
   CHECK(fim.capabilities().insert);
   CHECK(fim.render_insert("a", "b", Json()) == "<P>a<S>b<M>");
   CHECK_THROWS_WITH_AS(PromptTemplate::parse("{{template \"x\"}}"),
                        "template error: undefined template specified", Error);
-}
-
-TEST_CASE("render_within drops whole messages from the front, never system nor the last") {
-  const auto t = PromptTemplate::parse("{{range .Messages}}{{.Content}} {{end}}");
-  const ChatInput input{.messages = list(message("system", "s"), message("user", "aaaa"),
-                                         message("assistant", "bbbb"), message("user", "cccc"))};
-  const auto count = [](std::string_view s) { return static_cast<int64_t>(s.size()); };
-  CHECK(render_within(t, input, {.tokens = 100}, count).prompt == "s aaaa bbbb cccc ");
-  const auto some = render_within(t, input, {.tokens = 12}, count);
-  CHECK(some.prompt == "s bbbb cccc ");
-  CHECK(some.dropped_messages == 1);
-  CHECK(render_within(t, input, {.tokens = 1}, count).prompt == "s cccc ");
-  CHECK(render_within(t, input, {.tokens = 1, .truncate = false}, count).dropped_messages == 0);
-  CHECK(render_within(t, ChatInput{}, {.tokens = 1}, count).prompt.empty());
-}
-
-TEST_CASE("image tags replace [img] or stand in front") {
-  const auto t = PromptTemplate::parse("{{range .Messages}}{{.Content}};{{end}}");
-  const ChatInput input{
-      .messages = Json::parse(R"([{"role":"user","content":"see [img]!","images":["x","y"]},
-    {"role":"tool","content":"t","images":["z"]}])")};
-  CHECK(render_within(t, input, {.tokens = 100, .image_tags = true}, [](std::string_view) {
-          return 1;
-        }).prompt == "[img-1]see [img-0]!;[img-2]t;");
 }
 
 TEST_CASE("a model's own messages come first, its system only without one in the request") {

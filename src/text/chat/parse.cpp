@@ -191,7 +191,8 @@ Parsed ThinkingParser::finish() {
   return out;
 }
 
-ToolCallParser::ToolCallParser(std::string tag, const Json& tools) : tag_(std::move(tag)) {
+ToolCallParser::ToolCallParser(std::string tag, const Json& tools, bool bare_calls)
+    : tag_(std::move(tag)), bare_calls_(bare_calls) {
   if (!tools.is_array()) return;
   for (const Json& tool : tools) {
     const Json* function = json_find(tool, "function");
@@ -228,6 +229,12 @@ Parsed ToolCallParser::add(std::string_view text) {
 }
 
 void ToolCallParser::look(Parsed& out) {
+  if (bare_calls_) {
+    const size_t first = buffer_.find_first_not_of(kSpaces);
+    if (first == std::string::npos) return;
+    if (buffer_[first] == '{') tag_ = "{";
+    bare_calls_ = false;
+  }
   const size_t at = buffer_.find(tag_);
   if (at == std::string::npos) {
     const size_t held = overlap(buffer_, tag_);
@@ -321,12 +328,12 @@ Parsed ToolCallParser::finish() {
   return out;
 }
 
-OutputParser::OutputParser(const PromptTemplate& prompt_template, std::string_view prompt,
-                           const Json& tools, const Json& think) {
-  const auto& tags = prompt_template.thinking_tags();
+OutputParser::OutputParser(const AnswerMarks& marks, std::string_view prompt, const Json& tools,
+                           const Json& think) {
+  const auto& tags = marks.thinking;
   const bool thinks = think.is_string() || (think.is_boolean() && think.get<bool>());
   if (tags && thinks) thinking_.emplace(*tags, trim_right(prompt).ends_with(tags->open));
-  if (tools.is_array() && !tools.empty()) tools_.emplace(prompt_template.tool_tag(), tools);
+  if (tools.is_array() && !tools.empty()) tools_.emplace(marks.tool_tag, tools, marks.bare_calls);
 }
 
 void OutputParser::pass_on(Parsed& out, Parsed part) {

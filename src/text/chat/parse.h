@@ -1,11 +1,11 @@
 // parse.h - a model's answer, as it streams, split into thinking, content and tool calls.
 //
-// For models whose prompt is a Go template; what is looked for comes from the template. Text that
-// may yet turn out to be a mark is held back; everything else is passed on at once.
+// What is looked for comes from the model's template. Text that may yet turn out to be a mark is
+// held back; everything else is passed on at once.
 #pragma once
 
 #include "base/json.h"
-#include "text/chat/prompt.h"
+#include "text/chat/tags.h"
 
 #include <string>
 #include <string_view>
@@ -36,7 +36,8 @@ class ThinkingParser {
 
 class ToolCallParser {
  public:
-  ToolCallParser(std::string tag, const Json& tools);
+  // `bare_calls`: an answer whose first character is { is looked at as a call, too.
+  ToolCallParser(std::string tag, const Json& tools, bool bare_calls = false);
   Parsed add(std::string_view text);
   Parsed finish();
 
@@ -49,6 +50,7 @@ class ToolCallParser {
   std::string tag_;
   std::vector<std::string> names_;
   State state_ = State::kLooking;
+  bool bare_calls_;  // until the first character has come
   std::string buffer_;
   int64_t calls_ = 0;
   // Bracket counting goes on where the last text ended.
@@ -61,7 +63,7 @@ class ToolCallParser {
 class OutputParser {
  public:
   // `prompt` is the rendered prompt; `think` as resolved for the request.
-  OutputParser(const PromptTemplate& prompt_template, std::string_view prompt, const Json& tools,
+  OutputParser(const AnswerMarks& marks, std::string_view prompt, const Json& tools,
                const Json& think);
   Parsed add(std::string_view text);
   Parsed finish();

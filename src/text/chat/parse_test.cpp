@@ -1,5 +1,7 @@
 #include "text/chat/parse.h"
 
+#include "text/chat/prompt.h"
+
 #include <doctest/doctest.h>
 
 using namespace cria;
@@ -94,6 +96,22 @@ TEST_CASE("with a bare brace as tag only an answer that starts with it is a call
   }
 }
 
+TEST_CASE("a call without its tag is one where the answer begins with it") {
+  for (const size_t piece : std::initializer_list<size_t>{1, 3, 200}) {
+    CAPTURE(piece);
+    const auto answer = [&](std::string_view text) {
+      return run(ToolCallParser("<tool_call>", kTools, true), text, piece);
+    };
+    CHECK(calls(answer("\n{\"name\": \"add\", \"arguments\": {\"a\": 1}}")) == "add{\"a\":1};");
+    CHECK(calls(answer("<tool_call>\n{\"name\": \"add\", \"arguments\": {}}\n</tool_call>")) ==
+          "add{};");
+    CHECK(answer("{\"city\": 1} is JSON").content == "{\"city\": 1} is JSON");
+    CHECK(answer(" plain").content == " plain");
+    CHECK(answer("Use {\"name\": \"add\", \"arguments\": {}}").tool_calls.empty());
+    CHECK(answer(" \n").content == " \n");
+  }
+}
+
 TEST_CASE("OutputParser runs what the template and the request ask for") {
   const auto t = PromptTemplate::parse(
       "{{range .Messages}}{{if .Thinking}}<think>{{.Thinking}}</think>{{end}}{{if "
@@ -101,11 +119,11 @@ TEST_CASE("OutputParser runs what the template and the request ask for") {
       "{{end}}{{end}}{{.Tools}}");
   const std::string_view answer =
       "<think>hm</think>ok<tool_call>{\"name\":\"add\",\"arguments\":{}}";
-  Parsed p = run(OutputParser(t, "", kTools, true), answer, 4);
+  Parsed p = run(OutputParser(t.marks(), "", kTools, true), answer, 4);
   CHECK(p.thinking == "hm");
   CHECK(p.content == "ok");
   CHECK(calls(p) == "add{};");
-  CHECK(run(OutputParser(t, "...<think>\n", Json::array(), "low"), "a</think>b", 1).thinking ==
-        "a");
-  CHECK(run(OutputParser(t, "", Json::array(), false), answer, 4).content == answer);
+  CHECK(run(OutputParser(t.marks(), "...<think>\n", Json::array(), "low"), "a</think>b", 1)
+            .thinking == "a");
+  CHECK(run(OutputParser(t.marks(), "", Json::array(), false), answer, 4).content == answer);
 }

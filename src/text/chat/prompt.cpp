@@ -108,11 +108,10 @@ PromptTemplate::PromptTemplate(Template whole, Template open)
     : whole_(std::move(whole)),
       open_(std::move(open)),
       variables_(lower_variables(whole_)),
-      tool_tag_(find_tool_tag(whole_)),
-      thinking_tags_(find_thinking_tags(whole_)) {
+      marks_{.thinking = find_thinking_tags(whole_), .tool_tag = find_tool_tag(whole_)} {
   open_.cut_after("Response");
   capabilities_ = {
-      .tools = uses("tools"), .insert = uses("suffix"), .thinking = thinking_tags_.has_value()};
+      .tools = uses("tools"), .insert = uses("suffix"), .thinking = marks_.thinking.has_value()};
 }
 
 PromptTemplate PromptTemplate::parse(std::string_view source) {
@@ -146,60 +145,6 @@ std::string PromptTemplate::render_insert(std::string_view prompt, std::string_v
                                           const Json& think) const {
   const Value none;
   return PromptRenderer{*this, none, think}.insert(prompt, suffix);
-}
-
-namespace {
-
-// Each image takes the place of a literal [img] in its message, or stands before the text.
-void tag_images(std::vector<ChatMessage>& messages) {
-  int64_t id = 0;
-  for (ChatMessage& m : messages) {
-    std::string prefix;
-    size_t from = 0;
-    for (int64_t i = 0; i < m.images; ++i, ++id) {
-      const std::string tag = fmt::format("[img-{}]", id);
-      const size_t at = m.content.find("[img]", from);
-      if (at == std::string::npos) {
-        prefix += tag;
-      } else {
-        m.content.replace(at, 5, tag);
-        from = at + tag.size();
-      }
-    }
-    m.content.insert(0, prefix);
-  }
-}
-
-}  // namespace
-
-RenderedChat render_within(const PromptTemplate& prompt_template, const ChatInput& input,
-                           const PromptLimit& limit,
-                           const std::function<int64_t(std::string_view)>& count) {
-  const auto all = chat_messages(input.messages);
-  const Value tools = tools_value(input.tools);
-  const PromptRenderer renderer{prompt_template, tools, input.think};
-  RenderedChat result;
-  std::vector<ChatMessage> kept;
-  for (size_t first = 0;; ++first) {
-    const bool last_try = !limit.truncate || first + 1 >= all.size();
-    kept.clear();
-    result.kept.clear();
-    int64_t images = 0;
-    for (size_t i = 0; i < all.size(); ++i) {
-      if (i < first && all[i].role != "system") continue;
-      kept.push_back(all[i]);
-      result.kept.push_back(i);
-      if (i >= first) images += all[i].images;
-    }
-    result.prompt = renderer.render(kept);
-    if (last_try || count(result.prompt) + images * limit.tokens_per_image <= limit.tokens) break;
-  }
-  result.dropped_messages = static_cast<int64_t>(all.size() - kept.size());
-  if (limit.image_tags) {
-    tag_images(kept);
-    result.prompt = renderer.render(kept);
-  }
-  return result;
 }
 
 Json with_model_messages(const Json& model_messages, std::string_view model_system,

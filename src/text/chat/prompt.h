@@ -6,7 +6,7 @@
 #include "text/chat/tags.h"
 #include "text/template/template.h"
 
-#include <functional>
+#include <ctime>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -17,7 +17,8 @@ namespace cria::text {
 struct ChatInput {
   Json messages = Json::array();  // Ollama's wire form
   Json tools = Json::array();
-  Json think;  // null (unset), bool, "low", "medium", "high", "max"
+  Json think;                       // null (unset), bool, "low", "medium", "high", "max"
+  std::optional<std::tm> now = {};  // for templates that print the date; absent: the local time
 };
 
 struct Capabilities {
@@ -39,9 +40,7 @@ class PromptTemplate {
   // The template reads a variable of this name (any case): "suffix".
   bool uses(std::string_view name) const;
   const Capabilities& capabilities() const { return capabilities_; }
-  // What starts a tool call in the model's answer; "{" when the template does not tell.
-  const std::string& tool_tag() const { return tool_tag_; }
-  const std::optional<ThinkingTags>& thinking_tags() const { return thinking_tags_; }
+  const AnswerMarks& marks() const { return marks_; }
 
  private:
   friend struct PromptRenderer;
@@ -49,29 +48,9 @@ class PromptTemplate {
 
   Template whole_, open_;  // open_ ends behind .Response: the last turn of a legacy template
   std::vector<std::string> variables_;  // lower case
-  std::string tool_tag_;
-  std::optional<ThinkingTags> thinking_tags_;
+  AnswerMarks marks_;
   Capabilities capabilities_;
 };
-
-struct PromptLimit {
-  int64_t tokens = 0;
-  int64_t tokens_per_image = 0;  // 768 for a model with a projector
-  bool truncate = true;
-  bool image_tags = false;  // write [img-N] for the images of the messages that stay
-};
-
-struct RenderedChat {
-  std::string prompt;
-  int64_t dropped_messages = 0;
-  std::vector<size_t> kept;  // indices of the messages in the prompt, in order
-};
-
-// Drops whole messages from the front until the prompt fits; system messages and the last message
-// always stay. `count` gives the number of tokens of a text.
-RenderedChat render_within(const PromptTemplate& prompt_template, const ChatInput& input,
-                           const PromptLimit& limit,
-                           const std::function<int64_t(std::string_view)>& count);
 
 // The model's own MESSAGEs and SYSTEM before those of a chat request.
 Json with_model_messages(const Json& model_messages, std::string_view model_system,
