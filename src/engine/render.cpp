@@ -50,7 +50,7 @@ RenderedPrompt render_fitting(const Json& messages, const Fits& fits,
     (fits(render(without_oldest(messages, middle))) ? enough : too_few) = middle;
   }
   out.text = render(without_oldest(messages, enough));
-  out.truncated_messages = enough;
+  out.truncated_messages = static_cast<int64_t>(enough);
   return out;
 }
 

@@ -46,7 +46,9 @@ TEST_CASE("largest gives what a full sort gives, for every k") {
     const std::vector<float> logits = noise(n, static_cast<uint32_t>(n));
     std::vector<Candidate> sorted;
     for (size_t i = 0; i < n; ++i) sorted.push_back({static_cast<TokenId>(i), logits[i]});
-    std::ranges::stable_sort(sorted, [](auto& a, auto& b) { return a.logit > b.logit; });
+    std::ranges::sort(sorted, [](auto& a, auto& b) {
+      return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
+    });
     for (const size_t k : {size_t{1}, size_t{2}, size_t{40}, n}) {
       std::vector<Candidate> got;
       largest(logits, static_cast<int64_t>(k), got);
