@@ -40,13 +40,15 @@ Work prepare_inspect(const Json& arguments) {
   return [file, verbose](const Report&) { return inspect(*formats::open_gguf(file), verbose); };
 }
 
-// {path, output, type}: "output" must not exist yet. Gives {bytes, file_type}.
+// {path, output, type}: nothing may stand in "output" yet. Gives {bytes, file_type}.
 Work prepare_quantize(const Json& arguments) {
   const quant::Mix& mix = require_mix(required_text(arguments, "type"));
   auto source = File::open(required_text(arguments, "path"));
   auto output = std::make_shared<std::ofstream>();
   const std::string path = required_text(arguments, "output");
-  if (fs::exists(path)) fail(ErrorKind::kConflict, "{} exists already", path);
+  std::error_code none;
+  if (fs::exists(path) && fs::file_size(path, none) != 0)
+    fail(ErrorKind::kConflict, "{} exists already", path);
   output->open(path, std::ios::binary);
   if (!*output) fail(ErrorKind::kForbidden, "{}: cannot be written", path);
   return [&mix, source, output](const Report& report) {

@@ -16,7 +16,7 @@ constexpr std::string_view kGgufMagic = "GGUF";
 struct Draft {
   Service& service;
   const api::CreateRequest& request;
-  const std::function<void(const std::string&)>& status;
+  const std::function<void(const Json&)>& send;
   std::stop_token stop;
   std::vector<store::Layer> layers;
   Json config = Json::object();
@@ -24,6 +24,7 @@ struct Draft {
   std::set<std::string> created;  // digests of the layers that are new on this disk
 
   store::Store& store() const { return service.models.store(); }
+  void status(const std::string& text) const { send({{"status", text}}); }
   void drop(std::string_view kind) {
     std::erase_if(layers, [&](const store::Layer& layer) { return layer.kind() == kind; });
   }
@@ -80,15 +81,51 @@ store::Layer uploaded(const Draft& draft, const std::string& digest, std::string
   return draft.store().layer_of(parsed, kind);
 }
 
+// In capitals; a family stands for its middle member.
+std::string type_name(std::string_view asked) {
+  std::string name(asked);
+  for (char& c : name)
+    if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
+  return name == "Q3_K" || name == "Q4_K" || name == "Q5_K" ? name + "_M" : name;
+}
+
+// The layer's model in the type that was asked for, made by a worker; `facts` become those of the
+// result.
+store::Layer quantized(Draft& draft, const store::Layer& layer, Facts& facts) {
+  const std::string wanted = type_name(draft.request.quantize);
+  if (wanted == type_name(facts.quantization_level)) return layer;
+  const auto report = [&](double fraction) {
+    draft.send({{"status", fmt::format("quantizing {} model to {}", facts.quantization_level, wanted)},
+                {"digest", "0000000000000000000"},
+                {"total", layer.size},
+                {"completed", static_cast<int64_t>(fraction * static_cast<double>(layer.size))}});
+  };
+  report(0);
+  store::Store::Upload output(draft.store());
+  const Json result = run_job(draft.service.models.spawner(),
+                              {.kind = "quantize",
+                               .arguments = {{"path", draft.store().blob_path(layer.digest).string()},
+                                             {"output", output.path().string()},
+                                             {"type", wanted}}},
+                              draft.stop, report);
+  report(1);
+  output.take_written();
+  const store::Digest digest = output.finish();
+  draft.created.insert(digest.text());
+  facts.quantization_level = json_string(result, "file_type").value_or(wanted);
+  return draft.store().layer_of(digest, "model");
+}
+
 void add_gguf(Draft& draft, const std::string& digest) {
   store::Layer layer = uploaded(draft, digest, "model");
   if (!has_magic(draft.store(), layer))
     fail(ErrorKind::kInvalidInput, "supplied file was not in GGUF format");
   draft.status("parsing GGUF");
-  const Facts facts = draft.service.models.inspect(draft.store().blob_path(layer.digest).string(),
-                                                   false, draft.stop);
+  Facts facts = draft.service.models.inspect(draft.store().blob_path(layer.digest).string(), false,
+                                             draft.stop);
   const std::string kind = facts.kind.empty() ? "model" : facts.kind;
   layer = draft.store().layer_of(layer.digest, kind);
+  if (kind == "model" && !draft.request.quantize.empty()) layer = quantized(draft, layer, facts);
   draft.layers.push_back(layer);
   if (kind != "model") return;
   take_facts(draft, facts);
@@ -124,6 +161,15 @@ void inherit(Draft& draft) {
   draft.parameters = model.parameters;
   for (store::Layer layer : base->manifest.layers) {
     layer.from = base->name.short_text();
+    if (layer.kind() == "model" && !draft.request.quantize.empty()) {
+      Facts facts = draft.service.models.inspect(
+          draft.store().blob_path(layer.digest).string(), false, draft.stop);
+      const store::Layer made = quantized(draft, layer, facts);
+      if (made.digest != layer.digest) {
+        layer = made;
+        draft.config["file_type"] = facts.quantization_level;
+      }
+    }
     if (layer.kind() != "params") draft.layers.push_back(std::move(layer));
   }
 }
@@ -170,8 +216,6 @@ store::ModelName check(const api::CreateRequest& request) {
   }
   check_files(request.files);
   check_files(request.adapters);
-  if (!request.quantize.empty())
-    fail(ErrorKind::kUnsupported, "quantize is not supported by this version of Cria");
   api::check_options(request.parameters);
   return name;
 }
@@ -216,13 +260,13 @@ void post_create(Service& service, http::Exchange& exchange, const std::string&)
   const auto name = check(request);
   check_template(service, request.template_text, exchange.gone());
   LineStream lines(exchange);
-  const std::function<void(const std::string&)> status = [&](const std::string& text) {
-    if (request.stream) lines.send({{"status", text}});
+  const std::function<void(const Json&)> send = [&](const Json& line) {
+    if (request.stream) lines.send(line);
   };
-  Draft draft = {.service = service, .request = request, .status = status, .stop = exchange.gone()};
+  Draft draft = {.service = service, .request = request, .send = send, .stop = exchange.gone()};
   create(draft, name);
   if (request.stream)
-    status("success");
+    draft.status("success");
   else
     exchange.respond({.content_type = "application/json", .body = R"({"status":"success"})"});
 }

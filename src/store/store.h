@@ -112,6 +112,10 @@ class Store {
     Upload(const Upload&) = delete;
     Upload& operator=(const Upload&) = delete;
     void write(std::span<const std::byte> bytes);  // Error{kOutOfMemory} on a full disk
+    // Instead of write: another process puts the content into the file at path(), then take_written
+    // reads it, since nothing is known of it but what is on the disk.
+    const fs::path& path() const { return path_; }
+    void take_written();
     // Throws Error{kInvalidInput} `digest mismatch, expected "...", got "..."` and keeps nothing.
     Digest finish(const std::optional<Digest>& expected = std::nullopt);
     int64_t size() const { return size_; }

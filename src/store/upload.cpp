@@ -5,7 +5,9 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <vector>
 
 namespace cria::store {
 namespace {
@@ -44,6 +46,19 @@ void Store::Upload::write(std::span<const std::byte> bytes) {
     if (n < 0) fail_write(path_, errno);
     bytes = bytes.subspan(static_cast<size_t>(n));
   }
+}
+
+void Store::Upload::take_written() {
+  const auto file = File::open(path_);
+  std::vector<std::byte> buffer(size_t{1} << 20);
+  for (int64_t at = 0; at < file->size();) {
+    const auto part = std::span(buffer).first(
+        static_cast<size_t>(std::min<int64_t>(std::ssize(buffer), file->size() - at)));
+    file->read_at(at, part);
+    hash_.update(part);
+    at += std::ssize(part);
+  }
+  size_ = file->size();
 }
 
 Digest Store::Upload::finish(const std::optional<Digest>& expected) {

@@ -64,6 +64,9 @@ class Server:
                 found.append(int(entry.name))
         return found
 
+    def blobs(self):
+        return list((self.folder / "models/blobs").iterdir())
+
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
