@@ -1,10 +1,12 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/settings.h"
 #include "base/sha256.h"
 
 #include <doctest/doctest.h>
 
+#include <cstdlib>
 #include <cstring>
 #include <limits>
 
@@ -34,6 +36,23 @@ TEST_CASE("nothing that is logged can end the line, forge another or steer a ter
   CHECK(log::escaped("\x1b[2J\t\x7f\r") == "\\x1b[2J\\t\\x7f\\x0d");
   CHECK(log::escaped("\xc2\x9b"
                      "31m\xc2\xa0") == "\\u009b31m\xc2\xa0");
+}
+
+TEST_CASE("a variable that holds nonsense counts as its default") {
+  const auto set = [](const char* value) { ::setenv("OLLAMA_NUM_PARALLEL", value, 1); };
+  const auto unset = setting_integer("OLLAMA_NUM_PARALLEL");
+  set("3");
+  CHECK(setting_integer("OLLAMA_NUM_PARALLEL") == 3);
+  for (const char* bad : {"three", "3x", "99999999999999999999", "1.5"}) {
+    set(bad);
+    CHECK(setting_integer("OLLAMA_NUM_PARALLEL") == unset);
+  }
+  ::unsetenv("OLLAMA_NUM_PARALLEL");
+  ::setenv("CRIA_STALL_TIMEOUT", "soon", 1);
+  CHECK(setting_duration("CRIA_STALL_TIMEOUT") == std::chrono::seconds(30));
+  ::setenv("CRIA_STALL_TIMEOUT", "250ms", 1);
+  CHECK(setting_duration("CRIA_STALL_TIMEOUT") == std::chrono::milliseconds(250));
+  ::unsetenv("CRIA_STALL_TIMEOUT");
 }
 
 TEST_CASE("an atomic write replaces the content and leaves no temporary file") {

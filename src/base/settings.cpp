@@ -1,10 +1,14 @@
 #include "base/settings.h"
 
 #include "base/error.h"
+#include "base/log.h"
 
 #include <array>
 #include <charconv>
 #include <cstdlib>
+#include <mutex>
+#include <optional>
+#include <set>
 
 namespace cria {
 namespace {
@@ -16,10 +20,10 @@ constexpr std::array kRows = {
     SettingRow{"OLLAMA_KEEP_ALIVE", "5m", "how long an idle model stays loaded"},
     SettingRow{"OLLAMA_LOAD_TIMEOUT", "5m", "how long a load may go without progress"},
     SettingRow{"OLLAMA_NUM_PARALLEL", "1", "requests that one model serves at a time"},
-    SettingRow{"OLLAMA_MAX_LOADED_MODELS", "0", "models loaded at once, 0: as memory allows"},
+    SettingRow{"OLLAMA_MAX_LOADED_MODELS", "0", "models loaded at once, 0: three"},
     SettingRow{"OLLAMA_MAX_QUEUE", "512", "requests that may wait before 503"},
     SettingRow{"OLLAMA_CONTEXT_LENGTH", "0", "default num_ctx, 0: 4096 or what the model has"},
-    SettingRow{"OLLAMA_KV_CACHE_TYPE", "f16", "type of the KV cache"},
+    SettingRow{"OLLAMA_KV_CACHE_TYPE", "f16", "type of the KV cache: f16 or f32"},
     SettingRow{"OLLAMA_ORIGINS", "", "more origins that browsers may call from, comma-separated"},
     SettingRow{"OLLAMA_NOHISTORY", "", "1: the prompt keeps no history file"},
     SettingRow{
@@ -67,14 +71,60 @@ std::span<const SettingRow> setting_rows() {
   return kRows;
 }
 
-std::string setting(std::string_view name) {
-  for (const SettingRow& row : kRows) {
-    if (row.name != name) continue;
-    const char* value = std::getenv(std::string(name).c_str());
-    const std::string_view text = value == nullptr ? std::string_view{} : trimmed(value);
-    return std::string(text.empty() ? row.fallback : text);
-  }
+namespace {
+
+const SettingRow& row_of(std::string_view name) {
+  for (const SettingRow& row : kRows)
+    if (row.name == name) return row;
   check_failed("setting", std::string(name).c_str(), __FILE__, __LINE__);
+}
+
+// A variable with nonsense in it stops no request: its default counts, as in Ollama. Said once.
+void warn_of(const SettingRow& row, std::string_view value) {
+  static std::mutex mutex;
+  static std::set<std::string_view> told;
+  const std::lock_guard lock(mutex);
+  if (told.insert(row.name).second)
+    log::warn("invalid environment variable, using default: {}={} (default {})", row.name, value,
+              row.fallback);
+}
+
+std::optional<long long> integer_in(std::string_view text) {
+  long long number = 0;
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (code != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
+std::optional<std::chrono::milliseconds> duration_in(std::string_view text) {
+  double number = 0;
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const std::string_view unit(end, static_cast<size_t>(text.data() + text.size() - end));
+  const double factor = unit == "ms"                  ? 1
+                        : unit.empty() || unit == "s" ? 1000
+                        : unit == "m"                 ? 60'000
+                                                      : -1;
+  if (code != std::errc() || factor < 0 || !(number >= 0) || number * factor > 1e12)
+    return std::nullopt;
+  return std::chrono::milliseconds(static_cast<int64_t>(number * factor));
+}
+
+template <class Parse>
+auto parsed_setting(std::string_view name, Parse parse) {
+  const SettingRow& row = row_of(name);
+  const std::string value = setting(name);
+  const auto result = parse(value);
+  if (!result) warn_of(row, value);
+  return result ? *result : parse(row.fallback).value();
+}
+
+}  // namespace
+
+std::string setting(std::string_view name) {
+  const SettingRow& row = row_of(name);
+  const char* value = std::getenv(std::string(name).c_str());
+  const std::string_view text = value == nullptr ? std::string_view{} : trimmed(value);
+  return std::string(text.empty() ? row.fallback : text);
 }
 
 bool setting_flag(std::string_view name) {
@@ -84,26 +134,11 @@ bool setting_flag(std::string_view name) {
 }
 
 long long setting_integer(std::string_view name) {
-  const std::string value = setting(name);
-  long long number = 0;
-  const auto [end, code] = std::from_chars(value.data(), value.data() + value.size(), number);
-  if (code != std::errc() || end != value.data() + value.size())
-    fail(ErrorKind::kInvalidInput, "{}={}: not an integer", name, value);
-  return number;
+  return parsed_setting(name, integer_in);
 }
 
 std::chrono::milliseconds setting_duration(std::string_view name) {
-  const std::string value = setting(name);
-  double number = 0;
-  const auto [end, code] = std::from_chars(value.data(), value.data() + value.size(), number);
-  const std::string_view unit(end, static_cast<size_t>(value.data() + value.size() - end));
-  double factor = -1;
-  if (unit == "ms") factor = 1;
-  if (unit.empty() || unit == "s") factor = 1000;
-  if (unit == "m") factor = 60'000;
-  if (code != std::errc() || factor < 0 || !(number >= 0) || number * factor > 1e12)
-    fail(ErrorKind::kInvalidInput, "{}={}: not a duration as 250ms, 30s or 5m", name, value);
-  return std::chrono::milliseconds(static_cast<int64_t>(number * factor));
+  return parsed_setting(name, duration_in);
 }
 
 }  // namespace cria

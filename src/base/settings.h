@@ -23,9 +23,9 @@ std::span<const SettingRow> setting_rows();
 std::string setting(std::string_view name);
 // A boolean that does not parse counts as true, as existing scripts expect.
 bool setting_flag(std::string_view name);
-// Throws Error{kInvalidInput} naming the variable when it is not an integer.
+// The default, with a warning in the log, when it is not an integer.
 long long setting_integer(std::string_view name);
-// "250ms", "30s", "5m"; a bare number is seconds. Throws Error{kInvalidInput} for anything else.
+// "250ms", "30s", "5m"; a bare number is seconds. The default, with a warning, for anything else.
 std::chrono::milliseconds setting_duration(std::string_view name);
 
 }  // namespace cria

@@ -40,6 +40,10 @@ constexpr std::array kShowFlags = {
 constexpr std::array kPullFlags = {
     Flag{"insecure", 0, FlagKind::kSwitch, "Use an insecure registry (plain HTTP)"},
     Flag{"limit-rate", 0, FlagKind::kText, "At most so many bytes a second: 800K, 10M, 1G"}};
+constexpr std::array kRepairFlags = {
+    Flag{"insecure", 0, FlagKind::kSwitch, "Use an insecure registry (plain HTTP)"}};
+constexpr std::array kPruneFlags = {
+    Flag{"dry-run", 0, FlagKind::kSwitch, "Only say what would be removed"}};
 constexpr std::array kHost = {"OLLAMA_HOST"sv};
 constexpr std::array kTransferSettings = {"OLLAMA_HOST"sv, "HTTP_PROXY"sv,    "HTTPS_PROXY"sv,
                                           "NO_PROXY"sv,    "SSL_CERT_FILE"sv, "DOCKER_CONFIG"sv};
@@ -172,6 +176,31 @@ const std::array kCommands = {
             .max_arguments = kMany,
             .settings = kHost,
             .run = run_remove},
+    Command{.name = "verify",
+            .usage = "verify [MODEL...]",
+            .summary = "Read all files of models and compare them with their digests",
+            .examples = "  cria verify\n  cria verify smollm2\n",
+            .max_arguments = kMany,
+            .settings = kHost,
+            .needs_server = false,
+            .run = run_verify},
+    Command{.name = "repair",
+            .usage = "repair [MODEL...]",
+            .summary = "Verify, and pull again what is damaged",
+            .examples = "  cria repair\n  cria repair registry.local:5000/team/mine --insecure\n",
+            .max_arguments = kMany,
+            .flags = kRepairFlags,
+            .settings = kTransferSettings,
+            .needs_server = false,
+            .run = run_repair},
+    Command{.name = "prune",
+            .usage = "prune",
+            .summary = "Remove files that no model uses",
+            .examples = "  cria prune --dry-run\n",
+            .flags = kPruneFlags,
+            .settings = kHost,
+            .needs_server = false,
+            .run = run_prune},
 };
 
 const Command& command_of(const std::string& name) {

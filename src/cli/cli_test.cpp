@@ -133,6 +133,9 @@ TEST_CASE("a Modelfile becomes a create request") {
   CHECK(message_of([] {
           plan_create(api::parse_modelfile("FROM x\nADAPTER ./none.gguf\n"), "/nonexistent");
         }).find("not found") != std::string::npos);
+  CHECK(message_of([] {
+          plan_create(api::parse_modelfile("FROM ./none.gguf\n"), "/nonexistent");
+        }) == "no such file: /nonexistent/./none.gguf");
 }
 
 TEST_CASE("an imported file's name is stable and valid") {

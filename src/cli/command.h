@@ -30,6 +30,9 @@ int run_copy(const ApiClient& client, const Arguments& arguments);
 int run_remove(const ApiClient& client, const Arguments& arguments);
 int run_pull(const ApiClient& client, const Arguments& arguments);
 int run_push(const ApiClient& client, const Arguments& arguments);
+int run_verify(const ApiClient& client, const Arguments& arguments);
+int run_repair(const ApiClient& client, const Arguments& arguments);
+int run_prune(const ApiClient& client, const Arguments& arguments);
 
 // Pulls, with progress on stderr.
 void pull_model(const ApiClient& client, const std::string& model, bool insecure);

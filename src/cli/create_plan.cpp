@@ -73,6 +73,12 @@ void add_path(std::vector<fs::path>& files, const fs::path& path) {
 }
 }  // namespace
 
+bool means_file(std::string_view text) {
+  return text.starts_with("./") || text.starts_with("../") || text.starts_with('/') ||
+         text.starts_with('~') ||
+         (text.ends_with(".gguf") && text.find(':') == std::string_view::npos);
+}
+
 CreatePlan plan_create(const api::Modelfile& modelfile, const fs::path& folder) {
   for (const std::string& warning : modelfile.warnings)
     std::fprintf(stderr, "warning: %s\n", warning.c_str());
@@ -82,10 +88,12 @@ CreatePlan plan_create(const api::Modelfile& modelfile, const fs::path& folder) 
   plan.request = api::create_fields(modelfile);
   for (const std::string& from : modelfile.from) {
     const fs::path path = expand(from, folder);
-    if (fs::exists(path))
+    if (fs::exists(path)) {
       add_path(plan.files, path);
-    else
-      plan.request["from"] = from;
+      continue;
+    }
+    if (means_file(from)) fail(ErrorKind::kNotFound, "no such file: {}", path.string());
+    plan.request["from"] = from;
   }
   for (const std::string& adapter : modelfile.adapters) {
     const fs::path path = expand(adapter, folder);

@@ -95,19 +95,21 @@ store::Layer quantized(Draft& draft, const store::Layer& layer, Facts& facts) {
   const std::string wanted = type_name(draft.request.quantize);
   if (wanted == type_name(facts.quantization_level)) return layer;
   const auto report = [&](double fraction) {
-    draft.send({{"status", fmt::format("quantizing {} model to {}", facts.quantization_level, wanted)},
-                {"digest", "0000000000000000000"},
-                {"total", layer.size},
-                {"completed", static_cast<int64_t>(fraction * static_cast<double>(layer.size))}});
+    draft.send(
+        {{"status", fmt::format("quantizing {} model to {}", facts.quantization_level, wanted)},
+         {"digest", "0000000000000000000"},
+         {"total", layer.size},
+         {"completed", static_cast<int64_t>(fraction * static_cast<double>(layer.size))}});
   };
   report(0);
   store::Store::Upload output(draft.store());
-  const Json result = run_job(draft.service.models.spawner(),
-                              {.kind = "quantize",
-                               .arguments = {{"path", draft.store().blob_path(layer.digest).string()},
-                                             {"output", output.path().string()},
-                                             {"type", wanted}}},
-                              draft.stop, report);
+  const Json result =
+      run_job(draft.service.models.spawner(),
+              {.kind = "quantize",
+               .arguments = {{"path", draft.store().blob_path(layer.digest).string()},
+                             {"output", output.path().string()},
+                             {"type", wanted}}},
+              draft.stop, report);
   report(1);
   output.take_written();
   const store::Digest digest = output.finish();
@@ -162,8 +164,8 @@ void inherit(Draft& draft) {
   for (store::Layer layer : base->manifest.layers) {
     layer.from = base->name.short_text();
     if (layer.kind() == "model" && !draft.request.quantize.empty()) {
-      Facts facts = draft.service.models.inspect(
-          draft.store().blob_path(layer.digest).string(), false, draft.stop);
+      Facts facts = draft.service.models.inspect(draft.store().blob_path(layer.digest).string(),
+                                                 false, draft.stop);
       const store::Layer made = quantized(draft, layer, facts);
       if (made.digest != layer.digest) {
         layer = made;

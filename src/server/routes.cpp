@@ -56,6 +56,8 @@ constexpr std::array kRoutes = {
     Route{"POST", "/api/chat", post_chat},
     Route{"POST", "/api/pull", post_pull},
     Route{"POST", "/api/push", post_push},
+    Route{"POST", "/api/verify", post_verify},
+    Route{"POST", "/api/prune", post_prune},
     Route{"POST", "/api/embed", not_yet},
     Route{"POST", "/api/embeddings", not_yet},
     Route{"POST", "/api/me", not_yet},

@@ -57,6 +57,8 @@ void post_copy(Service&, http::Exchange&, const std::string&);
 void delete_model(Service&, http::Exchange&, const std::string&);
 void post_pull(Service&, http::Exchange&, const std::string&);
 void post_push(Service&, http::Exchange&, const std::string&);
+void post_verify(Service&, http::Exchange&, const std::string&);
+void post_prune(Service&, http::Exchange&, const std::string&);
 void post_generate(Service&, http::Exchange&, const std::string&);
 void post_chat(Service&, http::Exchange&, const std::string&);
 

@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "cli/answer.h"
 #include "cli/command.h"
+#include "cli/create_plan.h"
 #include "cli/launch.h"
 #include "cli/repl.h"
 #include "cli/terminal/progress.h"
@@ -32,9 +33,11 @@ std::string read_stdin() {
 }
 
 bool is_model_file(const std::string& text) {
-  return (text.ends_with(".gguf") || text.starts_with("./") || text.starts_with("/") ||
-          text.starts_with("../")) &&
-         fs::is_regular_file(text);
+  if (!means_file(text)) return false;
+  if (fs::is_regular_file(text)) return true;
+  if (!text.ends_with(".gguf") || text.find('/') != std::string::npos)
+    fail(ErrorKind::kNotFound, "no such file: {}", text);
+  return false;  // a model may be called so
 }
 
 Json parse_think(const std::string& text) {

@@ -1,0 +1,110 @@
+"""`verify` names what is damaged in a store, `repair` fetches that and nothing else."""
+import json
+import os
+import subprocess
+
+import pytest
+from models import MIB, copy_name, digest_of, manifest_path, model_files, noise, tree, write_model
+from transfers import pull, push
+
+TEMPLATE = b"{{ .Prompt }}"
+
+
+def lines(server, **body):
+    text = server.request("POST", "/api/verify", body)[2]
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def blob(server, content):
+    return server.models / "blobs" / digest_of(content).replace(":", "-")
+
+
+@pytest.fixture
+def store(new_server, proxy):
+    """A server with a model that it pulled: weights of 8 MiB and of 300 KB, and a template."""
+    writer, reader = new_server("writer"), new_server("reader")
+    name = f"{proxy.host}/lab/whole:1"
+    layers = [("model", noise(8 * MIB, 1)), ("adapter", noise(300_000, 2)), ("template", TEMPLATE)]
+    write_model(writer.models, name, layers)
+    push(writer, name)
+    pull(reader, name)
+    reader.name, reader.content = name, dict(layers)
+    proxy.forget()
+    return reader
+
+
+def test_a_whole_store_is_said_to_be_whole(store):
+    seen = lines(store)
+    assert seen[-2:] == [{"status": "all 4 files are whole"}, {"status": "success"}]
+    bars = [line for line in seen if "total" in line and line["total"] == 8 * MIB]
+    assert [line["completed"] for line in bars] == sorted(line["completed"] for line in bars)
+    assert bars[-1]["completed"] == 8 * MIB
+    assert store.request("POST", "/api/verify", {"stream": False, "models": [store.name]})[0] == 200
+    assert store.error("POST", "/api/verify", {"models": ["none"]}) == (404, "model 'none:latest' not found")
+    assert store.error("POST", "/api/verify", {"models": [7]})[0] == 400
+
+
+def flipped(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:1000])
+
+
+@pytest.mark.parametrize("damage, why", [(flipped, "another digest"), (cut, "1000 bytes instead of 300000"),
+                                         (os.unlink, "missing")])
+def test_damage_is_named_and_only_that_is_fetched(store, proxy, damage, why):
+    before = tree(store.models)
+    adapter = store.content["adapter"]
+    damage(blob(store, adapter))
+    seen = lines(store)
+    named = [line["status"] for line in seen if line.get("status", "").startswith("damaged: ")]
+    assert len(named) == 1 and digest_of(adapter) in named[0] and why in named[0], seen
+    assert seen[-1] == {"error": "1 of 4 files are damaged; `cria repair` fetches them again"}
+    seen = lines(store, repair=True, insecure=True)
+    assert seen[-2:] == [{"status": "repaired 1 files"}, {"status": "success"}], seen
+    assert 300_000 <= proxy.downloaded() < 310_000
+    assert tree(store.models) == before
+    model_files(store.models, store.name)
+
+
+def test_what_cannot_be_fetched_stays_as_it_is(store, proxy):
+    flipped(blob(store, store.content["adapter"]))
+    copy_name(store.models, store.name, f"{proxy.host}/lab/never-pushed:1")
+    manifest_path(store.models, store.name).unlink()
+    before = tree(store.models)
+    seen = lines(store, repair=True, insecure=True)
+    assert "could not be repaired" in seen[-1]["error"] and "lab/never-pushed" in seen[-1]["error"], seen
+    assert tree(store.models) == before
+
+
+def test_a_broken_manifest_is_named_and_fetched(store):
+    path = manifest_path(store.models, store.name)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:50])
+    assert any("the manifest of" in line.get("status", "") for line in lines(store))
+    assert lines(store, repair=True, insecure=True)[-1] == {"status": "success"}
+    assert path.read_bytes() == whole
+
+
+def test_the_commands(store):
+    def cria(*arguments):
+        environment = dict(os.environ, OLLAMA_HOST=f"127.0.0.1:{store.port}", HOME=str(store.folder))
+        return subprocess.run([os.environ["CRIA"], *arguments], env=environment, capture_output=True, text=True, timeout=60)
+    assert cria("verify").returncode == 0
+    flipped(blob(store, store.content["adapter"]))
+    bad = cria("verify", store.name)
+    assert bad.returncode == 1 and "damaged: " + digest_of(store.content["adapter"]) in bad.stderr
+    repaired = cria("repair", store.name, "--insecure")
+    assert repaired.returncode == 0, repaired.stderr
+    assert cria("verify").returncode == 0
+    old = store.models / "blobs" / ("sha256-" + "a" * 64)
+    old.write_bytes(b"unused")
+    os.utime(old, (1, 1))
+    would = cria("prune", "--dry-run")
+    assert would.returncode == 0 and f"would remove {old.name} (6 B)" in would.stdout and old.exists()
+    assert f"removed {old.name} (6 B)" in cria("prune").stdout and not old.exists()
+    assert cria("verify").returncode == 0
