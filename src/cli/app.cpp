@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/settings.h"
 #include "cli/command.h"
+#include "cli/completion.h"
 
 #include <algorithm>
 #include <array>
@@ -201,6 +202,21 @@ const std::array kCommands = {
             .settings = kHost,
             .needs_server = false,
             .run = run_prune},
+    // Both print what the table holds (run_command).
+    Command{.name = "completion",
+            .usage = "completion SHELL",
+            .summary = "Print the completion script for bash, zsh or fish",
+            .examples = "  source <(cria completion bash)\n"
+                        "  cria completion zsh > \"${fpath[1]}/_cria\"\n"
+                        "  cria completion fish > ~/.config/fish/completions/cria.fish\n",
+            .min_arguments = 1,
+            .max_arguments = 1,
+            .needs_server = false},
+    Command{.name = "man",
+            .usage = "man",
+            .summary = "Print the manual page",
+            .examples = "  cria man | man -l -\n",
+            .needs_server = false},
 };
 
 const Command& command_of(const std::string& name) {
@@ -273,6 +289,13 @@ int run_command(const ApiClient& client, const std::vector<std::string>& words) 
   }
   const Arguments arguments = parse_arguments(command.flags, rest);
   check_count(command, arguments.positional.size());
+  if (command.name == "completion" || command.name == "man") {
+    const std::string text = command.name == "man"
+                                 ? man_page(kCommands)
+                                 : completion_script(arguments.positional.front(), kCommands);
+    std::fputs(text.c_str(), stdout);
+    return 0;
+  }
   if (command.run == nullptr)  // `serve` alone never comes here: it is a role of the program
     fail(ErrorKind::kInvalidInput, "accepts 0 arg(s), received {}", rest.size());
   if (command.needs_server) client.require_up();

@@ -127,6 +127,41 @@ class CommandLine(unittest.TestCase):
         self.assertEqual(self.cria("show", "saved-by-prompt", "--system").stdout.strip(), "You are a baby llama.")
         self.assertEqual(self.cria("rm", "saved-by-prompt").returncode, 0)
 
+    def test_bash_completes_commands_flags_and_models(self):
+        script = Path(self.home) / "completion.bash"
+        script.write_text(self.cria("completion", "bash").stdout)
+        def complete(line):
+            words = line.split(" ")
+            program = (f"cria() {{ {CRIA} \"$@\"; }}; source {script}; COMP_WORDS=({' '.join(repr(w) for w in words)}); "
+                       f"COMP_LINE={line!r}; COMP_POINT={len(line)}; COMP_CWORD={len(words) - 1}; _cria; "
+                       "printf '%s\\n' \"${COMPREPLY[@]}\"")
+            done = subprocess.run(["bash", "-c", program], env=self.environment, capture_output=True, text=True, timeout=60)
+            self.assertEqual(done.stderr, "")
+            return done.stdout.split()
+        self.assertEqual(complete("cria pu"), ["pull", "push"])
+        self.assertEqual(complete("cria create --q"), ["--quantize"])
+        self.assertEqual(complete("cria run " + self.model[:4]), [self.model])
+        name, tag = self.model.split(":")
+        self.assertEqual(complete(f"cria show {name}:"), [tag])
+        self.assertEqual(complete("cria serve x"), [])
+
+    def test_other_shells_and_the_manual_page(self):
+        for shell in ("zsh", "fish"):
+            script = self.cria("completion", shell).stdout
+            for word in ("verify", "limit-rate", "quantize"):
+                self.assertIn(word, script)
+            if shutil.which(shell):
+                self.assertEqual(subprocess.run([shell, "-n"], input=script, text=True).returncode, 0)
+        bad = self.cria("completion", "tcsh")
+        self.assertEqual((bad.returncode, bad.stdout), (1, ""))
+        self.assertIn("bash, zsh and fish", bad.stderr)
+        page = self.cria("man").stdout
+        self.assertIn(".SS cria run MODEL [PROMPT]", page)
+        self.assertIn(".B OLLAMA_HOST", page)
+        if shutil.which("man"):
+            checked = subprocess.run(["man", "--warnings=all", "-E", "UTF-8", "-l", "-"], input=page, text=True, capture_output=True)
+            self.assertEqual((checked.returncode, checked.stderr), (0, ""))
+
     def test_tables_and_show(self):
         self.assertRegex(self.cria("list").stdout, r"^NAME +ID +SIZE +MODIFIED +\n\S+ +[0-9a-f]{12} ")
         self.cria("run", self.model, "")
