@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/settings.h"
 #include "base/sha256.h"
+#include "tests/kind_of.h"
 
 #include <doctest/doctest.h>
 
@@ -13,15 +14,7 @@
 namespace cria {
 namespace {
 
-ErrorKind kind_of(auto&& body) {
-  try {
-    body();
-  } catch (const Error& e) {
-    return e.kind();
-  }
-  FAIL("nothing was thrown");
-  return ErrorKind::kInternal;
-}
+using test::kind_of;
 
 TEST_CASE("every error kind survives the trip through its name") {
   for (const ErrorKind kind : {ErrorKind::kInvalidInput, ErrorKind::kNotFound, ErrorKind::kBusy,

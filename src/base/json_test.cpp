@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "tests/kind_of.h"
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
@@ -9,15 +10,7 @@
 namespace cria {
 namespace {
 
-ErrorKind kind_of(auto&& body) {
-  try {
-    body();
-  } catch (const Error& e) {
-    return e.kind();
-  }
-  FAIL("nothing was thrown");
-  return ErrorKind::kInternal;
-}
+using test::kind_of;
 
 TEST_CASE("JSON that is too deep or too large is refused") {
   CHECK_THROWS_WITH(parse_json(std::string(200, '[') + std::string(200, ']')),

@@ -108,7 +108,8 @@ _cria() {{
     *) _files ;;
   esac
 }}
-compdef _cria cria
+# Autoloaded from $fpath, the file itself runs at the first completion.
+if [[ $funcstack[1] == _cria ]]; then _cria "$@"; else compdef _cria cria; fi
 )zsh",
       list, flags, names(commands, takes_models, "|"), kModels);
 }

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "text/chat/convert.h"
 #include "text/chat/detect.h"
+#include "text/tokenizer/pretokenizer.h"
 
 #include <array>
 #include <cmath>
@@ -92,9 +93,8 @@ int64_t count_parameters(const ModelFile& file) {
 Json model_info(const ModelFile& file, int64_t parameters, bool verbose) {
   Json info = Json::object();
   for (const auto& [key, value] : file.metadata)
-    if (key != "general.name" && key != "tokenizer.chat_template")
-      if (key != kParameterCount)
-        json_append(info, key, to_json(value, verbose));  // keys are unique
+    if (key != "general.name" && key != "tokenizer.chat_template" && key != kParameterCount)
+      json_append(info, key, to_json(value, verbose));  // keys are unique
   json_append(info, kParameterCount, parameters);
   return info;
 }
@@ -137,8 +137,13 @@ bool adds_bos(const ModelFile& file) {
   const Value* value = file.find("tokenizer.ggml.add_bos_token");
   const auto* given = value == nullptr ? nullptr : std::get_if<bool>(&value->data);
   if (given != nullptr) return *given;
-  const std::string pre = text_of(file, "tokenizer.ggml.pre");
-  return text_of(file, "tokenizer.ggml.model") == "llama" || pre == "llama-bpe" || pre == "llama3";
+  const std::string kind = text_of(file, "tokenizer.ggml.model");
+  if (kind != "gpt2") return kind == "llama" || kind == "gemma4";
+  try {
+    return text::PreTokenizer(text_of(file, "tokenizer.ggml.pre")).flags().add_bos;
+  } catch (const Error&) {
+    return false;  // unknown here: no prompt will be tokenized either
+  }
 }
 
 std::string token_text(const ModelFile& file, const std::string& key) {

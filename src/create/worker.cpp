@@ -3,7 +3,6 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/sandbox.h"
-#include "base/settings.h"
 #include "create/inspect.h"
 #include "create/quantize.h"
 #include "protocol/channel.h"
@@ -91,10 +90,8 @@ Work prepare_template_capabilities(const Json& arguments) {
           chat_template = required_text(arguments, "chat_template")](const Report&) -> Json {
     std::optional<text::PromptTemplate> go;
     if (!layer.empty()) go = text::PromptTemplate::parse(layer);
-    const std::string wanted = setting("OLLAMA_GO_TEMPLATE");
-    const auto path = text::choose_prompt_path(
-        go ? &*go : nullptr, layer, chat_template,
-        wanted.empty() ? std::nullopt : std::optional(setting_flag("OLLAMA_GO_TEMPLATE")));
+    const auto path = text::choose_prompt_path(go ? &*go : nullptr, layer, chat_template,
+                                               text::go_template_wanted());
     text::Capabilities can;
     if (path == text::PromptPath::kGo) can = go->capabilities();
     if (path == text::PromptPath::kJinja) can = text::jinja_capabilities(chat_template);

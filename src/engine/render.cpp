@@ -2,7 +2,6 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "base/settings.h"
 #include "base/text.h"
 #include "text/chat/chat_template.h"
 
@@ -59,10 +58,8 @@ RenderedPrompt render_fitting(const Json& messages, const Fits& fits,
 Renderer::Renderer(const protocol::Load& load, const text::JinjaSource& file)
     : system_(load.system), first_messages_(load.messages) {
   if (!load.template_text.empty()) go_ = text::PromptTemplate::parse(load.template_text);
-  const std::string wanted = setting("OLLAMA_GO_TEMPLATE");
-  const auto path = text::choose_prompt_path(
-      go_ ? &*go_ : nullptr, load.template_text, file.text,
-      wanted.empty() ? std::nullopt : std::optional(setting_flag("OLLAMA_GO_TEMPLATE")));
+  const auto path = text::choose_prompt_path(go_ ? &*go_ : nullptr, load.template_text, file.text,
+                                             text::go_template_wanted());
   if (path == text::PromptPath::kPlain) {
     log::warn("the model has no prompt template: prompts go to it as they are");
     go_ = text::PromptTemplate::parse(kPlainTemplate);

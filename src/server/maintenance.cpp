@@ -2,21 +2,23 @@
 #include "api/fields.h"
 #include "base/log.h"
 #include "server/service.h"
+#include "store/registry/repair.h"
 #include "store/verify.h"
 
-#include <algorithm>
-#include <set>
+#include <string>
+#include <vector>
 
 namespace cria::server {
 namespace {
 
 using Statuses = std::function<void(Json)>;
 
-// The models that were asked for by name, or all; broken manifests only where all are meant.
+// The models that were asked for by name, or all.
 store::Inventory asked_models(Service& service, const api::Fields& fields) {
   const Json* names = fields.find("models");
+  if (names != nullptr && !names->is_array())
+    fail(ErrorKind::kInvalidInput, "\"models\" must be a list of names");
   if (names == nullptr || names->empty()) return service.models.store().inventory();
-  if (!names->is_array()) fail(ErrorKind::kInvalidInput, "\"models\" must be a list of names");
   store::Inventory inventory;
   for (const Json& name : *names) {
     if (!name.is_string()) fail(ErrorKind::kInvalidInput, "\"models\" must be a list of names");
@@ -50,28 +52,47 @@ std::string verify_blob(Service& service, const store::CheckedBlob& blob,
   return store::damage_of(service.models.store(), blob.layer, stop, report);
 }
 
-// Pulls the models again; only what was set aside has to travel. The names of those that failed.
-void pull_again(Service& service, const std::set<std::string>& models,
-                const store::TransferOptions& options, const Statuses& send,
-                std::vector<std::string>& failures) {
-  for (const std::string& model : models) {
-    send({{"status", "fetching what is damaged of " + model}});
+// What is being done about a store's damage.
+struct Repair {
+  Service& service;
+  store::TransferOptions options;
+  const Statuses& send;
+  size_t failed = 0;
+  std::string last_failure;
+
+  // Runs `fetch`, whose failure is told and counted.
+  void attempt(const std::string& what, const std::function<void(const store::OnStatus&)>& fetch) {
+    send({{"status", "fetching " + what}});
     try {
-      pull_model(service, store::ModelName::require(model), options,
-                 [&](const store::TransferStatus& status) {
-                   if (status.total > 0)
-                     send({{"status", status.status},
-                           {"digest", status.digest},
-                           {"total", status.total},
-                           {"completed", status.completed}});
-                 });
+      fetch([&](const store::TransferStatus& status) {
+        if (status.total > 0)
+          send({{"status", status.status},
+                {"digest", status.digest},
+                {"total", status.total},
+                {"completed", status.completed}});
+      });
     } catch (const Error& e) {
       if (e.kind() == ErrorKind::kCancelled) throw;
-      failures.push_back(fmt::format("{}: {}", model, e.what()));
-      send({{"status", "cannot repair " + failures.back()}});
+      ++failed;
+      last_failure = fmt::format("{}: {}", what, e.what());
+      send({{"status", "cannot repair " + last_failure}});
     }
   }
-}
+
+  void blob(const store::CheckedBlob& blob) {
+    attempt(fmt::format("{} of {}", blob.layer.digest.text(), joined(blob.models)),
+            [&](const store::OnStatus& on_status) {
+              store::fetch_again(service.models.store(), service.downloads, blob, options,
+                                 on_status);
+            });
+  }
+  // The whole model: nobody knows any more what its manifest said.
+  void manifest(const store::ModelName& name) {
+    attempt(name.short_text(), [&](const store::OnStatus& on_status) {
+      pull_model(service, name, options, on_status);
+    });
+  }
+};
 
 }  // namespace
 
@@ -87,36 +108,38 @@ void post_verify(Service& service, http::Exchange& exchange, const std::string&)
   const Statuses send = [&](Json line) {
     if (stream) lines.send(line);
   };
-  size_t damaged = inventory.broken.size();
-  std::set<std::string> models;
-  for (const store::BrokenManifest& broken : inventory.broken) {
+  for (const store::BrokenManifest& broken : inventory.broken)
     send({{"status",
            fmt::format("damaged: the manifest of {}: {}", broken.name.short_text(), broken.why)}});
-    models.insert(broken.name.full());
-  }
   const auto blobs = store::blobs_of(inventory.models);
-  std::vector<store::Digest> bad;
+  std::vector<store::CheckedBlob> bad;
   for (const store::CheckedBlob& blob : blobs) {
     const std::string why = verify_blob(service, blob, stop, send);
     if (why.empty()) continue;
-    ++damaged;
-    bad.push_back(blob.layer.digest);
-    for (const store::ModelName& name : blob.models) models.insert(name.full());
-    log::warn("{} of {}: {}", blob.layer.digest.text(), joined(blob.models), why);
-    send({{"status", fmt::format("damaged: {} of {}: {}", blob.layer.digest.text(),
-                                 joined(blob.models), why)}});
+    bad.push_back(blob);
+    const std::string what =
+        fmt::format("{} of {}: {}", blob.layer.digest.text(), joined(blob.models), why);
+    log::warn("damaged: {}", what);
+    send({{"status", "damaged: " + what}});
   }
-  std::vector<std::string> failures;
-  if (repair && damaged > 0) {
-    std::vector<std::unique_ptr<store::SetAside>> aside;
-    for (const store::Digest& digest : bad)
-      aside.push_back(std::make_unique<store::SetAside>(service.models.store(), digest));
-    pull_again(service, models, {.insecure = fields.flag("insecure").value_or(false), .stop = stop},
-               send, failures);
+  const size_t damaged = bad.size() + inventory.broken.size();
+  if (repair) {
+    Repair work{.service = service,
+                .options = {.insecure = fields.flag("insecure").value_or(false), .stop = stop},
+                .send = send};
+    for (const store::CheckedBlob& blob : bad) work.blob(blob);
+    // A model that was made here may have the name of another one in a registry, so that only who
+    // names it gets that.
+    const Json* named = fields.find("models");
+    if ((named == nullptr || named->empty()) && !inventory.broken.empty())
+      fail(ErrorKind::kInternal,
+           "the manifest of {} is damaged; `cria repair MODEL` pulls the model of that name",
+           inventory.broken.front().name.short_text());
+    for (const store::BrokenManifest& broken : inventory.broken) work.manifest(broken.name);
+    if (work.failed > 0)
+      fail(ErrorKind::kInternal, "{} of {} could not be repaired; the last: {}", work.failed,
+           damaged, work.last_failure);
   }
-  if (!failures.empty())
-    fail(ErrorKind::kInternal, "{} could not be repaired",
-         failures.size() == 1 ? failures.front() : fmt::format("{} models", failures.size()));
   if (damaged > 0 && !repair)
     fail(ErrorKind::kInternal, "{} of {} files are damaged; `cria repair` fetches them again",
          damaged, blobs.size() + inventory.broken.size());

@@ -162,6 +162,7 @@ std::vector<std::string> Models::template_capabilities(const Model& model, const
   } catch (const Error& e) {  // a broken template is listed and shown all the same
     if (e.kind() == ErrorKind::kCancelled) throw;
     log::warn("{}: {}", model.short_name, e.what());
+    return {};  // and asked again the next time: it may have been the machine's fault
   }
   const std::lock_guard lock(mutex_);
   return template_capabilities_[key] = std::move(capabilities);

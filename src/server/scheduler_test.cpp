@@ -1,5 +1,6 @@
 // The scheduler with processes that only pretend to hold a model (tests/server/fake_runner.py).
 #include "server/scheduler.h"
+#include "tests/kind_of.h"
 
 #include <doctest/doctest.h>
 #include <signal.h>
@@ -36,15 +37,7 @@ std::string ask(const Lease& lease) {
   }
 }
 
-ErrorKind kind_of(auto&& body) {
-  try {
-    body();
-  } catch (const Error& e) {
-    return e.kind();
-  }
-  FAIL("nothing was thrown");
-  return ErrorKind::kInternal;
-}
+using test::kind_of;
 
 bool process_exists(pid_t pid) {
   return ::kill(pid, 0) == 0;

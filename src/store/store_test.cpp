@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "store/test_store.h"
+#include "tests/kind_of.h"
 
 #include <doctest/doctest.h>
 
@@ -16,15 +17,7 @@ namespace {
 
 using Names = std::vector<std::string>;
 
-ErrorKind kind_of(auto&& body) {
-  try {
-    body();
-  } catch (const Error& e) {
-    return e.kind();
-  }
-  FAIL("nothing was thrown");
-  return ErrorKind::kInternal;
-}
+using test::kind_of;
 
 ModelName name(std::string_view text) {
   return ModelName::require(text);

@@ -150,17 +150,32 @@ class CommandLine(unittest.TestCase):
             script = self.cria("completion", shell).stdout
             for word in ("verify", "limit-rate", "quantize"):
                 self.assertIn(word, script)
-            if shutil.which(shell):
-                self.assertEqual(subprocess.run([shell, "-n"], input=script, text=True).returncode, 0)
+            checked = subprocess.run([shell, "-n"], input=script, text=True, capture_output=True)
+            self.assertEqual((checked.returncode, checked.stderr), (0, ""))
+        folder = Path(self.home) / "bin"
+        folder.mkdir(exist_ok=True)
+        (folder / "cria").symlink_to(Path(CRIA).resolve())
+        environment = dict(self.environment, PATH=f"{folder}:{self.environment['PATH']}")
+        def fish(line):
+            program = f'cria completion fish | source; complete -C "{line}"'
+            done = subprocess.run(["fish", "-c", program], env=environment, capture_output=True, text=True, timeout=60)
+            return [row.split("\t")[0] for row in done.stdout.splitlines()]
+        self.assertEqual(fish("cria pu"), ["pull", "push"])
+        self.assertEqual(fish("cria prune --d"), ["--dry-run"])
+        self.assertEqual(fish("cria show " + self.model[:4]), [self.model])
+        program = """compdef() { }; compadd() { print -r -- "$@" }; source =(cria completion zsh)
+            words=(cria create --q); CURRENT=3 PREFIX=--q _cria; words=(cria show x); CURRENT=3 PREFIX=x _cria"""
+        done = subprocess.run(["zsh", "-f", "-c", program], env=environment, capture_output=True, text=True, timeout=60)
+        self.assertIn("--quantize", done.stdout.splitlines()[0], done.stderr)
+        self.assertIn(self.model, done.stdout.splitlines()[1].split())
         bad = self.cria("completion", "tcsh")
         self.assertEqual((bad.returncode, bad.stdout), (1, ""))
         self.assertIn("bash, zsh and fish", bad.stderr)
         page = self.cria("man").stdout
         self.assertIn(".SS cria run MODEL [PROMPT]", page)
         self.assertIn(".B OLLAMA_HOST", page)
-        if shutil.which("man"):
-            checked = subprocess.run(["man", "--warnings=all", "-E", "UTF-8", "-l", "-"], input=page, text=True, capture_output=True)
-            self.assertEqual((checked.returncode, checked.stderr), (0, ""))
+        checked = subprocess.run(["man", "--warnings=all", "-E", "UTF-8", "-l", "-"], input=page, text=True, capture_output=True)
+        self.assertEqual((checked.returncode, checked.stderr), (0, ""))
 
     def test_tables_and_show(self):
         self.assertRegex(self.cria("list").stdout, r"^NAME +ID +SIZE +MODIFIED +\n\S+ +[0-9a-f]{12} ")

@@ -41,7 +41,8 @@ def test_a_whole_store_is_said_to_be_whole(store):
     assert bars[-1]["completed"] == 8 * MIB
     assert store.request("POST", "/api/verify", {"stream": False, "models": [store.name]})[0] == 200
     assert store.error("POST", "/api/verify", {"models": ["none"]}) == (404, "model 'none:latest' not found")
-    assert store.error("POST", "/api/verify", {"models": [7]})[0] == 400
+    for wrong in ([7], {}, "x", 5):
+        assert store.error("POST", "/api/verify", {"models": wrong})[0] == 400, wrong
 
 
 def flipped(path):
@@ -86,8 +87,31 @@ def test_a_broken_manifest_is_named_and_fetched(store):
     whole = path.read_bytes()
     path.write_bytes(whole[:50])
     assert any("the manifest of" in line.get("status", "") for line in lines(store))
-    assert lines(store, repair=True, insecure=True)[-1] == {"status": "success"}
+    # Nobody knows whose it was: only who names the model gets what the registry has under that name.
+    assert "cria repair MODEL" in lines(store, repair=True, insecure=True)[-1]["error"]
+    assert path.read_bytes() == whole[:50]
+    assert lines(store, repair=True, insecure=True, models=[store.name])[-1] == {"status": "success"}
     assert path.read_bytes() == whole
+
+
+def test_repair_changes_no_manifest(store, proxy):
+    """A model made here may have the name of one in a registry, or an older version of it."""
+    path = manifest_path(store.models, store.name)
+    write_model(store.models, store.name, [("model", store.content["model"]), ("adapter", store.content["adapter"]),
+                                           ("system", b"Made here.")])
+    own = path.read_bytes()
+    flipped(blob(store, store.content["adapter"]))
+    assert lines(store, repair=True, insecure=True)[-1] == {"status": "success"}
+    assert path.read_bytes() == own
+    model_files(store.models, store.name)
+    assert 300_000 <= proxy.downloaded() < 310_000
+    # What no registry has stays damaged, and the rest is repaired all the same.
+    flipped(blob(store, b"Made here."))
+    flipped(blob(store, store.content["adapter"]))
+    seen = lines(store, repair=True, insecure=True)
+    assert "1 of 2 could not be repaired" in seen[-1]["error"], seen[-1]
+    assert digest_of(b"Made here.") in seen[-1]["error"]
+    assert digest_of(blob(store, store.content["adapter"]).read_bytes()) == digest_of(store.content["adapter"])
 
 
 def test_the_commands(store):

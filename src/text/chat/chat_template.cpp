@@ -1,5 +1,7 @@
 #include "text/chat/chat_template.h"
 
+#include "base/settings.h"
+
 #include <array>
 
 namespace cria::text {
@@ -82,6 +84,11 @@ AnswerMarks jinja_marks(std::string_view text) {
       break;
     }
   return marks;
+}
+
+std::optional<bool> go_template_wanted() {
+  if (setting("OLLAMA_GO_TEMPLATE").empty()) return std::nullopt;
+  return setting_flag("OLLAMA_GO_TEMPLATE");
 }
 
 PromptPath choose_prompt_path(const PromptTemplate* go, std::string_view go_text,

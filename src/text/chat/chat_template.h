@@ -20,6 +20,8 @@ enum class PromptPath {
   kGo,     // the template layer
   kJinja,  // the chat template of the model file
 };
+// OLLAMA_GO_TEMPLATE, where it is set.
+std::optional<bool> go_template_wanted();
 // `go` is the parsed template layer with its text, or null; `go_wanted` is OLLAMA_GO_TEMPLATE where
 // it is set. Without it the chat template is taken when it can do more.
 PromptPath choose_prompt_path(const PromptTemplate* go, std::string_view go_text,

@@ -12,9 +12,6 @@
 namespace cria::text {
 namespace {
 
-// A probe is a few short messages: a template that needs more for them is up to something.
-constexpr jinja::Limits kProbeLimits{.max_steps = 500'000, .max_output = 1 << 20};
-
 Json arguments_of(const Json& function, bool as_text) {
   const Json* given = json_find(function, "arguments");
   if (given == nullptr) return as_text ? Json("{}") : Json::object();

@@ -12,6 +12,10 @@
 
 namespace cria::text {
 
+// For renders that only find something out, of a few short messages: a template that needs more for
+// them is up to something.
+inline constexpr jinja::Limits kProbeLimits{.max_steps = 500'000, .max_output = 1 << 20};
+
 // A model file's own template, and what it may write.
 struct JinjaSource {
   std::string text;

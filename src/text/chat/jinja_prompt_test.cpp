@@ -186,6 +186,10 @@ TEST_CASE("a conversion to Go is taken only when it writes the same") {
   CHECK(convert_chat_template(source("{% for m in messages %}<{{ m.role }}>{{ m.content }}{% "
                                      "endfor %}{% if tools %}T{% endif %}"))
             .why_none == "tools");
+  // Today's date would be written down for ever.
+  CHECK(convert_chat_template(source("{{ strftime_now('%d %b %Y') }}{% for m in messages %}<{{ "
+                                     "m.role }}>{{ m.content }}{% endfor %}"))
+            .why_none == "a question");
   CHECK_FALSE(convert_chat_template(source("{% if %}")).why_none.empty());
   CHECK_FALSE(convert_chat_template(source("")).why_none.empty());
 }
