@@ -9,7 +9,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 
 namespace cria {
@@ -107,6 +109,17 @@ std::string read_text_file(const fs::path& path, int64_t max_bytes) {
          max_bytes);
   std::string text(static_cast<size_t>(file->size()), '\0');
   file->read_at(0, std::as_writable_bytes(std::span(text)));
+  return text;
+}
+
+std::string read_stdin(int64_t max_bytes) {
+  std::string text;
+  std::array<char, 65536> buffer;
+  while (const size_t n = std::fread(buffer.data(), 1, buffer.size(), stdin)) {
+    text.append(buffer.data(), n);
+    if (std::ssize(text) > max_bytes)
+      fail(ErrorKind::kTooLarge, "what comes on stdin is over the limit of {} bytes", max_bytes);
+  }
   return text;
 }
 

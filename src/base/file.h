@@ -52,6 +52,7 @@ class Mapping {
 };
 
 std::string read_text_file(const fs::path& path, int64_t max_bytes);
+std::string read_stdin(int64_t max_bytes);  // to its end; Error{kTooLarge}
 // Names of temporary files are ".<name>", this and six characters.
 inline constexpr std::string_view kTemporaryMark = ".tmp-";
 // Temporary file in the same folder, fsync, rename, fsync of the folder: after a crash the old or

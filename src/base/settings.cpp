@@ -52,10 +52,11 @@ constexpr std::array kRows = {
     SettingRow{"CRIA_PROFILE", "", "1: log the time of every op at exit"},
     SettingRow{"CRIA_NO_HUGE_PAGES", "", "1: weights and caches on ordinary pages"},
     SettingRow{"CRIA_TEST_MODELS", "", "folder of the tests' real models"},
+    SettingRow{"OLLAMA_EDITOR", "",
+               "editor that Ctrl + g opens at the prompt, else VISUAL, EDITOR"},
+    SettingRow{"VISUAL", "", "see OLLAMA_EDITOR"},
+    SettingRow{"EDITOR", "", "see OLLAMA_EDITOR"},
     SettingRow{"HOME", "/", "the user's folder"},
-    SettingRow{"XDG_CONFIG_HOME", "", "the user's configuration folder"},
-    SettingRow{"EDITOR", "", "the user's editor"},
-    SettingRow{"TERM", "", "the terminal's type"},
 };
 
 std::string_view trimmed(std::string_view text) {

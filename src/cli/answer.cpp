@@ -45,7 +45,12 @@ class Printer {
     }
     return std::move(answer_);
   }
-  void drop() { waiting_.reset(); }
+  // Before an error is told: what came so far keeps its own line.
+  void drop() {
+    waiting_.reset();
+    end_thinking();
+    if (!answer_.content.empty() && !answer_.content.ends_with('\n')) write("\n");
+  }
 
  private:
   void write(const std::string& text) {
@@ -59,7 +64,7 @@ class Printer {
     waiting_.reset();
     if (!thinking_) write(std::string(terminal_ ? kGrey : "") + "Thinking...\n");
     thinking_ = true;
-    write(wrap_.add(text));
+    write(wrap_.add(shown_on(STDOUT_FILENO, text)));
   }
   void end_thinking() {
     if (!thinking_) return;
@@ -73,7 +78,7 @@ class Printer {
     waiting_.reset();
     end_thinking();
     answer_.content += text;
-    write(wrap_.add(text));
+    write(wrap_.add(shown_on(STDOUT_FILENO, text)));
   }
   void show_call(const Json& call) {
     waiting_.reset();
@@ -81,7 +86,8 @@ class Printer {
     const Json* function = json_find(call, "function");
     if (function == nullptr) return;
     const Json* arguments = json_find(*function, "arguments");
-    write("Model called a function: " + json_string(*function, "name").value_or("") + "(" +
+    write("Model called a function: " +
+          shown_on(STDOUT_FILENO, json_string(*function, "name").value_or("")) + "(" +
           (arguments != nullptr ? dump_json(*arguments) : "") + ")\n");
   }
 

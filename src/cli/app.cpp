@@ -4,6 +4,9 @@
 #include "base/settings.h"
 #include "cli/command.h"
 #include "cli/completion.h"
+#include "cli/terminal/progress.h"
+
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -48,7 +51,7 @@ constexpr std::array kPruneFlags = {
 constexpr std::array kHost = {"OLLAMA_HOST"sv};
 constexpr std::array kTransferSettings = {"OLLAMA_HOST"sv, "HTTP_PROXY"sv,    "HTTPS_PROXY"sv,
                                           "NO_PROXY"sv,    "SSL_CERT_FILE"sv, "DOCKER_CONFIG"sv};
-constexpr std::array kRunSettings = {"OLLAMA_HOST"sv, "OLLAMA_NOHISTORY"sv};
+constexpr std::array kRunSettings = {"OLLAMA_HOST"sv, "OLLAMA_NOHISTORY"sv, "OLLAMA_EDITOR"sv};
 constexpr std::array kServeSettings = {"OLLAMA_HOST"sv,
                                        "OLLAMA_MODELS"sv,
                                        "OLLAMA_DEBUG"sv,
@@ -309,7 +312,7 @@ int run_client(const std::vector<std::string>& words) {
     return run_command(ApiClient(server_url(setting("OLLAMA_HOST"))), words);
   } catch (const Error& e) {
     if (e.kind() == ErrorKind::kCancelled) return 0;  // Ctrl-C: asked for, no failure
-    std::fprintf(stderr, "Error: %s\n", e.what());
+    std::fprintf(stderr, "Error: %s\n", shown_on(STDERR_FILENO, e.what()).c_str());
     return exit_code(e.kind());
   } catch (const std::filesystem::filesystem_error& e) {
     std::fprintf(stderr, "Error: %s\n", e.what());

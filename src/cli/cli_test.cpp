@@ -1,5 +1,7 @@
+#include "base/base64.h"
 #include "base/error.h"
 #include "cli/api_client.h"
+#include "cli/attachments.h"
 #include "cli/create_plan.h"
 #include "cli/flags.h"
 #include "cli/format.h"
@@ -7,6 +9,11 @@
 #include "cli/upload.h"
 
 #include <doctest/doctest.h>
+
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
 
 namespace cria::cli {
 namespace {
@@ -139,9 +146,31 @@ TEST_CASE("a Modelfile becomes a create request") {
 }
 
 TEST_CASE("an imported file's name is stable and valid") {
+  CHECK(import_name("/m/x-00001-of-00003.gguf", "sha256:0123456789abcdef") == "x:0123456789ab");
   CHECK(import_name("/x/SmolLM2-135M-Instruct.Q4_1.gguf", "sha256:0123456789abcdef") ==
         "smollm2-135m-instruct.q4_1:0123456789ab");
   CHECK(import_name("(é).gguf", "sha256:0123456789abcdef").starts_with("model:"));
+}
+
+TEST_CASE("images that a prompt names are taken out of it") {
+  namespace fs = std::filesystem;
+  const fs::path folder = fs::temp_directory_path() / fmt::format("cria_images_{}", ::getpid());
+  fs::create_directories(folder);
+  const std::string png = "\x89PNG\r\n\x1a\n", jpeg = "\xff\xd8\xff\xe0";
+  std::ofstream(folder / "my cat.PNG") << png;
+  std::ofstream(folder / "b.jpg") << jpeg;
+  std::ofstream(folder / "text.png") << "no image";
+  const std::string at = folder.string();
+  const auto attached = [](const std::string& prompt) { return attach_files(prompt); };
+  const Attached two = attached("Compare " + at + "/my\\ cat.PNG with '" + at + "/b.jpg', please");
+  CHECK(two.text == "Compare  with , please");
+  CHECK(two.files == Json({base64_encode(png), base64_encode(jpeg)}));
+  CHECK(attached(at + "/b.jpg").text.empty());
+  CHECK(attached("what is " + at + "/nothing.png?").text == "what is " + at + "/nothing.png?");
+  CHECK(attached("b.jpg and 3/4.jpgs").files.empty());
+  CHECK(message_of([&] { attached(at + "/text.png"); }) ==
+        "Couldn't process file: " + at + "/text.png is no JPEG, PNG, WebP or WAV file");
+  fs::remove_all(folder);
 }
 
 TEST_CASE("a command line of the prompt splits at blanks") {

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/settings.h"
+#include "cli/upload.h"
 
 #include <algorithm>
 #include <array>
@@ -64,12 +65,9 @@ std::vector<fs::path> pick_files(const fs::path& folder) {
 }
 
 void add_path(std::vector<fs::path>& files, const fs::path& path) {
-  if (!fs::is_directory(path)) {
-    files.push_back(path);
-    return;
-  }
-  const auto picked = pick_files(path.lexically_normal());
-  files.insert(files.end(), picked.begin(), picked.end());
+  const auto more = fs::is_directory(path) ? pick_files(path.lexically_normal()) : with_parts(path);
+  for (const fs::path& file : more)
+    if (std::ranges::find(files, file) == files.end()) files.push_back(file);
 }
 }  // namespace
 

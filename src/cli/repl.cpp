@@ -3,6 +3,7 @@
 #include "api/modelfile.h"
 #include "base/error.h"
 #include "base/settings.h"
+#include "cli/attachments.h"
 #include "cli/command.h"
 #include "cli/repl_help.h"
 #include "cli/terminal/line_editor.h"
@@ -33,13 +34,18 @@ bool has_capability(const Json& info, std::string_view name) {
   return false;
 }
 
+bool takes_files(const Json& info) {
+  return has_capability(info, "vision") || has_capability(info, "audio");
+}
+
 namespace {
 
 constexpr std::string_view kBlock = "\"\"\"";
 using Words = std::vector<std::string>;
 
 void print(FILE* out, std::string_view text) {
-  std::fwrite(text.data(), 1, text.size(), out);
+  const std::string shown = shown_on(fileno(out), std::string(text));
+  std::fwrite(shown.data(), 1, shown.size(), out);
 }
 void say(std::string_view text) {
   print(stdout, text);
@@ -77,18 +83,25 @@ class Repl {
         continue;
       }
       history_.add(input.text);
-      take(input);
+      try {
+        take(input);
+      } catch (const Error& e) {  // one failed request does not end the conversation
+        say(fmt::format("error: {}", e.what()));
+      }
     }
     return 0;
   }
 
  private:
   void load(const std::string& model) {
-    const Interrupt interrupt;
-    const Progress progress("");
-    Json request = {{"model", model}};
-    if (!session_.keep_alive.is_null()) request["keep_alive"] = session_.keep_alive;
-    client_.stream("/api/generate", request, interrupt.token(), [](const Json&) {});
+    {
+      const Interrupt interrupt;
+      const Progress progress("");
+      Json request = {{"model", model}};
+      if (!session_.keep_alive.is_null()) request["keep_alive"] = session_.keep_alive;
+      client_.stream("/api/generate", request, interrupt.token(), [](const Json&) {});
+    }
+    sees_ = takes_files(session_.info);
     session_.stored = Json::array();
     if (const Json* stored = json_find(session_.info, "messages");
         stored != nullptr && stored->is_array())
@@ -133,7 +146,13 @@ class Repl {
 
   void ask(const std::string& text) {
     if (text.find_first_not_of(" \t\r\n") == std::string::npos) return;
-    session_.messages.push_back({{"role", "user"}, {"content", text}});
+    Json question = {{"role", "user"}, {"content", text}};
+    if (sees_) {
+      Attached attached = attach_files(text);
+      question["content"] = attached.text;
+      if (!attached.files.empty()) question["images"] = std::move(attached.files);
+    }
+    session_.messages.push_back(std::move(question));
     Json request = {{"model", session_.model}, {"messages", session_.messages}};
     if (!session_.options.empty()) request["options"] = session_.options;
     if (!session_.format.is_null()) request["format"] = session_.format;
@@ -145,13 +164,9 @@ class Repl {
       Json message = {{"role", "assistant"}, {"content", answer.content}};
       if (!answer.thinking.empty()) message["thinking"] = answer.thinking;
       session_.messages.push_back(std::move(message));
-    } catch (const Error& e) {
-      const std::string_view what = e.what();
-      if (what.find("does not support thinking") == std::string_view::npos &&
-          what.find("invalid think value") == std::string_view::npos)
-        throw;
+    } catch (const Error&) {
       session_.messages.erase(session_.messages.size() - 1);
-      std::printf("error: %s\n", e.what());
+      throw;
     }
   }
 
@@ -171,6 +186,7 @@ class Repl {
     const Words words = split_words(line);
     for (const auto& [name, handler] : kTable)
       if (line.starts_with(name)) return (this->*handler)(words, line);
+    if (sees_ && !attach_files(line).files.empty()) return ask(line);  // "/tmp/a.png what is it?"
     say(fmt::format("Unknown command '{}'. Type /? for help", words[0]));
   }
 
@@ -329,6 +345,7 @@ class Repl {
   const ApiClient& client_;
   Session session_;
   History history_;
+  bool sees_ = false;  // the model takes images or sounds
   bool done_ = false, in_block_ = false, block_is_system_ = false;
   std::string block_;
 };

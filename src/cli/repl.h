@@ -27,5 +27,6 @@ int run_repl(const ApiClient& client, Session session);
 // "/set parameter stop a b" -> {"/set", "parameter", "stop", "a", "b"}.
 std::vector<std::string> split_words(const std::string& line);
 bool has_capability(const Json& info, std::string_view name);
+bool takes_files(const Json& info);  // images or sounds
 
 }  // namespace cria::cli

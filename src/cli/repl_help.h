@@ -60,7 +60,8 @@ inline constexpr std::string_view kHelpKeys =
     "  Ctrl + k            Delete the sentence after the cursor\n"
     "  Ctrl + u            Delete the sentence before the cursor\n"
     "  Ctrl + w            Delete the word before the cursor\n"
-    "  Ctrl + j            Insert a newline\n\n"
+    "  Ctrl + j            Insert a newline\n"
+    "  Ctrl + g            Edit the line in your editor\n\n"
     "  Ctrl + l            Clear the screen\n"
     "  Ctrl + c            Stop the model from responding\n"
     "  Ctrl + d            Exit (/bye)\n\n";

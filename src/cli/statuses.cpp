@@ -21,7 +21,7 @@ void leave_line(const Shown& shown) {
   const bool bar = shown.total > 0 && is_terminal(STDERR_FILENO);
   const std::string line =
       bar ? format_bar(shown.status, shown.total, shown.total, 0, terminal_columns())
-          : shown.status;
+          : shown_on(STDERR_FILENO, shown.status);
   std::fprintf(stderr, "%s\n", line.c_str());
 }
 

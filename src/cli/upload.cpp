@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/sha256.h"
+#include "base/shard_name.h"
 #include "cli/interrupt.h"
 
 #include <algorithm>
@@ -31,6 +32,17 @@ bool is_known_model(const ApiClient& client, const std::string& name) {
 }
 
 }  // namespace
+
+std::vector<fs::path> with_parts(const fs::path& file) {
+  const auto name = parse_shard_name(file.string());
+  if (!name || name->count == 1) return {file};
+  std::vector<fs::path> parts;
+  std::error_code none;
+  for (int number = 1; number <= name->count; ++number)
+    if (fs::path part = name->part(number); fs::is_regular_file(part, none))
+      parts.push_back(std::move(part));
+  return parts;
+}
 
 std::string file_digest(const fs::path& path, const std::stop_token& stop, Progress& progress) {
   const auto file = File::open(path);
@@ -66,8 +78,10 @@ Json upload_files(const ApiClient& client, const std::vector<fs::path>& files, s
 }
 
 std::string import_name(const fs::path& file, const std::string& digest) {
+  const auto part = parse_shard_name(file.string());
+  const std::string stem = part ? fs::path(part->prefix).filename() : file.stem();
   std::string name;
-  for (const char c : file.stem().string()) {
+  for (const char c : stem) {
     const auto byte = static_cast<unsigned char>(c);
     if (std::isalnum(byte) != 0 && byte < 0x80)
       name += static_cast<char>(std::tolower(byte));
@@ -85,7 +99,7 @@ std::string import_file(const ApiClient& client, const fs::path& file) {
   const std::string name = import_name(file, digest);
   if (is_known_model(client, name)) return name;
   Json request = {{"model", name}};
-  request["files"] = upload_files(client, {file}, interrupt.token(), progress);
+  request["files"] = upload_files(client, with_parts(file), interrupt.token(), progress);
   client.stream("/api/create", request, interrupt.token(), [&](const Json& event) {
     progress.set_label(json_string(event, "status").value_or(""));
   });

@@ -39,40 +39,71 @@ Work prepare_inspect(const Json& arguments) {
   return [file, verbose](const Report&) { return inspect(*formats::open_gguf(file), verbose); };
 }
 
-// {path, output, type}: nothing may stand in "output" yet. Gives {bytes, file_type}.
-Work prepare_quantize(const Json& arguments) {
-  const quant::Mix& mix = require_mix(required_text(arguments, "type"));
-  auto source = File::open(required_text(arguments, "path"));
-  auto output = std::make_shared<std::ofstream>();
+// A new file for a job's result. Nothing may stand there yet.
+std::shared_ptr<std::ofstream> open_output(const Json& arguments) {
   const std::string path = required_text(arguments, "output");
   std::error_code none;
   if (fs::exists(path) && fs::file_size(path, none) != 0)
     fail(ErrorKind::kConflict, "{} exists already", path);
-  output->open(path, std::ios::binary);
+  auto output = std::make_shared<std::ofstream>(path, std::ios::binary);
   if (!*output) fail(ErrorKind::kForbidden, "{}: cannot be written", path);
-  return [&mix, source, output](const Report& report) {
+  return output;
+}
+
+void write_output(std::ofstream& output, const formats::Metadata& metadata,
+                  const std::vector<formats::NewTensor>& tensors, const Report& report) {
+  const int64_t total = formats::gguf_bytes(metadata, tensors);
+  int64_t done = 0, told = 0;
+  const auto check = [&] {
+    if (!output) fail(ErrorKind::kOutOfMemory, "no space is left for the new model file");
+  };
+  formats::write_gguf(
+      [&](std::span<const std::byte> bytes) {
+        output.write(reinterpret_cast<const char*>(bytes.data()),
+                     static_cast<std::streamsize>(bytes.size()));
+        check();
+        done += static_cast<int64_t>(bytes.size());
+        if (done - told < total / 100) return;
+        told = done;
+        report(static_cast<double>(done) / static_cast<double>(total));
+      },
+      metadata, tensors);
+  output.close();
+  check();
+}
+
+// {path, output, type}.
+Work prepare_quantize(const Json& arguments) {
+  const quant::Mix& mix = require_mix(required_text(arguments, "type"));
+  auto source = File::open(required_text(arguments, "path"));
+  auto output = open_output(arguments);
+  return [&mix, source, output](const Report& report) -> Json {
     const auto model = formats::open_gguf(source);
     const auto threads = static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, 64u));
     const Quantized result = quantize(*model, mix, threads);
-    const int64_t total = formats::gguf_bytes(result.metadata, result.tensors);
-    int64_t done = 0, told = 0;
-    formats::write_gguf(
-        [&](std::span<const std::byte> bytes) {
-          output->write(reinterpret_cast<const char*>(bytes.data()),
-                        static_cast<std::streamsize>(bytes.size()));
-          if (!*output) fail(ErrorKind::kOutOfMemory, "no space is left for the quantized model");
-          done += static_cast<int64_t>(bytes.size());
-          if (done - told < total / 100) return;
-          told = done;
-          report(static_cast<double>(done) / static_cast<double>(total));
-        },
-        result.metadata, result.tensors);
-    output->close();
-    if (!*output) fail(ErrorKind::kOutOfMemory, "no space is left for the quantized model");
-    Json facts = Json::object();
-    facts["bytes"] = total;
-    facts["file_type"] = mix.name;
-    return facts;
+    write_output(*output, result.metadata, result.tensors, report);
+    return Json::object();
+  };
+}
+
+// {paths, output}: the parts of a model, in order, become one file.
+Work prepare_merge(const Json& arguments) {
+  std::vector<std::shared_ptr<const File>> parts;
+  const Json* paths = json_find(arguments, "paths");
+  if (paths == nullptr || !paths->is_array() || paths->empty())
+    fail(ErrorKind::kInvalidInput, "the job needs \"paths\"");
+  for (const Json& path : *paths) parts.push_back(File::open(path.get<std::string>()));
+  auto output = open_output(arguments);
+  return [parts, output](const Report& report) -> Json {
+    const auto model = formats::open_gguf_parts(parts);
+    formats::Metadata metadata;
+    for (const auto& [key, value] : model->metadata)
+      if (!key.starts_with("split.")) metadata.emplace_back(key, value);
+    std::vector<formats::NewTensor> tensors;
+    for (const formats::TensorInfo& tensor : model->tensors)
+      tensors.push_back(formats::copy_of(tensor));
+    write_output(*output, metadata, tensors, report);
+    return Json::object();
   };
 }
 
@@ -113,6 +144,7 @@ constexpr std::array kJobs = {
     Row{"check_template", prepare_check_template},
     Row{"template_capabilities", prepare_template_capabilities},
     Row{"quantize", prepare_quantize},
+    Row{"merge", prepare_merge},
 };
 
 Json run_job(const protocol::Job& job, const Report& report) {

@@ -119,10 +119,13 @@ GenerationOptions parse_options(const Json& options) {
   GenerationOptions out;
   if (options.is_null()) return out;
   if (!options.is_object()) fail(ErrorKind::kInvalidInput, "options must be an object");
+  constexpr int kNamed = 10;  // a request must not fill the log
+  int unknown = 0;
   for (const auto& [name, value] : options.items()) {
-    if (value.is_null()) continue;
-    if (!read_option(name, value, out)) log::warn("ignoring unknown option \"{:.100}\"", name);
+    if (value.is_null() || read_option(name, value, out)) continue;
+    if (++unknown <= kNamed) log::warn("ignoring unknown option \"{:.100}\"", name);
   }
+  if (unknown > kNamed) log::warn("ignoring {} more unknown options", unknown - kNamed);
   return out;
 }
 

@@ -243,6 +243,17 @@ TEST_CASE("the first part of a split file opens all of them") {
   CHECK(model->find_tensor("b")->file->name() == second.string());
 }
 
+TEST_CASE("parts are put together whatever their files are called") {
+  const Shards shards;
+  const fs::path a = shards.put("one", Shards::part(0, 2, "a"));
+  const fs::path b = shards.put("two", Shards::part(1, 2, "b"));
+  const auto model = open_gguf_parts({File::open(a), File::open(b)});
+  REQUIRE(model->tensors.size() == 2);
+  CHECK(model->find_tensor("b")->file->name() == b.string());
+  CHECK_THROWS_AS(open_gguf_parts({File::open(b), File::open(a)}), Error);
+  CHECK_THROWS_AS(open_gguf_parts({File::open(a)}), Error);
+}
+
 TEST_CASE("a split file with a missing, wrong or repeated part is refused with which") {
   const Shards shards;
   const auto has = [](const std::string& message, std::string_view part) {

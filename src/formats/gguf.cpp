@@ -2,10 +2,12 @@
 
 #include "formats/gguf.h"
 
+#include "base/shard_name.h"
 #include "formats/model_file.h"
 #include "formats/reader.h"
 
 #include <bit>
+#include <functional>
 #include <optional>
 #include <unordered_set>
 
@@ -242,16 +244,11 @@ int64_t integer_or(const ModelFile& model, std::string_view key, int64_t fallbac
   return number == nullptr ? fallback : *number;
 }
 
-// "x-00001-of-00003.gguf" with another number; nullopt when the name has no such part.
-std::optional<std::string> shard_path(const std::string& first, int64_t number, int64_t count) {
-  const std::string from = fmt::format("-00001-of-{:05}.gguf", count);
-  if (!first.ends_with(from)) return std::nullopt;
-  return first.substr(0, first.size() - from.size()) +
-         fmt::format("-{:05}-of-{:05}.gguf", number, count);
-}
+// Gives the file of part `number`, from 1 on.
+using OpenPart = std::function<std::shared_ptr<const File>(int64_t number)>;
 
-ModelFile read_shard(const std::string& path, int64_t number, int64_t count) {
-  ModelFile part = read_one(File::open(path));
+ModelFile read_shard(const std::shared_ptr<const File>& file, int64_t number, int64_t count) {
+  ModelFile part = read_one(file);
   const int64_t own_number = integer_or(part, "split.no", -1) + 1;
   const int64_t own_count = integer_or(part, "split.count", -1);
   if (own_number != number || own_count != count)
@@ -261,18 +258,15 @@ ModelFile read_shard(const std::string& path, int64_t number, int64_t count) {
 }
 
 // Only the first part has the model's metadata; the others add tensors.
-void add_shards(ModelFile& model, int64_t count) {
+void add_shards(ModelFile& model, int64_t count, const OpenPart& open_part) {
   if (count > kMaxShards)
     fail(ErrorKind::kInvalidInput, "split.count is {}, at most {} are read", count, kMaxShards);
   std::unordered_set<std::string> seen;
   for (const TensorInfo& tensor : model.tensors) seen.insert(tensor.name);
   for (int64_t number = 2; number <= count; ++number) {
-    const auto path = shard_path(model.path, number, count);
-    if (!path)
-      fail(ErrorKind::kInvalidInput, "one of {} parts: open the one named ...-00001-of-{:05}.gguf",
-           count, count);
-    in_context(*path, [&] {
-      for (TensorInfo& tensor : read_shard(*path, number, count).tensors) {
+    const auto file = open_part(number);
+    in_context(file->name(), [&] {
+      for (TensorInfo& tensor : read_shard(file, number, count).tensors) {
         if (!seen.insert(tensor.name).second)
           fail(ErrorKind::kInvalidInput, "tensor \"{}\" is in an earlier part too", tensor.name);
         model.tensors.push_back(std::move(tensor));
@@ -284,6 +278,15 @@ void add_shards(ModelFile& model, int64_t count) {
   if (want != have)
     fail(ErrorKind::kInvalidInput, "the {} parts hold {} tensors, split.tensors.count is {}", count,
          have, want);
+}
+
+// A part beside the first one, by its name.
+std::shared_ptr<const File> open_sibling(const std::string& first, int64_t number, int64_t count) {
+  const auto name = parse_shard_name(first);
+  if (!name || name->number != 1 || name->count != count)
+    fail(ErrorKind::kInvalidInput, "one of {} parts: open the one named ...-00001-of-{:05}.gguf",
+         count, count);
+  return File::open(name->part(static_cast<int>(number)));
 }
 
 }  // namespace
@@ -304,7 +307,19 @@ std::shared_ptr<const ModelFile> open_gguf(std::shared_ptr<const File> file) {
   return in_context(file->name(), [&] {
     auto model = std::make_shared<ModelFile>(read_one(file));
     if (const int64_t count = integer_or(*model, "split.count", 1); count > 1)
-      add_shards(*model, count);
+      add_shards(*model, count,
+                 [&](int64_t number) { return open_sibling(model->path, number, count); });
+    return std::shared_ptr<const ModelFile>(std::move(model));
+  });
+}
+
+std::shared_ptr<const ModelFile> open_gguf_parts(
+    const std::vector<std::shared_ptr<const File>>& parts) {
+  CRIA_CHECK(!parts.empty(), "there is a first part");
+  return in_context(parts.front()->name(), [&] {
+    auto model = std::make_shared<ModelFile>(read_shard(parts.front(), 1, std::ssize(parts)));
+    add_shards(*model, std::ssize(parts),
+               [&](int64_t number) { return parts[static_cast<size_t>(number - 1)]; });
     return std::shared_ptr<const ModelFile>(std::move(model));
   });
 }

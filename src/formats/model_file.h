@@ -55,6 +55,9 @@ struct ModelFile {
 // all.
 std::shared_ptr<const ModelFile> open_gguf(const fs::path& path);
 std::shared_ptr<const ModelFile> open_gguf(std::shared_ptr<const File> file);
+// All parts of a model that was cut, in order, whatever their files are called.
+std::shared_ptr<const ModelFile> open_gguf_parts(
+    const std::vector<std::shared_ptr<const File>>& parts);
 // Hugging Face layout: one *.safetensors or an index with shards, tensors only (no metadata).
 std::shared_ptr<const ModelFile> open_safetensors(const fs::path& file_or_folder);
 

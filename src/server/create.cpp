@@ -1,11 +1,13 @@
 // create.cpp - /api/create: layers from uploaded files or an existing model, then a manifest.
 #include "api/fields.h"
 #include "base/log.h"
+#include "base/shard_name.h"
 #include "server/service.h"
 #include "store/config.h"
 
 #include <algorithm>
 #include <set>
+#include <span>
 
 namespace cria::server {
 namespace {
@@ -21,7 +23,8 @@ struct Draft {
   std::vector<store::Layer> layers;
   Json config = Json::object();
   Json parameters = Json::object();
-  std::set<std::string> created;  // digests of the layers that are new on this disk
+  std::set<std::string> created;      // digests of the layers that are new on this disk
+  std::vector<store::Layer> sources;  // what was uploaded; gone afterwards where nothing uses it
 
   store::Store& store() const { return service.models.store(); }
   void status(const std::string& text) const { send({{"status", text}}); }
@@ -89,33 +92,36 @@ std::string type_name(std::string_view asked) {
   return name == "Q3_K" || name == "Q4_K" || name == "Q5_K" ? name + "_M" : name;
 }
 
-// The layer's model in the type that was asked for, made by a worker; `facts` become those of the
-// result.
-store::Layer quantized(Draft& draft, const store::Layer& layer, Facts& facts) {
-  const std::string wanted = type_name(draft.request.quantize);
-  if (wanted == type_name(facts.quantization_level)) return layer;
+// A model file that a worker makes of what is in the store; `status` stands beside its progress.
+store::Layer made_by(Draft& draft, protocol::Job job, const std::string& status, int64_t bytes) {
   const auto report = [&](double fraction) {
-    draft.send(
-        {{"status", fmt::format("quantizing {} model to {}", facts.quantization_level, wanted)},
-         {"digest", "0000000000000000000"},
-         {"total", layer.size},
-         {"completed", static_cast<int64_t>(fraction * static_cast<double>(layer.size))}});
+    draft.send({{"status", status},
+                {"digest", "0000000000000000000"},
+                {"total", bytes},
+                {"completed", static_cast<int64_t>(fraction * static_cast<double>(bytes))}});
   };
   report(0);
   store::Store::Upload output(draft.store());
-  const Json result =
-      run_job(draft.service.models.spawner(),
-              {.kind = "quantize",
-               .arguments = {{"path", draft.store().blob_path(layer.digest).string()},
-                             {"output", output.path().string()},
-                             {"type", wanted}}},
-              draft.stop, report);
+  job.arguments["output"] = output.path().string();
+  run_job(draft.service.models.spawner(), job, draft.stop, report);
   report(1);
   output.take_written();
   const store::Digest digest = output.finish();
   draft.created.insert(digest.text());
-  facts.quantization_level = json_string(result, "file_type").value_or(wanted);
   return draft.store().layer_of(digest, "model");
+}
+
+// The layer's model in the type that was asked for; `facts` become those of the result.
+store::Layer quantized(Draft& draft, const store::Layer& layer, Facts& facts) {
+  const std::string wanted = type_name(draft.request.quantize);
+  if (wanted == type_name(facts.quantization_level)) return layer;
+  const store::Layer made = made_by(
+      draft,
+      {.kind = "quantize",
+       .arguments = {{"path", draft.store().blob_path(layer.digest).string()}, {"type", wanted}}},
+      fmt::format("quantizing {} model to {}", facts.quantization_level, wanted), layer.size);
+  facts.quantization_level = wanted;
+  return made;
 }
 
 void add_gguf(Draft& draft, const std::string& digest) {
@@ -127,6 +133,7 @@ void add_gguf(Draft& draft, const std::string& digest) {
                                              draft.stop);
   const std::string kind = facts.kind.empty() ? "model" : facts.kind;
   layer = draft.store().layer_of(layer.digest, kind);
+  draft.sources.push_back(layer);
   if (kind == "model" && !draft.request.quantize.empty()) layer = quantized(draft, layer, facts);
   draft.layers.push_back(layer);
   if (kind != "model") return;
@@ -139,6 +146,26 @@ void add_gguf(Draft& draft, const std::string& digest) {
   for (const auto& [name, value] : facts.parameters.items()) draft.parameters[name] = value;
 }
 
+// The parts of one model become one blob. `files` are sorted, and begin with its first part.
+std::string merged(Draft& draft, std::span<const std::pair<std::string, std::string>> files,
+                   const ShardName& name) {
+  Json paths = Json::array();
+  int64_t bytes = 0;
+  for (int number = 1; number <= name.count; ++number) {
+    const auto part =
+        std::ranges::find(files, name.part(number), &std::pair<std::string, std::string>::first);
+    if (part == files.end())
+      fail(ErrorKind::kInvalidInput, "part {} of {} is missing: {}", number, name.count,
+           name.part(number));
+    draft.sources.push_back(uploaded(draft, part->second, "model"));
+    bytes += draft.sources.back().size;
+    paths.push_back(draft.store().blob_path(draft.sources.back().digest).string());
+  }
+  return made_by(draft, {.kind = "merge", .arguments = {{"paths", std::move(paths)}}},
+                 fmt::format("merging {} parts", name.count), bytes)
+      .digest.text();
+}
+
 void add_files(Draft& draft) {
   auto files = draft.request.files;
   std::ranges::sort(files);
@@ -148,7 +175,16 @@ void add_files(Draft& draft) {
            "importing safetensors is not supported by this version; convert to GGUF first");
     if (!path.ends_with(".gguf") && !has_magic(draft.store(), uploaded(draft, digest, "model")))
       fail(ErrorKind::kInvalidInput, "unknown type");
-    add_gguf(draft, digest);
+    const auto shard = parse_shard_name(path);
+    if (!shard || shard->count == 1) {
+      add_gguf(draft, digest);
+      continue;
+    }
+    const auto first = std::ranges::find_if(files, [&](const auto& file) {
+      const auto other = parse_shard_name(file.first);
+      return other && other->prefix == shard->prefix && other->count == shard->count;
+    });
+    if (first->first == path) add_gguf(draft, merged(draft, files, *shard));
   }
 }
 
@@ -252,7 +288,9 @@ void create(Draft& draft, const store::ModelName& name) {
   draft.status("writing manifest");
   const auto old = draft.store().find(name);
   draft.store().write_manifest(name, manifest);
-  if (old && draft.service.prune) draft.store().remove_unused(old->manifest);
+  if (!draft.service.prune) return;
+  if (old) draft.store().remove_unused(old->manifest.blobs());
+  draft.store().remove_unused(draft.sources);
 }
 
 }  // namespace

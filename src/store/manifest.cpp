@@ -74,6 +74,12 @@ int64_t Manifest::total_size() const {
   return total;
 }
 
+std::vector<Layer> Manifest::blobs() const {
+  std::vector<Layer> all = layers;
+  all.push_back(config);
+  return all;
+}
+
 const Layer* Manifest::find(std::string_view kind) const {
   const Layer* found = nullptr;
   for (const Layer& layer : layers)

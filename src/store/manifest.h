@@ -33,6 +33,7 @@ struct Manifest {
   static Manifest parse(std::string_view text);
   std::string text() const;  // compact, one newline at the end
   int64_t total_size() const;
+  std::vector<Layer> blobs() const;                // the layers, then the config
   const Layer* find(std::string_view kind) const;  // the last of that kind, or null
 };
 

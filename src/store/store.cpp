@@ -212,19 +212,17 @@ std::set<Digest> Store::digests_in_use(std::vector<BrokenManifest>& broken) cons
   return used;
 }
 
-void Store::remove_unused(const Manifest& candidates) {
+void Store::remove_unused(const std::vector<Layer>& candidates) {
   const ChangeLock lock(folder_);
   remove_unused_locked(candidates);
 }
 
-void Store::remove_unused_locked(const Manifest& candidates) const {
+void Store::remove_unused_locked(const std::vector<Layer>& candidates) const {
   std::vector<BrokenManifest> broken;
   const std::set<Digest> used = digests_in_use(broken);
   if (!broken.empty())
     return;  // a broken manifest may name any blob: prune decides once it is mended
-  std::vector<Layer> layers = candidates.layers;
-  layers.push_back(candidates.config);
-  for (const Layer& layer : layers)
+  for (const Layer& layer : candidates)
     if (!used.contains(layer.digest)) remove_blob(layer.digest);
 }
 
@@ -247,7 +245,7 @@ void Store::remove(const ModelName& name) {
   if (::unlink(path.c_str()) != 0) fail_write(path, errno);
   sync_folder(path.parent_path());
   remove_empty_folders(path.parent_path());
-  if (model) remove_unused_locked(model->manifest);
+  if (model) remove_unused_locked(model->manifest.blobs());
 }
 
 bool Store::has_blob(const Digest& digest) const {

@@ -80,7 +80,7 @@ class Store {
   // Removes the manifest, empty folders, and the blobs that no other manifest names.
   void remove(const ModelName& name);
   // Removes those blobs of `candidates` that no manifest names (after a model was replaced).
-  void remove_unused(const Manifest& candidates);
+  void remove_unused(const std::vector<Layer>& candidates);
   // Removes temporary files that nobody writes any more, files and unused blobs older than the
   // grace, and empty folders. Touches no blob when any manifest is broken.
   PruneReport prune(const PruneOptions& options = {});
@@ -134,7 +134,7 @@ class Store {
   std::vector<std::pair<ModelName, fs::path>> manifest_files() const;
   ModelName spelled_as_stored(ModelName name) const;
   std::set<Digest> digests_in_use(std::vector<BrokenManifest>& broken) const;
-  void remove_unused_locked(const Manifest& candidates) const;
+  void remove_unused_locked(const std::vector<Layer>& candidates) const;
   void remove_empty_folders(fs::path folder) const;
   void prune_manifest_folders(const PruneOptions& options, PruneReport& report) const;
   void prune_blobs(const PruneOptions& options, PruneReport& report) const;

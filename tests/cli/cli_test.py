@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 import unittest
+import urllib.request
 from pathlib import Path
 
 MODEL_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -197,6 +198,51 @@ class CommandLine(unittest.TestCase):
         self.assertEqual(removed.stdout, "deleted 'a'\ndeleted 'b'\n")
         self.assertEqual((removed.returncode, removed.stderr),
                          (1, "Error: model 'nothing' not found\n"))
+
+    def test_create_reads_a_modelfile_from_a_pipe(self):
+        made = self.cria("create", "piped", "-f", "-", stdin=f"FROM {self.model}\nSYSTEM From a pipe.\n")
+        self.assertEqual(made.returncode, 0, made.stderr)
+        self.assertEqual(self.cria("show", "--system", "piped").stdout, "From a pipe.")
+        self.assertEqual(self.cria("rm", "piped").returncode, 0)
+
+    def test_what_a_model_says_cannot_steer_the_terminal(self):
+        made = self.cria("create", "evil", "-f", "-", stdin=f"FROM {self.model}\nSYSTEM x\n")
+        self.assertEqual(made.returncode, 0, made.stderr)
+        body = b'{"model":"evil","from":"' + self.model.encode() + b'","system":"\\u001b[2Jgone\\u009b2J","stream":false}'
+        address = f"http://{self.environment['OLLAMA_HOST']}/api/create"
+        self.assertEqual(urllib.request.urlopen(urllib.request.Request(address, body)).status, 200)
+        self.assertEqual(self.cria("show", "--system", "evil").stdout, "\x1b[2Jgone\u009b2J")  # a file gets it all
+        for words in (["show", "evil"], ["show", "--system", "evil"]):
+            terminal = Terminal(words, self.environment)
+            terminal.wait_for(r"\\x1b\[2Jgone\\u009b2J")
+            self.assertEqual(terminal.exit_code(), 0)
+            self.assertNotIn("\x1b", terminal.text)
+        self.assertEqual(self.cria("rm", "evil").returncode, 0)
+
+    def test_the_prompt_goes_on_after_a_failed_request(self):
+        terminal = Terminal(["run", self.model], self.environment)
+        at = terminal.wait_for(r">>> ")
+        terminal.send("/set parameter temperature 1e999\r/set parameter num_predict -9\r")
+        at = terminal.wait_for(r"num_predict' to", at)
+        terminal.send("Hello.\r")
+        at = terminal.wait_for(r"error: .*num_predict", at)
+        terminal.send("/set parameter num_predict 4\rHello.\r")
+        terminal.wait_for(r"\n\r?\n.*>>> ", terminal.wait_for(SENT + r"(?s:.*)" + SENT, at))
+        terminal.send("/bye\r")
+        self.assertEqual(terminal.exit_code(), 0)
+
+    def test_a_line_is_edited_in_an_editor(self):
+        editor = Path(self.home) / "editor"
+        editor.write_text("#!/bin/sh\nsed -i 's/old/new/' \"$1\"\n")
+        editor.chmod(0o755)
+        terminal = Terminal(["run", self.model], {**self.environment, "OLLAMA_EDITOR": str(editor)})
+        at = terminal.wait_for(r">>> ")
+        terminal.send("/old\x07")
+        at = terminal.wait_for(r"/new", at)
+        terminal.send("\x1b[1~\x1b[4~est\r")
+        terminal.wait_for(r"Unknown command '/newest'", at)
+        terminal.send("/bye\r")
+        self.assertEqual(terminal.exit_code(), 0)
 
     def test_wrong_use(self):
         for words, message in ((["nope"], 'unknown command "nope" for "ollama"'),

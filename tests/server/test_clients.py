@@ -84,6 +84,14 @@ const options = { num_predict: 24, temperature: 0 }
 for await (const part of await client.chat({ model: 'smol', messages, options, stream: true })) text += part.message.content
 const whole = await client.chat({ model: 'smol', messages, options })
 if (whole.message.content !== text) throw new Error('differ: ' + text)
+const shown = await client.show({ model: 'smol' })
+if (shown.model_info['general.architecture'] !== 'llama') throw new Error('not shown')
+const prompt = { model: 'smol', prompt: 'The capital of France is', raw: true, options }
+const generated = await client.generate(prompt)
+let streamed = ''
+for await (const part of await client.generate({ ...prompt, stream: true })) streamed += part.response
+if (generated.response !== streamed || !streamed.includes('Paris')) throw new Error('differ: ' + streamed)
+if (generated.eval_count !== 24) throw new Error('counted ' + generated.eval_count)
 console.log(text)
 """)
     answer = subprocess.run(["node", script, server.url], capture_output=True, text=True, timeout=120)

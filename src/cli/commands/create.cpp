@@ -16,6 +16,8 @@ constexpr int64_t kMaxModelfile = 64 << 20;
 
 CreatePlan read_plan(const Arguments& arguments) {
   const bool named = arguments.has("file");
+  if (named && arguments.text("file") == "-")
+    return plan_create(api::parse_modelfile(read_stdin(kMaxModelfile)), fs::current_path());
   const fs::path path = named ? arguments.text("file") : "Modelfile";
   if (!fs::exists(path)) {
     if (named) fail(ErrorKind::kNotFound, "specified Modelfile wasn't found: {}", path.string());

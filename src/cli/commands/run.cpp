@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "cli/answer.h"
+#include "cli/attachments.h"
 #include "cli/command.h"
 #include "cli/create_plan.h"
 #include "cli/launch.h"
@@ -12,25 +13,13 @@
 
 #include <unistd.h>
 
-#include <array>
 #include <cstdio>
 #include <optional>
 
 namespace cria::cli {
 namespace {
 
-constexpr size_t kMaxPrompt = size_t{64} << 20;
-
-std::string read_stdin() {
-  std::string text;
-  std::array<char, 65536> buffer;
-  while (const size_t n = std::fread(buffer.data(), 1, buffer.size(), stdin)) {
-    text.append(buffer.data(), n);
-    if (text.size() > kMaxPrompt)
-      fail(ErrorKind::kTooLarge, "the prompt on stdin is over the limit of {} bytes", kMaxPrompt);
-  }
-  return text;
-}
+constexpr int64_t kMaxPrompt = int64_t{64} << 20;
 
 bool is_model_file(const std::string& text) {
   if (!means_file(text)) return false;
@@ -102,6 +91,11 @@ int embed(const ApiClient& client, const Session& session, const std::string& pr
 
 int one_shot(const ApiClient& client, const Session& session, const std::string& prompt) {
   Json request = {{"model", session.model}, {"prompt", prompt}};
+  if (takes_files(session.info)) {
+    Attached attached = attach_files(prompt);
+    request["prompt"] = attached.text;
+    if (!attached.files.empty()) request["images"] = std::move(attached.files);
+  }
   if (!session.format.is_null()) request["format"] = session.format;
   if (!session.think.is_null()) request["think"] = session.think;
   if (!session.keep_alive.is_null()) request["keep_alive"] = session.keep_alive;
@@ -126,7 +120,7 @@ int run_run(const ApiClient& client, const Arguments& arguments) {
   bool interactive = arguments.positional.size() == 1 && is_terminal(STDOUT_FILENO);
   if (!is_terminal(STDIN_FILENO)) {
     interactive = false;
-    const std::string piped = read_stdin();
+    const std::string piped = read_stdin(kMaxPrompt);
     if (!piped.empty()) prompt = prompt.empty() ? piped : piped + " " + prompt;
   }
   const bool embeds =

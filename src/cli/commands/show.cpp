@@ -2,6 +2,9 @@
 #include "base/error.h"
 #include "cli/command.h"
 #include "cli/format.h"
+#include "cli/terminal/progress.h"
+
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -137,10 +140,10 @@ int run_show(const ApiClient& client, const Arguments& arguments) {
   const Json model = client.call("POST", "/api/show",
                                  {{"model", arguments.positional.front()}, {"verbose", verbose}});
   if (selected.empty()) {
-    std::fputs(show_sections(model, verbose).c_str(), stdout);
+    std::fputs(shown_on(STDOUT_FILENO, show_sections(model, verbose)).c_str(), stdout);
     return 0;
   }
-  std::fputs(json_string(model, selected).value_or("").c_str(), stdout);
+  std::fputs(shown_on(STDOUT_FILENO, json_string(model, selected).value_or("")).c_str(), stdout);
   if (selected != "system" && selected != "template") std::fputc('\n', stdout);
   return 0;
 }

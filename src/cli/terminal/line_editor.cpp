@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "cli/terminal/editor.h"
 #include "cli/terminal/progress.h"
 #include "cli/terminal/width.h"
 
@@ -78,8 +79,9 @@ class LineEditor::RawMode {
     mode.c_lflag |= ISIG;
     tcsetattr(STDIN_FILENO, TCSADRAIN, &mode);
   }
+  void cooked() const { tcsetattr(STDIN_FILENO, TCSADRAIN, &before_); }
   void suspend() const {
-    tcsetattr(STDIN_FILENO, TCSADRAIN, &before_);
+    cooked();
     kill(0, SIGTSTP);
     reading();
   }
@@ -234,9 +236,24 @@ struct LineEditor::Reading {
     if (key == 'D') line.left();
     if (key == 'H') line.cursor = 0;
     if (key == 'F') line.cursor = line.text.size();
+    if (key == '~' && (number == 1 || number == 7)) line.cursor = 0;
+    if (key == '~' && (number == 4 || number == 8)) line.cursor = line.text.size();
     if (key == '~' && number == 3) line.erase_under();
     if (key == '~' && number == 200) pasting = pasted = true;
     if (key == '~' && number == 201) pasting = false;
+  }
+
+  // The line in the user's editor, and back.
+  void edit_elsewhere() {
+    raw.cooked();
+    write_out("\r\x1b[J");
+    try {
+      line.replace(edit_text(line.text));
+    } catch (const Error& e) {
+      write_out(fmt::format("{}\n", e.what()));
+    }
+    cursor_row = 0;
+    raw.reading();
   }
 
   // Control keys other than Enter, Ctrl-C and Ctrl-D.
@@ -253,6 +270,9 @@ struct LineEditor::Reading {
         break;
       case 6:
         line.right();
+        break;
+      case 7:
+        edit_elsewhere();
         break;
       case 8:
       case 127:

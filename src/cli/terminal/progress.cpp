@@ -1,5 +1,6 @@
 #include "cli/terminal/progress.h"
 
+#include "base/printable.h"
 #include "cli/format.h"
 #include "cli/terminal/width.h"
 
@@ -22,6 +23,10 @@ using Clock = std::chrono::steady_clock;
 
 bool is_terminal(int descriptor) {
   return isatty(descriptor) == 1;
+}
+
+std::string shown_on(int descriptor, std::string text) {
+  return is_terminal(descriptor) ? printable(text) : std::move(text);
 }
 
 size_t terminal_columns() {

@@ -9,6 +9,9 @@
 namespace cria::cli {
 
 bool is_terminal(int descriptor);
+// Text of a model or of a server for that descriptor: on a terminal without what could steer it,
+// elsewhere byte for byte.
+std::string shown_on(int descriptor, std::string text);
 size_t terminal_columns();  // 80 when unknown
 
 // "label: 43% ▕███   ▏ 12 MB/40 MB   3.1 MB/s   9s" in at most `columns` columns.

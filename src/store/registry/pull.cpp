@@ -105,7 +105,7 @@ void pull(Store& store, Downloads& downloads, const ModelName& name, const Trans
     };
     if (gone(old->config) || std::ranges::any_of(old->layers, gone))
       on_status({.status = "removing unused layers"});
-    store.remove_unused(*old);
+    store.remove_unused(old->blobs());
   }
   on_status({.status = "success"});
 }

@@ -288,9 +288,7 @@ void push(const Store& store, const ModelName& name, const TransferOptions& opti
   }
   Registry registry(model->name, registry_options(options));
   std::set<Digest> done;
-  std::vector<Layer> layers = model->manifest.layers;
-  layers.push_back(model->manifest.config);
-  for (const Layer& layer : layers)
+  for (const Layer& layer : model->manifest.blobs())
     if (done.insert(layer.digest).second)
       push_blob(store, registry, model->name, layer, options, on_status);
   on_status({.status = "pushing manifest"});

@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::string_view kSpaces = " \t\r\n";
 constexpr size_t kMaxBuffer = 1 << 20;  // a longer tool call is none
+constexpr size_t kMaxSpaces = 4096;     // more of them before a tag are text
 
 std::string new_call_id() {
   static constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyz0123456789";
@@ -204,60 +205,80 @@ ToolCallParser::ToolCallParser(std::string tag, const Json& tools, bool bare_cal
 
 Parsed ToolCallParser::add(std::string_view text) {
   Parsed out;
-  if (state_ == State::kDone) {
-    out.content = text;
-    return out;
-  }
   buffer_ += text;
-  if (state_ == State::kLooking) look(out);
-  if (state_ != State::kInside) return out;
-  const bool complete = bare() && balanced();
-  while (take_call(out)) {
-  }
-  if (complete || buffer_.size() > kMaxBuffer) {
-    // The brackets are closed: what follows is text, and without a call all of it was.
-    if (calls_ == 0)
-      out.content += buffer_;
-    else if (bare()) {
-      const size_t rest = buffer_.find_first_not_of("]}, \t\r\n");
-      if (rest != std::string::npos) out.content += buffer_.substr(rest);
-    }
-    buffer_.clear();
-    state_ = State::kDone;
+  while (step(out)) {
   }
   return out;
 }
 
-void ToolCallParser::look(Parsed& out) {
+// True when there is more to do with what is in the buffer.
+bool ToolCallParser::step(Parsed& out) {
+  switch (state_) {
+    case State::kLooking:
+      return look(out);
+    case State::kInside:
+      if (bare()) return take_object(out);
+      while (take_call(buffer_, out)) {
+      }
+      if (buffer_.size() > kMaxBuffer) state_ = State::kDone;
+      return buffer_.size() > kMaxBuffer;
+    case State::kBetween: {
+      buffer_.erase(0, std::min(buffer_.find_first_not_of("]},; \t\r\n"), buffer_.size()));
+      if (buffer_.empty()) return false;
+      state_ = buffer_.starts_with(tag_) ? State::kInside : State::kDone;
+      return true;
+    }
+    case State::kDone:
+      out.content += std::exchange(buffer_, {});
+      return false;
+  }
+  return false;
+}
+
+bool ToolCallParser::look(Parsed& out) {
   if (bare_calls_) {
     const size_t first = buffer_.find_first_not_of(kSpaces);
-    if (first == std::string::npos) return;
+    if (first == std::string::npos) return false;
     if (buffer_[first] == '{') tag_ = "{";
     bare_calls_ = false;
   }
   const size_t at = buffer_.find(tag_);
-  if (at == std::string::npos) {
-    const size_t held = overlap(buffer_, tag_);
-    const std::string_view free = std::string_view(buffer_).substr(0, buffer_.size() - held);
-    if (bare() && free.find_first_not_of(kSpaces) != std::string_view::npos) {
-      out.content += std::exchange(buffer_, {});
-      state_ = State::kDone;
-      return;
-    }
-    out.content += free;
-    buffer_.erase(0, buffer_.size() - held);
-    return;
-  }
-  const std::string before = buffer_.substr(0, at);
-  out.content += trim_right(before);
-  if (bare() && before.find_first_not_of(kSpaces) != std::string::npos) {
-    out.content += buffer_.substr(trim_right(before).size());
-    buffer_.clear();
+  const size_t until = at != std::string::npos ? at : buffer_.size() - overlap(buffer_, tag_);
+  // White space before the tag is no part of the answer, so it waits for what follows.
+  std::string_view free = trim_right(std::string_view(buffer_).substr(0, until));
+  if (bare() && !free.empty()) {  // a bare call is one only where the answer begins
     state_ = State::kDone;
-    return;
+    return true;
+  }
+  if (at == std::string::npos && until - free.size() > kMaxSpaces)
+    free = std::string_view(buffer_).substr(0, until);
+  out.content += free;
+  if (at == std::string::npos) {
+    buffer_.erase(0, free.size());
+    return false;
   }
   buffer_.erase(0, bare() ? at : at + tag_.size());
   state_ = State::kInside;
+  return true;
+}
+
+// A bare call ends with its brackets; another one may follow. True when it has ended.
+bool ToolCallParser::take_object(Parsed& out) {
+  const bool complete = balanced();
+  std::string rest;
+  if (complete) {
+    rest = buffer_.substr(counted_ + 1);
+    buffer_.resize(counted_ + 1);
+  }
+  while (take_call(buffer_, out)) called_ = true;
+  if (!complete && buffer_.size() <= kMaxBuffer) return false;
+  if (called_) buffer_.clear();  // brackets around the calls
+  state_ = called_ ? State::kBetween : State::kDone;
+  buffer_ += rest;
+  counted_ = 0;
+  open_brackets_ = 0;
+  in_string_ = escaped_ = called_ = false;
+  return true;
 }
 
 bool ToolCallParser::balanced() {
@@ -281,14 +302,14 @@ bool ToolCallParser::balanced() {
   return false;
 }
 
-bool ToolCallParser::take_call(Parsed& out) {
+bool ToolCallParser::take_call(std::string& text, Parsed& out) {
   // A name that is only begun may become another, longer one.
   size_t at = std::string::npos;
   const std::string* tool = nullptr;
   for (const std::string& name : names_) {
-    const size_t part = overlap(buffer_, name);
+    const size_t part = overlap(text, name);
     if (part > 0 && part < name.size()) return false;
-    const size_t found = buffer_.find(name);
+    const size_t found = text.find(name);
     if (found < at ||
         (found == at && tool && found != std::string::npos && name.size() > tool->size())) {
       at = found;
@@ -296,7 +317,7 @@ bool ToolCallParser::take_call(Parsed& out) {
     }
   }
   if (!tool) return false;
-  auto object = first_object(buffer_);
+  auto object = first_object(text);
   if (!object) return false;
   Json arguments = object->json;
   if (find_arguments(object->json, *tool, arguments) == Search::kWait) return false;
@@ -309,7 +330,7 @@ bool ToolCallParser::take_call(Parsed& out) {
   call["function"] = std::move(function);
   out.tool_calls.push_back(std::move(call));
   const size_t used = std::max(at + tool->size(), object->end);
-  buffer_.erase(0, used);
+  text.erase(0, used);
   counted_ -= std::min(counted_, used);
   return true;
 }
@@ -317,12 +338,9 @@ bool ToolCallParser::take_call(Parsed& out) {
 // Upstream drops text after a tag that never became a call; here it is the answer.
 Parsed ToolCallParser::finish() {
   Parsed out;
-  if (state_ == State::kInside && calls_ == 0) {
-    if (!bare()) out.content = tag_;
-    out.content += buffer_;
-  } else if (state_ != State::kInside) {
-    out.content = buffer_;
-  }
+  const bool unfinished = state_ == State::kInside && (bare() ? !called_ : calls_ == 0);
+  if (unfinished && !bare()) out.content = tag_;
+  if (unfinished || state_ == State::kLooking) out.content += buffer_;
   buffer_.clear();
   state_ = State::kDone;
   return out;

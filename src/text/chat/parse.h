@@ -42,10 +42,12 @@ class ToolCallParser {
   Parsed finish();
 
  private:
-  enum class State { kLooking, kInside, kDone };
+  enum class State { kLooking, kInside, kBetween, kDone };
   bool bare() const { return tag_ == "{" || tag_ == "["; }
-  void look(Parsed& out);
-  bool take_call(Parsed& out);
+  bool step(Parsed& out);
+  bool look(Parsed& out);
+  bool take_object(Parsed& out);
+  bool take_call(std::string& text, Parsed& out);
   bool balanced();
   std::string tag_;
   std::vector<std::string> names_;
@@ -53,6 +55,7 @@ class ToolCallParser {
   bool bare_calls_;  // until the first character has come
   std::string buffer_;
   int64_t calls_ = 0;
+  bool called_ = false;  // the bare object that is read now was one, or held one
   // Bracket counting goes on where the last text ended.
   size_t counted_ = 0;
   int64_t open_brackets_ = 0;

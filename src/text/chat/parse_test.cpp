@@ -67,7 +67,7 @@ TEST_CASE("tool calls after a tag are found however the text is cut into pieces"
                    "\"}\\\"\"}}\n</tool_call>\n<tool_call>"
                    "{\"name\": \"add_all\", \"parameters\": {}}</tool_call>",
                    piece);
-    CHECK(p.content.starts_with("Sure <b>."));
+    CHECK(p.content == "Sure <b>.");
     CHECK(calls(p) == "add{\"a\":\"}\\\"\"};add_all{};");
     CHECK(p.tool_calls[1]["function"]["index"] == 1);
     CHECK(p.tool_calls[0]["id"].get<std::string>().size() == 13);
@@ -93,6 +93,14 @@ TEST_CASE("with a bare brace as tag only an answer that starts with it is a call
     CHECK(calls(run(ToolCallParser("[", kTools),
                     "[{\"name\":\"add\",\"arguments\":\"{\\\"b\\\":2}\"}]", piece)) ==
           "add{\"b\":2};");
+    p = run(ToolCallParser("{", kTools),
+            "{\"name\":\"add\",\"parameters\":{\"s\":\"{\"}}; "
+            "{\"name\":\"add_all\",\"parameters\":{}}\nDone {x}",
+            piece);
+    CHECK(calls(p) == "add{\"s\":\"{\"};add_all{};");
+    CHECK(p.content == "Done {x}");
+    CHECK(run(ToolCallParser("{", kTools), "{\"name\":\"add\",\"arguments\":{}} {\"x\":1} y", piece)
+              .content == "{\"x\":1} y");
   }
 }
 
