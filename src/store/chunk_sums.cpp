@@ -52,19 +52,21 @@ ChunkSum ChunkHash::finish() {
   return {.low = sum.low64, .high = sum.high64};
 }
 
-ChunkSums ChunkSums::compute(const File& file, const std::stop_token& stop) {
-  ChunkSums out = {.size = file.size(), .sums = {}};
-  std::vector<std::byte> buffer(static_cast<size_t>(std::min(kChunk, file.size())));
-  ChunkHash hash;
-  for (int64_t at = 0; at < file.size(); at += kChunk) {
-    if (stop.stop_requested()) fail(ErrorKind::kCancelled, "{}: cancelled", file.name());
-    const auto part =
-        std::span(buffer).first(static_cast<size_t>(std::min(kChunk, file.size() - at)));
-    file.read_at(at, part);
-    hash.update(part);
-    out.sums.push_back(hash.finish());
+void BlobHash::update(std::span<const std::byte> bytes) {
+  hash_.update(bytes);
+  while (!bytes.empty()) {
+    const int64_t room = ChunkSums::kChunk - sums_.size % ChunkSums::kChunk;
+    const auto part = bytes.first(static_cast<size_t>(std::min(room, std::ssize(bytes))));
+    chunk_.update(part);
+    sums_.size += std::ssize(part);
+    if (sums_.size % ChunkSums::kChunk == 0) sums_.sums.push_back(chunk_.finish());
+    bytes = bytes.subspan(part.size());
   }
-  return out;
+}
+
+HashedBlob BlobHash::finish() {
+  if (sums_.size % ChunkSums::kChunk != 0) sums_.sums.push_back(chunk_.finish());
+  return {.digest = Digest::from_hex(hash_.hex()), .sums = std::move(sums_)};
 }
 
 ChunkSums ChunkSums::parse(std::string_view bytes) {

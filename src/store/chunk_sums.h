@@ -9,12 +9,13 @@
 #pragma once
 
 #include "base/file.h"
+#include "base/sha256.h"
+#include "store/name.h"
 
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
-#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -46,14 +47,29 @@ struct ChunkSums {
   std::vector<ChunkSum> sums;  // of [i * kChunk, (i + 1) * kChunk)
 
   static int64_t count(int64_t size) { return (size + kChunk - 1) / kChunk; }
-  // Reads the whole file. Throws Error{kCancelled} with `stop`.
-  static ChunkSums compute(const File& file, const std::stop_token& stop);
   // Throws Error{kInvalidInput} naming what is wrong.
   static ChunkSums parse(std::string_view bytes);
   // nullopt when there is no such file, it is damaged, or it is of a blob of another size.
   static std::optional<ChunkSums> read(const fs::path& path, int64_t blob_size);
   std::string bytes() const;
   void write(const fs::path& path) const;  // makes the folder, too
+};
+
+struct HashedBlob {
+  Digest digest;
+  ChunkSums sums;
+};
+
+// Digest and chunk checksums of a blob that arrives in pieces.
+class BlobHash {
+ public:
+  void update(std::span<const std::byte> bytes);
+  HashedBlob finish();  // once
+
+ private:
+  Sha256 hash_;
+  ChunkHash chunk_;
+  ChunkSums sums_;
 };
 
 }  // namespace cria::store

@@ -248,6 +248,15 @@ void Store::remove(const ModelName& name) {
   if (model) remove_unused_locked(model->manifest.blobs());
 }
 
+void Store::keep_chunk_sums(const Digest& digest, const ChunkSums& sums) const {
+  if (sums.size <= ChunkSums::kChunk) return;  // to be fetched whole
+  try {
+    sums.write(chunk_sums_path(digest));
+  } catch (const Error& e) {
+    log::warn("no checksums of {}'s chunks are kept: {}", digest.text(), e.what());
+  }
+}
+
 bool Store::has_blob(const Digest& digest) const {
   std::error_code code;
   return fs::is_regular_file(blob_path(digest), code);

@@ -9,7 +9,7 @@
 #pragma once
 
 #include "base/file.h"
-#include "base/sha256.h"
+#include "store/chunk_sums.h"
 #include "store/manifest.h"
 
 #include <chrono>
@@ -93,6 +93,8 @@ class Store {
   fs::path blob_path(const Digest& digest) const;
   // Where the checksums of the blob's chunks are kept (chunk_sums.h).
   fs::path chunk_sums_path(const Digest& digest) const;
+  // For the day when the blob is damaged. Small blobs have none; a failure is only logged.
+  void keep_chunk_sums(const Digest& digest, const ChunkSums& sums) const;
   // Whether the blob is here in the layer's size.
   bool has_layer(const Layer& layer) const;
   // A layer's file, of the size that its manifest says; throws Error naming the digest otherwise.
@@ -125,7 +127,7 @@ class Store {
     fs::path path_;
     int descriptor_ = -1;
     int64_t size_ = 0;
-    Sha256 hash_;
+    BlobHash hash_;
   };
 
  private:

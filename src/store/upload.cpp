@@ -62,7 +62,8 @@ void Store::Upload::take_written() {
 }
 
 Digest Store::Upload::finish(const std::optional<Digest>& expected) {
-  Digest digest = Digest::from_hex(hash_.hex());
+  const HashedBlob hashed = hash_.finish();
+  const Digest& digest = hashed.digest;
   if (expected && *expected != digest)
     fail(ErrorKind::kInvalidInput, "digest mismatch, expected \"{}\", got \"{}\"", expected->text(),
          digest.text());
@@ -72,6 +73,7 @@ Digest Store::Upload::finish(const std::optional<Digest>& expected) {
   ::close(descriptor_);
   descriptor_ = -1;
   sync_folder(target.parent_path());
+  store_.keep_chunk_sums(digest, hashed.sums);
   return digest;
 }
 

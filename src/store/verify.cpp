@@ -36,7 +36,7 @@ std::string damage_of(const Store& store, const Layer& layer, const std::stop_to
     if (file->size() != layer.size)
       return fmt::format("it has {} bytes instead of {}", file->size(), layer.size);
     std::vector<std::byte> buffer(size_t{1} << 20);
-    Sha256 hash;
+    BlobHash hash;
     for (int64_t at = 0; at < file->size();) {
       if (stop.stop_requested()) fail(ErrorKind::kCancelled, "request canceled");
       const auto part = std::span(buffer).first(
@@ -46,7 +46,10 @@ std::string damage_of(const Store& store, const Layer& layer, const std::stop_to
       at += std::ssize(part);
       on_progress(at);
     }
-    if (Digest::from_hex(hash.hex()) != layer.digest) return "its content has another digest";
+    const HashedBlob hashed = hash.finish();
+    if (hashed.digest != layer.digest) return "its content has another digest";
+    if (!fs::exists(store.chunk_sums_path(layer.digest)))  // a blob of another program's
+      store.keep_chunk_sums(layer.digest, hashed.sums);
   } catch (const Error& e) {  // a disk that fails is damage, too
     if (e.kind() == ErrorKind::kCancelled) throw;
     return e.what();

@@ -30,6 +30,7 @@ class SetAside {
   ~SetAside();
   SetAside(const SetAside&) = delete;
   SetAside& operator=(const SetAside&) = delete;
+  const fs::path& path() const { return aside_; }  // of the old file, if there was one
 
  private:
   const fs::path place_, aside_;

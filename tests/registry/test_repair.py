@@ -72,6 +72,48 @@ def test_damage_is_named_and_only_that_is_fetched(store, proxy, damage, why):
     model_files(store.models, store.name)
 
 
+def damaged_at(path, places):
+    data = bytearray(path.read_bytes())
+    for place in places:
+        data[place] ^= 0x40
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("places, chunks", [([5 * MIB], 1), ([0, 8 * MIB - 1], 2), ([4 * MIB - 1], 1)])
+def test_of_a_large_blob_only_the_damaged_chunks_are_fetched(store, proxy, places, chunks):
+    before = tree(store.models)
+    damaged_at(blob(store, store.content["model"]), places)
+    seen = lines(store, repair=True, insecure=True)
+    assert seen[-2:] == [{"status": "repaired 1 files"}, {"status": "success"}], seen
+    assert chunks * 4 * MIB <= proxy.downloaded() < chunks * 4 * MIB + 10_000
+    assert tree(store.models) == before
+
+
+def test_a_blob_that_was_cut_is_completed(store, proxy):
+    path = blob(store, store.content["model"])
+    path.write_bytes(path.read_bytes()[:6 * MIB])
+    assert lines(store, repair=True, insecure=True)[-1] == {"status": "success"}
+    assert 4 * MIB <= proxy.downloaded() < 4 * MIB + 10_000
+    assert path.read_bytes() == store.content["model"]
+
+
+def test_wrong_checksums_of_chunks_cost_only_bytes(store, proxy):
+    """Neither damaged nor outdated checksums can bring a wrong blob into the store."""
+    path = blob(store, store.content["model"])
+    sums, = (store.models / "cria" / "chunks").iterdir()
+    for wrong in (b"nonsense", sums.read_bytes()[:-1]):
+        sums.write_bytes(wrong)
+        damaged_at(path, [100])
+        assert lines(store, repair=True, insecure=True)[-1] == {"status": "success"}
+        assert path.read_bytes() == store.content["model"]
+    sums.unlink()
+    assert lines(store)[-1] == {"status": "success"}  # verify writes them anew
+    proxy.forget()
+    damaged_at(path, [100])
+    assert lines(store, repair=True, insecure=True)[-1] == {"status": "success"}
+    assert proxy.downloaded() < 4 * MIB + 10_000
+
+
 def test_what_cannot_be_fetched_stays_as_it_is(store, proxy):
     flipped(blob(store, store.content["adapter"]))
     copy_name(store.models, store.name, f"{proxy.host}/lab/never-pushed:1")

@@ -12,6 +12,13 @@
 
 namespace cria::store {
 
+struct BlobSource {
+  ModelName name;   // whose registry has it
+  std::string url;  // there
+  Digest digest;
+  int64_t size = 0;  // as the manifest says
+};
+
 struct BlobRange {
   int64_t offset = 0, length = 0;
   // What to do when the server ignores ranges: read from the blob's first byte on, or give up.
@@ -23,9 +30,9 @@ using RangeSink = std::function<void(std::string_view bytes)>;
 
 // One attempt. False, with nothing delivered, when the server ignores ranges and `range` does not
 // accept that. Error{kUpstream} is worth another attempt; any other is not: the blob is not there
-// (kNotFound), is of another size than the layer (kInvalidInput), ... What was delivered before an
-// error is good.
-bool fetch_range(Registry& registry, const ModelName& name, const Layer& layer,
-                 const BlobRange& range, const RangeSink& sink, const std::stop_token& stop);
+// (kNotFound), is of another size than the source's (kInvalidInput), ... What was delivered before
+// an error is good.
+bool fetch_range(Registry& registry, const BlobSource& source, const BlobRange& range,
+                 const RangeSink& sink, const std::stop_token& stop);
 
 }  // namespace cria::store

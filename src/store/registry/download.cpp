@@ -3,10 +3,8 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/settings.h"
-#include "base/text.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cstring>
 #include <utility>
 
@@ -18,34 +16,9 @@ constexpr int kTries = 6;
 constexpr int64_t kSaveEvery = 64 << 10;
 constexpr size_t kPiece = size_t{1} << 20;
 
-// "bytes 0-99/1000" -> first byte and total; nullopt when it is anything else.
-std::optional<std::pair<int64_t, int64_t>> content_range(std::string_view text) {
-  if (!text.starts_with("bytes ")) return std::nullopt;
-  text.remove_prefix(6);
-  int64_t numbers[3] = {};
-  constexpr char kEnds[3] = {'-', '/', '\0'};
-  for (int i = 0; i < 3; ++i) {
-    const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), numbers[i]);
-    if (code != std::errc()) return std::nullopt;
-    text.remove_prefix(static_cast<size_t>(end - text.data()));
-    if (kEnds[i] == '\0' ? !text.empty() : text.empty() || text.front() != kEnds[i])
-      return std::nullopt;
-    if (!text.empty()) text.remove_prefix(1);
-  }
-  return std::pair(numbers[0], numbers[2]);
-}
-
 // Trying again cannot help.
 bool is_final(ErrorKind kind) {
   return kind != ErrorKind::kUpstream && kind != ErrorKind::kBusy;
-}
-
-// Trying again helps where the server is busy or broken, not where it says no.
-void check_answer(const http::ClientResponse& response) {
-  if (response.status >= 400 && response.status < 500 && response.status != 404 &&
-      response.status != 408 && response.status != 429)
-    fail(ErrorKind::kForbidden, "{}: {}", response.status, one_line(response.body));
-  require_ok(response);
 }
 
 }  // namespace
@@ -75,11 +48,13 @@ Download::Download(const BlobSource& source, const TransferOptions& options, Par
       forward_(options.stop, [this] { stop_.request_stop(); }),
       taken_(partial.parts().size()) {}
 
-void Download::run() {
+ChunkSums Download::run() {
   fetch_all();
-  if (digest_ == source_.digest.hex() || mend()) return;
-  fail(ErrorKind::kInvalidInput, "digest mismatch, file must be downloaded again: want {}, got {}",
-       source_.digest.text(), "sha256:" + digest_);
+  if (hashed_->digest != source_.digest && !mend())
+    fail(ErrorKind::kInvalidInput,
+         "digest mismatch, file must be downloaded again: want {}, got {}", source_.digest.text(),
+         hashed_->digest.text());
+  return std::move(hashed_->sums);
 }
 
 void Download::fetch_all() {
@@ -152,9 +127,9 @@ void Download::fetch_with_retries(size_t index) {
       fail(ErrorKind::kUpstream, "{}: ended at byte {} of {}", source_.url,
            partial_.parts()[index].completed, partial_.parts()[index].size);
     } catch (const Error& e) {
-      if (is_final(e.kind()) || stop_.stop_requested()) throw;
       const std::unique_lock lock(mutex_);
       if (cut_ != cut) return;
+      if (is_final(e.kind()) || stop_.stop_requested()) throw;
       if (partial_.parts()[index].completed > before) {
         attempt = 0;  // it goes on, so this is no failure to count
         log::debug("{}: part {} asked again: {}", source_.digest.text(), index, e.what());
@@ -167,102 +142,51 @@ void Download::fetch_with_retries(size_t index) {
   }
 }
 
-http::ClientRequest Download::request(int64_t begin, int64_t end) const {
-  http::ClientRequest request = {.url = source_.url, .stop = stop_.get_token()};
-  if (begin > 0 || end < source_.size)
-    request.headers.push_back({"Range", fmt::format("bytes={}-{}", begin, end - 1)});
-  return request;
-}
-
-// The server must send what was asked for, of a file of the size that the manifest says.
-void Download::check_head(const http::ClientResponse& head, int64_t start) const {
-  const http::Headers& headers = head.headers;
-  if (!head.ok()) return;
-  if (head.status == 206) {
-    const std::string* const text = http::find_header(headers, "Content-Range");
-    const auto range = text == nullptr ? std::nullopt : content_range(*text);
-    if (!range || range->first != start)
-      fail(ErrorKind::kUpstream, "{}: asked for the range from byte {}, got \"{}\"", source_.url,
-           start, text == nullptr ? "" : one_line(*text));
-    if (range->second != source_.size)
-      fail(ErrorKind::kInvalidInput, "{}: has {} bytes, but the manifest says {}", source_.url,
-           range->second, source_.size);
-    return;
-  }
-  const std::string* const length = http::find_header(headers, "Content-Length");
-  int64_t bytes = source_.size;
-  if (length != nullptr) std::from_chars(length->data(), length->data() + length->size(), bytes);
-  if (bytes != source_.size)
-    fail(ErrorKind::kInvalidInput, "{}: has {} bytes, but the manifest says {}", source_.url, bytes,
-         source_.size);
-}
-
 void Download::fetch_part(size_t index) {
-  Part part;
+  BlobRange range;
   int cut = 0;
   {
     const std::lock_guard lock(mutex_);
     if (index >= taken_.size()) return;
-    part = partial_.parts()[index];
+    const Part& part = partial_.parts()[index];
     cut = cut_;
+    range = {.offset = part.offset + part.completed,
+             .length = part.size - part.completed,
+             .accept_whole = cut > 0};
   }
-  const int64_t start = part.offset + part.completed;
-  http::ClientRequest ask = request(start, part.end());
-  const bool parts_wanted = !ask.headers.empty();
-  int64_t skip = 0;
-  bool go_on = true;
-  ask.on_head = [&](const http::ClientResponse& head) {
-    check_head(head, start);
-    if (!head.ok() || head.status == 206 || !parts_wanted) return;
-    const std::lock_guard lock(mutex_);
-    if (cut_ > 0 && cut == cut_) {  // from the beginning once more: what is here is passed over
-      skip = start;
-      return;
-    }
-    if (cut_ == 0) {
-      log::debug("{}: no parts to be had: one stream for all", source_.url);
-      partial_.join_parts();
-      taken_.assign(1, false);
-      ++cut_;
-    }
-    go_on = false;
+  const auto sink = [&](std::string_view bytes) {
+    limit_.take(std::ssize(bytes), stop_.get_token());
+    store_bytes(index, cut, bytes);
   };
-  const auto response = registry_.follow(std::move(ask), [&](std::string_view bytes) {
-    if (!go_on) return false;
-    const auto passed = std::min(skip, static_cast<int64_t>(bytes.size()));
-    skip -= passed;
-    bytes.remove_prefix(static_cast<size_t>(passed));
-    limit_.take(static_cast<int64_t>(bytes.size()), stop_.get_token());
-    return store_bytes(index, cut, bytes);
-  });
-  if (go_on) check_answer(response);
+  if (fetch_range(registry_, source_, range, sink, stop_.get_token())) return;
+  const std::lock_guard lock(mutex_);
+  if (cut_ > 0) return;
+  log::debug("{}: no parts to be had: one stream for all", source_.url);
+  partial_.join_parts();
+  taken_.assign(1, false);
+  ++cut_;
 }
 
-// False once the part is whole, however much more the server sends.
-bool Download::store_bytes(size_t index, int cut, std::string_view bytes) {
-  int64_t offset = 0, room = 0;
+void Download::store_bytes(size_t index, int cut, std::string_view bytes) {
+  int64_t offset = 0;
   {
     const std::lock_guard lock(mutex_);
-    if (cut != cut_ || failure_) return false;
+    if (cut != cut_ || failure_) fail(ErrorKind::kCancelled, "the part is fetched no more");
     const Part& part = partial_.parts()[index];
     offset = part.offset + part.completed;
-    room = part.end() - offset;
   }
-  bytes = bytes.substr(0, static_cast<size_t>(room));
   partial_.write(offset, std::as_bytes(std::span(bytes)));
-  const auto count = static_cast<int64_t>(bytes.size());
+  const auto count = std::ssize(bytes);
   {
     const std::lock_guard lock(mutex_);
-    if (cut != cut_) return false;
+    if (cut != cut_) return;
     Part& part = partial_.parts()[index];
     part.completed += count;
     if (part.whole() || part.completed / kSaveEvery != (part.completed - count) / kSaveEvery)
       partial_.save(index);
-    room -= count;
   }
   completed_ += count;
   changed_.notify_all();
-  return room > 0;
 }
 
 // How many bytes are there from the beginning without a gap. With the lock held.
@@ -278,7 +202,7 @@ int64_t Download::ready_bytes() {
 // On a thread of its own, so that hashing and the network do not wait for one another.
 void Download::hash_as_it_comes() {
   try {
-    Sha256 hash;
+    BlobHash hash;
     std::vector<std::byte> piece(kPiece);
     for (int64_t hashed = 0; hashed < source_.size;) {
       int64_t ready = 0;
@@ -296,14 +220,14 @@ void Download::hash_as_it_comes() {
         hashed += std::ssize(bytes);
       }
     }
-    digest_ = hash.hex();
+    hashed_ = hash.finish();
   } catch (...) {
     fail_all(std::current_exception());
   }
 }
 
-std::string Download::hash_again() {
-  Sha256 hash;
+void Download::hash_again() {
+  BlobHash hash;
   std::vector<std::byte> piece(kPiece);
   for (int64_t at = 0; at < source_.size;) {
     const auto bytes = std::span(piece).first(
@@ -312,7 +236,7 @@ std::string Download::hash_again() {
     hash.update(bytes);
     at += std::ssize(bytes);
   }
-  return hash.hex();
+  hashed_ = hash.finish();
 }
 
 // The bytes are not those of the digest: asks for the parts once more, one at a time, and compares.
@@ -322,8 +246,8 @@ bool Download::mend() {
   const std::vector<Part> parts = partial_.parts();
   for (const Part& part : parts) {
     if (!mend_part(part)) continue;
-    digest_ = hash_again();
-    if (digest_ == source_.digest.hex()) return true;
+    hash_again();
+    if (hashed_->digest == source_.digest) return true;
   }
   return false;
 }
@@ -332,32 +256,22 @@ bool Download::mend() {
 bool Download::mend_part(const Part& part) {
   bool changed = false;
   for (int attempt = 0;; ++attempt) {
-    int64_t at = part.offset, skip = 0;
+    int64_t at = part.offset;
     std::vector<std::byte> here;
-    http::ClientRequest ask = request(part.offset, part.end());
-    ask.on_head = [&](const http::ClientResponse& head) {
-      check_head(head, part.offset);
-      skip = head.status == 206 ? 0 : part.offset;
+    const auto compare = [&](std::string_view bytes) {
+      limit_.take(std::ssize(bytes), stop_.get_token());
+      here.resize(bytes.size());
+      partial_.read(at, here);
+      if (std::memcmp(here.data(), bytes.data(), bytes.size()) != 0) {
+        changed = true;
+        partial_.write(at, std::as_bytes(std::span(bytes)));
+      }
+      at += std::ssize(bytes);
     };
     try {
-      const auto response = registry_.follow(std::move(ask), [&](std::string_view bytes) {
-        const auto passed = std::min(skip, static_cast<int64_t>(bytes.size()));
-        skip -= passed;
-        bytes.remove_prefix(static_cast<size_t>(passed));
-        bytes = bytes.substr(0, static_cast<size_t>(part.end() - at));
-        limit_.take(static_cast<int64_t>(bytes.size()), stop_.get_token());
-        here.resize(bytes.size());
-        partial_.read(at, here);
-        if (std::memcmp(here.data(), bytes.data(), bytes.size()) != 0) {
-          changed = true;
-          partial_.write(at, std::as_bytes(std::span(bytes)));
-        }
-        at += static_cast<int64_t>(bytes.size());
-        return at < part.end();
-      });
-      check_answer(response);
-      if (at == part.end()) return changed;
-      fail(ErrorKind::kUpstream, "{}: ended at byte {}", source_.url, at);
+      fetch_range(registry_, source_, {.offset = part.offset, .length = part.size}, compare,
+                  stop_.get_token());
+      return changed;
     } catch (const Error& e) {
       if (is_final(e.kind()) || attempt + 1 >= kTries || stop_.stop_requested()) throw;
     }

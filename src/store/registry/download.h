@@ -1,7 +1,7 @@
 // download.h - one blob from one registry into its partial file. Internal to downloads.cpp.
 #pragma once
 
-#include "base/sha256.h"
+#include "store/chunk_sums.h"
 #include "store/registry/downloads.h"
 #include "store/registry/partial.h"
 
@@ -19,8 +19,8 @@ class Download {
   // `completed` is kept up to date while it runs.
   Download(const BlobSource& source, const TransferOptions& options, PartialBlob& partial,
            std::atomic<int64_t>& completed);
-  // Until all bytes are there and are those of the digest.
-  void run();
+  // Until all bytes are there and are those of the digest. Gives the checksums of their chunks.
+  ChunkSums run();
 
  private:
   void fetch_all();
@@ -28,14 +28,12 @@ class Download {
   std::optional<size_t> take_part();
   void fetch_with_retries(size_t index);
   void fetch_part(size_t index);
-  bool store_bytes(size_t index, int cut, std::string_view bytes);
-  void check_head(const http::ClientResponse& head, int64_t start) const;
+  void store_bytes(size_t index, int cut, std::string_view bytes);
   void hash_as_it_comes();
   int64_t ready_bytes();
-  std::string hash_again();
+  void hash_again();
   bool mend();
   bool mend_part(const Part& part);
-  http::ClientRequest request(int64_t begin, int64_t end) const;
   void pause(int attempt);
   void fail_all(std::exception_ptr why);
 
@@ -52,7 +50,7 @@ class Download {
   std::vector<bool> taken_;
   int cut_ = 0;  // 1: the server does not send parts, so there is one now
   std::exception_ptr failure_;
-  std::string digest_;  // hex, of the finished hash
+  std::optional<HashedBlob> hashed_;  // of all bytes
 };
 
 }  // namespace cria::store

@@ -80,13 +80,15 @@ class Downloads::Job {
         continue;
       }
       if (is_here()) break;  // it came before we had the lock
+      ChunkSums sums;
       try {
-        Download(source, options_, *partial, completed_).run();
+        sums = Download(source, options_, *partial, completed_).run();
       } catch (...) {
         partial->drop_if_empty();
         throw;
       }
       partial->finish();
+      store_.keep_chunk_sums(source.digest, sums);
     }
     completed_ = source.size;
   }

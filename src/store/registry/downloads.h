@@ -6,7 +6,7 @@
 // with the blob.
 #pragma once
 
-#include "store/registry/registry.h"
+#include "store/registry/blob_range.h"
 #include "store/store.h"
 
 #include <functional>
@@ -32,13 +32,6 @@ class RateLimit {
   const int64_t rate_;
   std::mutex mutex_;
   std::chrono::steady_clock::time_point next_{};
-};
-
-struct BlobSource {
-  ModelName name;   // whose registry has it
-  std::string url;  // there
-  Digest digest;
-  int64_t size = 0;
 };
 
 class Downloads {
