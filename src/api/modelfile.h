@@ -31,9 +31,9 @@ Modelfile parse_modelfile(std::string_view text);
 Json create_fields(const Modelfile& modelfile);
 
 // What `show --modelfile` prints: parse_modelfile gives back the same, parameters with unknown
-// names aside. `short_name` goes into the hint; from[0] is the model's blob. A text that no quotes
-// can hold (a line of it ends with """) is written as `SYSTEM:json "..."`, which is ours alone:
-// older programs refuse such a file rather than misread it.
+// names aside. `short_name` goes into the hint (empty: no hint); from[0] is the model's blob. A
+// text that no quotes can hold (a line of it ends with """) is written as `SYSTEM:json "..."`,
+// which is ours alone: older programs refuse such a file rather than misread it.
 std::string write_modelfile(const Modelfile& modelfile, std::string_view short_name);
 // API field `parameters` of show: one line per value, in Go's syntax.
 std::string write_parameters(const Json& parameters);

@@ -1,8 +1,11 @@
 #include "cli/api_client.h"
 
 #include "base/error.h"
+#include "base/sha256.h"
 
 #include <array>
+#include <fstream>
+#include <span>
 #include <utility>
 
 namespace cria::cli {
@@ -137,6 +140,35 @@ void ApiClient::upload_blob(const std::string& digest, const std::filesystem::pa
         .upload = file,
         .progress = on_sent,
         .stop = std::move(stop)});
+}
+
+void ApiClient::download_blob(const std::string& digest, const std::filesystem::path& file,
+                              std::stop_token stop,
+                              const std::function<void(int64_t done)>& on_done) const {
+  const std::filesystem::path part = file.string() + ".part";
+  std::ofstream out(part, std::ios::binary | std::ios::trunc);
+  try {
+    Sha256 hash;
+    int64_t done = 0;
+    const http::ClientResponse response =
+        http::fetch_to({.url = url_ + "/api/blobs/" + digest, .stop = std::move(stop)},
+                       [&](std::string_view bytes) {
+                         hash.update(std::as_bytes(std::span(bytes)));
+                         out.write(bytes.data(), std::ssize(bytes));
+                         on_done(done += std::ssize(bytes));
+                         return out.good();
+                       });
+    if (response.status >= 400) throw Error(kind_of(response.status), error_text(response));
+    out.close();
+    if (!out) fail(ErrorKind::kOutOfMemory, "{} cannot be written", file.string());
+    if ("sha256:" + hash.hex() != digest)
+      fail(ErrorKind::kInvalidInput, "blob {} is damaged; `cria repair` fetches it again", digest);
+    std::filesystem::rename(part, file);
+  } catch (...) {
+    std::error_code none;
+    std::filesystem::remove(part, none);
+    throw;
+  }
 }
 
 }  // namespace cria::cli

@@ -35,6 +35,9 @@ class ApiClient {
   using OnSent = std::function<void(int64_t sent, int64_t total)>;
   void upload_blob(const std::string& digest, const std::filesystem::path& file,
                    std::stop_token stop, const OnSent& on_sent) const;
+  // Into a new file; nothing stays of it when its digest is not that one.
+  void download_blob(const std::string& digest, const std::filesystem::path& file,
+                     std::stop_token stop, const std::function<void(int64_t done)>& on_done) const;
 
  private:
   http::ClientResponse send(http::ClientRequest request) const;

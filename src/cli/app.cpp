@@ -44,7 +44,7 @@ constexpr std::array kShowFlags = {
 constexpr std::array kPullFlags = {
     Flag{"insecure", 0, FlagKind::kSwitch, "Use an insecure registry (plain HTTP)"},
     Flag{"limit-rate", 0, FlagKind::kText, "At most so many bytes a second: 800K, 10M, 1G"}};
-constexpr std::array kRepairFlags = {
+constexpr std::array kInsecureFlags = {
     Flag{"insecure", 0, FlagKind::kSwitch, "Use an insecure registry (plain HTTP)"}};
 constexpr std::array kPruneFlags = {
     Flag{"dry-run", 0, FlagKind::kSwitch, "Only say what would be removed"}};
@@ -180,6 +180,25 @@ const std::array kCommands = {
             .max_arguments = kMany,
             .settings = kHost,
             .run = run_remove},
+    Command{.name = "outdated",
+            .usage = "outdated [MODEL...]",
+            .summary = "Ask registries which models have changed there",
+            .examples = "  cria outdated\n  cria outdated llama3.2 registry.local:5000/team/mine\n",
+            .max_arguments = kMany,
+            .flags = kInsecureFlags,
+            .settings = kTransferSettings,
+            .needs_server = false,
+            .run = run_outdated},
+    Command{.name = "export",
+            .usage = "export MODEL FOLDER",
+            .summary = "Write a model's files and its Modelfile into a folder",
+            .examples = "  cria export smollm2 ./smollm2\n"
+                        "  cria create mine -f ./smollm2/Modelfile\n",
+            .min_arguments = 2,
+            .max_arguments = 2,
+            .settings = kHost,
+            .needs_server = false,
+            .run = run_export},
     Command{.name = "verify",
             .usage = "verify [MODEL...]",
             .summary = "Read all files of models and compare them with their digests",
@@ -193,7 +212,7 @@ const std::array kCommands = {
             .summary = "Verify, and pull again what is damaged",
             .examples = "  cria repair\n  cria repair registry.local:5000/team/mine --insecure\n",
             .max_arguments = kMany,
-            .flags = kRepairFlags,
+            .flags = kInsecureFlags,
             .settings = kTransferSettings,
             .needs_server = false,
             .run = run_repair},

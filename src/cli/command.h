@@ -32,6 +32,8 @@ int run_pull(const ApiClient& client, const Arguments& arguments);
 int run_push(const ApiClient& client, const Arguments& arguments);
 int run_verify(const ApiClient& client, const Arguments& arguments);
 int run_repair(const ApiClient& client, const Arguments& arguments);
+int run_outdated(const ApiClient& client, const Arguments& arguments);
+int run_export(const ApiClient& client, const Arguments& arguments);
 int run_prune(const ApiClient& client, const Arguments& arguments);
 
 // Pulls, with progress on stderr.

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "server/service.h"
 
+#include <algorithm>
 #include <vector>
 
 namespace cria::server {
@@ -17,6 +18,21 @@ void head_blob(Service& service, http::Exchange& exchange, const std::string& te
   if (!service.models.store().has_blob(digest))
     fail(ErrorKind::kNotFound, "blob \"{}\" not found", text);
   exchange.respond({.status = 200, .body = {}});
+}
+
+// Ours alone: what `export` reads.
+void get_blob(Service& service, http::Exchange& exchange, const std::string& text) {
+  const auto digest = store::Digest::require(text);
+  if (!service.models.store().has_blob(digest))
+    fail(ErrorKind::kNotFound, "blob \"{}\" not found", text);
+  const auto file = File::open(service.models.store().blob_path(digest));
+  exchange.start_stream({.content_type = "application/octet-stream"});
+  std::string piece;
+  for (int64_t at = 0; at < file->size(); at += std::ssize(piece)) {
+    piece.resize(static_cast<size_t>(std::min(static_cast<int64_t>(kPiece), file->size() - at)));
+    file->read_at(at, std::as_writable_bytes(std::span(piece)));
+    exchange.write(piece);
+  }
 }
 
 void post_blob(Service& service, http::Exchange& exchange, const std::string& text) {

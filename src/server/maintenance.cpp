@@ -1,11 +1,16 @@
-// maintenance.cpp - /api/verify (and repair) and /api/prune: what only Cria has, for operators.
+// maintenance.cpp - /api/verify (and repair), /api/outdated and /api/prune: what only Cria has, for
+// operators.
 #include "api/fields.h"
 #include "base/log.h"
 #include "server/service.h"
+#include "store/registry/remote_manifest.h"
 #include "store/registry/repair.h"
 #include "store/verify.h"
 
+#include <algorithm>
+#include <atomic>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace cria::server {
@@ -50,6 +55,30 @@ std::string verify_blob(Service& service, const store::CheckedBlob& blob,
     send({{"status", status}, {"digest", digest}, {"total", blob.layer.size}, {"completed", done}});
   };
   return store::damage_of(service.models.store(), blob.layer, stop, report);
+}
+
+// How a model here compares with the one of its name in its registry.
+Json compared(Service& service, const store::StoredModel& model,
+              const store::TransferOptions& options) {
+  Json row = {{"name", model.name.short_text()}, {"digest", model.digest}};
+  try {
+    store::Registry registry(model.name, store::registry_options(options));
+    const std::string text = store::fetch_manifest(registry, model.name, options);
+    Sha256 hash;
+    hash.update(std::as_bytes(std::span(text)));
+    const std::string digest = hash.hex();
+    row["remote_digest"] = digest;
+    row["status"] = digest == model.digest ? "current" : "outdated";
+    int64_t missing = 0;
+    for (const store::Layer& layer : store::Manifest::parse(text).blobs())
+      if (!service.models.store().has_layer(layer)) missing += layer.size;
+    row["download"] = missing;
+  } catch (const Error& e) {
+    if (e.kind() == ErrorKind::kCancelled) throw;
+    row["status"] = e.kind() == ErrorKind::kNotFound ? "absent" : "unknown";
+    row["error"] = e.what();
+  }
+  return row;
 }
 
 // What is being done about a store's damage.
@@ -151,6 +180,32 @@ void post_verify(Service& service, http::Exchange& exchange, const std::string&)
   } else {
     answer_json(exchange, {{"status", last}});
   }
+}
+
+// {"models": [{name, digest, status, remote_digest, download, error}]}: status is "current",
+// "outdated", "absent" (from its registry) or "unknown" (why stands in "error").
+void post_outdated(Service& service, http::Exchange& exchange, const std::string&) {
+  constexpr size_t kAtOnce = 8;
+  const std::string& text = exchange.request().body;
+  const Json body = text.empty() ? Json::object() : api::parse_body(text);
+  const api::Fields fields("OutdatedRequest", body);
+  const store::TransferOptions options{.insecure = fields.flag("insecure").value_or(false),
+                                       .stop = exchange.gone()};
+  const std::vector<store::StoredModel> models = asked_models(service, fields).models;
+  std::vector<Json> rows(models.size());
+  std::atomic<size_t> next = 0;
+  {
+    std::vector<std::jthread> askers;
+    for (size_t i = 0; i < std::min(kAtOnce, models.size()); ++i)
+      askers.emplace_back([&] {
+        for (size_t at = next++; at < models.size() && !options.stop.stop_requested(); at = next++)
+          try {
+            rows[at] = compared(service, models[at], options);
+          } catch (const Error&) {  // only where nobody waits any more
+          }
+      });
+  }
+  answer_json(exchange, {{"models", Json(std::move(rows))}});
 }
 
 void post_prune(Service& service, http::Exchange& exchange, const std::string&) {

@@ -1,9 +1,12 @@
-// maintain.cpp - `verify`, `repair`, `prune`: the store's health.
+// maintain.cpp - `verify`, `repair`, `outdated`, `prune`: the store's health.
 #include "base/error.h"
 #include "cli/command.h"
 #include "cli/format.h"
 #include "cli/launch.h"
 #include "cli/statuses.h"
+#include "cli/terminal/progress.h"
+
+#include <unistd.h>
 
 #include <cstdio>
 
@@ -27,6 +30,34 @@ int run_verify(const ApiClient& client, const Arguments& arguments) {
 
 int run_repair(const ApiClient& client, const Arguments& arguments) {
   return check(client, arguments, true);
+}
+
+int run_outdated(const ApiClient& client, const Arguments& arguments) {
+  Json request = Json::object();
+  if (arguments.on("insecure")) request["insecure"] = true;
+  if (!arguments.positional.empty()) request["models"] = arguments.positional;
+  ensure_server(client);
+  Json answer;
+  {
+    const Progress progress("asking registries");
+    answer = client.call("POST", "/api/outdated", request);
+  }
+  std::vector<Row> rows = {{"NAME", "ID", "REGISTRY", "DOWNLOAD", "STATUS"}};
+  if (const Json* models = json_find(answer, "models"))
+    for (const Json& model : *models) {
+      const auto text = [&](const char* key) { return json_string(model, key).value_or(""); };
+      const std::string status = text("status");
+      const bool outdated = status == "outdated";
+      rows.push_back({text("name"), text("digest").substr(0, 12),
+                      text("remote_digest").empty() ? "-" : text("remote_digest").substr(0, 12),
+                      outdated ? human_bytes(json_integer(model, "download").value_or(0)) : "-",
+                      outdated              ? "outdated"
+                      : status == "current" ? "up to date"
+                      : status == "absent"  ? "not in its registry"
+                                            : text("error")});
+    }
+  std::fputs(shown_on(STDOUT_FILENO, format_table(rows)).c_str(), stdout);
+  return 0;
 }
 
 int run_prune(const ApiClient& client, const Arguments& arguments) {
