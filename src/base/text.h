@@ -13,4 +13,7 @@ std::string lower_case(std::string_view text);
 // steer a terminal) as spaces.
 std::string one_line(std::string_view text, size_t max = 500);
 
+// A relative path with slashes and without "." or "..": it leads nowhere but below its folder.
+bool is_plain_path(std::string_view path);
+
 }  // namespace cria

@@ -2,6 +2,7 @@
 #include "api/fields.h"
 #include "base/log.h"
 #include "base/shard_name.h"
+#include "base/text.h"
 #include "server/service.h"
 #include "store/config.h"
 
@@ -20,6 +21,7 @@ struct Draft {
   const api::CreateRequest& request;
   const std::function<void(const Json&)>& send;
   std::stop_token stop;
+  std::string from;  // origin of the weights, for the manifest
   std::vector<store::Layer> layers;
   Json config = Json::object();
   Json parameters = Json::object();
@@ -38,21 +40,9 @@ struct Draft {
   }
 };
 
-bool is_relative(std::string_view path) {
-  if (path.empty() || path.front() == '/' || path.find('\\') != std::string_view::npos)
-    return false;
-  for (size_t start = 0; start <= path.size();) {
-    const size_t end = std::min(path.find('/', start), path.size());
-    const std::string_view part = path.substr(start, end - start);
-    if (part.empty() || part == "." || part == "..") return false;
-    start = end + 1;
-  }
-  return true;
-}
-
 void check_files(const std::vector<std::pair<std::string, std::string>>& files) {
   for (const auto& [path, digest] : files) {
-    if (!is_relative(path)) fail(ErrorKind::kInvalidInput, "file path must be relative");
+    if (!is_plain_path(path)) fail(ErrorKind::kInvalidInput, "file path must be relative");
     store::Digest::require(digest);
   }
 }
@@ -135,6 +125,7 @@ void add_gguf(Draft& draft, const std::string& digest) {
   layer = draft.store().layer_of(layer.digest, kind);
   draft.sources.push_back(layer);
   if (kind == "model" && !draft.request.quantize.empty()) layer = quantized(draft, layer, facts);
+  layer.from = draft.from;
   draft.layers.push_back(layer);
   if (kind != "model") return;
   take_facts(draft, facts);
@@ -295,6 +286,13 @@ void create(Draft& draft, const store::ModelName& name) {
 
 }  // namespace
 
+void make_model(Service& service, const store::ModelName& name, const api::CreateRequest& request,
+                const std::string& from, const std::stop_token& stop,
+                const std::function<void(const Json&)>& send) {
+  Draft draft = {.service = service, .request = request, .send = send, .stop = stop, .from = from};
+  create(draft, name);
+}
+
 void post_create(Service& service, http::Exchange& exchange, const std::string&) {
   const api::CreateRequest request = api::parse_create(api::parse_body(exchange.request().body));
   const auto name = check(request);
@@ -303,10 +301,9 @@ void post_create(Service& service, http::Exchange& exchange, const std::string&)
   const std::function<void(const Json&)> send = [&](const Json& line) {
     if (request.stream) lines.send(line);
   };
-  Draft draft = {.service = service, .request = request, .send = send, .stop = exchange.gone()};
-  create(draft, name);
+  make_model(service, name, request, "", exchange.gone(), send);
   if (request.stream)
-    draft.status("success");
+    send({{"status", "success"}});
   else
     exchange.respond({.content_type = "application/json", .body = R"({"status":"success"})"});
 }

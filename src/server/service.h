@@ -1,6 +1,7 @@
 // service.h - what every handler works with, and how they answer.
 #pragma once
 
+#include "api/ollama.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "http/server.h"
@@ -42,6 +43,12 @@ class LineStream {
 // Brings a model of a registry into the store.
 void pull_model(Service& service, const store::ModelName& name,
                 const store::TransferOptions& options, const store::OnStatus& on_status);
+
+// Makes the model of that name as the request says, its files being in the store. `from`, where it
+// is not empty, becomes the origin of the weights in the manifest.
+void make_model(Service& service, const store::ModelName& name, const api::CreateRequest& request,
+                const std::string& from, const std::stop_token& stop,
+                const std::function<void(const Json&)>& send);
 
 // Handlers, one per row of routes.cpp.
 void get_root(Service&, http::Exchange&, const std::string&);

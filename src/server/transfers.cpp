@@ -1,7 +1,11 @@
 // transfers.cpp - /api/pull and /api/push: the registry client behind the API.
 #include "api/fields.h"
 #include "server/service.h"
+#include "store/registry/hub.h"
 #include "store/registry/transfer.h"
+
+#include <algorithm>
+#include <span>
 
 namespace cria::server {
 namespace {
@@ -54,11 +58,65 @@ void answer_statuses(http::Exchange& exchange, bool stream,
   if (!stream) exchange.respond({.content_type = "application/json", .body = dump_json(last)});
 }
 
+store::TransferStatus from_json(const Json& line) {
+  return {.status = json_string(line, "status").value_or(""),
+          .digest = json_string(line, "digest").value_or(""),
+          .total = json_integer(line, "total").value_or(0),
+          .completed = json_integer(line, "completed").value_or(0)};
+}
+
+// What stands in the manifest of a model that was made of these files: the next pull sees whether
+// they are others by now.
+std::string mark_of(const std::vector<store::HubFile>& files) {
+  Sha256 hash;
+  for (const store::HubFile& file : files)
+    hash.update(std::as_bytes(std::span(file.source.digest.hex())));
+  return "files " + hash.hex();
+}
+
+bool is_made_of(const store::Store& store, const store::ModelName& name, const std::string& mark) {
+  const auto model = store.find(name);
+  if (!model) return false;
+  const auto blobs = model->manifest.blobs();
+  return std::ranges::any_of(blobs, [&](const auto& layer) { return layer.from == mark; }) &&
+         std::ranges::all_of(blobs, [&](const auto& layer) { return store.has_layer(layer); });
+}
+
+// A model of a repository of files: these come as blobs, then it is made of them as by create.
+bool pull_files(Service& service, store::Registry& registry, const store::ModelName& name,
+                const store::TransferOptions& options, const store::OnStatus& on_status) {
+  const std::vector<store::HubFile> files = store::find_hub_files(registry, name, options);
+  if (files.empty()) return false;
+  const std::string mark = mark_of(files);
+  if (is_made_of(service.models.store(), name, mark)) {
+    on_status({.status = "success"});
+    return true;
+  }
+  api::CreateRequest request{.model = name.full()};
+  for (const store::HubFile& file : files) {
+    const store::BlobSource& source = file.source;
+    service.downloads.fetch(source, options, [&](int64_t completed) {
+      on_status({.status = "pulling " + source.digest.hex().substr(0, 12),
+                 .digest = source.digest.text(),
+                 .total = source.size,
+                 .completed = completed});
+    });
+    request.files.emplace_back(file.name, source.digest.text());
+  }
+  make_model(service, name, request, mark, options.stop,
+             [&](const Json& line) { on_status(from_json(line)); });
+  on_status({.status = "success"});
+  return true;
+}
+
 }  // namespace
 
 void pull_model(Service& service, const store::ModelName& name,
                 const store::TransferOptions& options, const store::OnStatus& on_status) {
-  store::pull(service.models.store(), service.downloads, name, options, service.prune, on_status);
+  store::pull(service.models.store(), service.downloads, name, options, service.prune, on_status,
+              [&](store::Registry& registry) {
+                return pull_files(service, registry, name, options, on_status);
+              });
 }
 
 void post_pull(Service& service, http::Exchange& exchange, const std::string&) {

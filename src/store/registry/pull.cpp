@@ -55,10 +55,17 @@ bool is_tensor_model(const Manifest& manifest) {
 }  // namespace
 
 void pull(Store& store, Downloads& downloads, const ModelName& name, const TransferOptions& options,
-          bool prune, const OnStatus& on_status) {
+          bool prune, const OnStatus& on_status, const Otherwise& otherwise) {
   on_status({.status = "pulling manifest"});
   Registry registry(name, registry_options(options));
-  const std::string text = fetch_manifest(registry, name, options);
+  std::string text;
+  try {
+    text = fetch_manifest(registry, name, options);
+  } catch (const Error& e) {
+    const bool refused = e.kind() == ErrorKind::kNotFound || e.kind() == ErrorKind::kUpstream;
+    if (!refused || !otherwise || !otherwise(registry)) throw;
+    return;
+  }
   const Manifest manifest =
       in_context("pull model manifest", [&] { return Manifest::parse(text); });
   const auto old = old_manifest(store, name);

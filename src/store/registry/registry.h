@@ -31,6 +31,7 @@ class Registry {
   // name says http and `options` does not.
   Registry(const ModelName& name, const RegistryOptions& options);
 
+  const std::string& origin() const { return base_.text; }  // "https://host/"
   // ".../v2/<namespace>/<model>/<rest>"
   std::string url(const ModelName& name, std::string_view rest) const;
 

@@ -16,11 +16,14 @@ struct TransferStatus {
 };
 using OnStatus = std::function<void(const TransferStatus&)>;
 
+// Brings a model in another way from a host that has no manifest for it; false when there is none.
+using Otherwise = std::function<bool(Registry& registry)>;
+
 // Makes the model of that name the registry's: its manifest, byte for byte, and what is missing of
 // its blobs. `prune`: blobs that only the replaced manifest named go. Throws Error "pull model
 // manifest: file does not exist" and others; the store then is as it was, but for parts of blobs.
 void pull(Store& store, Downloads& downloads, const ModelName& name, const TransferOptions& options,
-          bool prune, const OnStatus& on_status);
+          bool prune, const OnStatus& on_status, const Otherwise& otherwise = {});
 
 // Brings a stored model to its registry: what is missing there of its blobs, then the manifest's
 // bytes. A blob that came from another model of the same registry is mounted from there.
