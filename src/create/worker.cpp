@@ -5,6 +5,7 @@
 #include "base/sandbox.h"
 #include "create/inspect.h"
 #include "create/quantize.h"
+#include "models/model.h"
 #include "protocol/channel.h"
 #include "protocol/protocol.h"
 #include "text/chat/chat_template.h"
@@ -33,10 +34,27 @@ using Report = std::function<void(double fraction)>;
 // A job opens its files first; what they hold is looked at only in the sandbox.
 using Work = std::function<Json(const Report& report)>;
 
+// Why the engine could not run this model; empty when it can. No weights are read.
+std::string problem_of(const std::shared_ptr<const formats::ModelFile>& file) {
+  try {
+    models::load_model(file, 1);
+    return {};
+  } catch (const Error& e) {
+    const std::string_view why = e.what();
+    const std::string place = file->path + ": ";  // of a blob, which tells nobody anything
+    return std::string(why.substr(why.starts_with(place) ? place.size() : 0));
+  }
+}
+
 Work prepare_inspect(const Json& arguments) {
   auto file = File::open(required_text(arguments, "path"));
   const bool verbose = json_bool(arguments, "verbose").value_or(false);
-  return [file, verbose](const Report&) { return inspect(*formats::open_gguf(file), verbose); };
+  return [file, verbose](const Report&) {
+    const auto model = formats::open_gguf(file);
+    Json facts = inspect(*model, verbose);
+    if (facts["general_type"] == "model") facts["problem"] = problem_of(model);
+    return facts;
+  };
 }
 
 // A new file for a job's result. Nothing may stand there yet.

@@ -134,7 +134,13 @@ Request Connection::request_of(const Parser& parser) const {
     request.headers.push_back({view(field.name_string()), view(field.value())});
   Code code;
   const auto peer = socket_.remote_endpoint(code);
-  if (!code) request.client = peer.address().to_string();
+  if (!code) {
+    const auto& address = peer.address();  // a socket of both families maps those of IPv4
+    const bool mapped = address.is_v6() && address.to_v6().is_v4_mapped();
+    request.client =
+        mapped ? asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6()).to_string()
+               : address.to_string();
+  }
   return request;
 }
 

@@ -8,6 +8,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/v6_only.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -26,7 +27,7 @@ constexpr auto kResult = asio::as_tuple(asio::use_awaitable);
 
 tcp::endpoint resolve(asio::io_context& io, const ServerOptions& options) {
   Code code;
-  const std::string host = options.host.empty() ? "0.0.0.0" : options.host;
+  const std::string& host = options.host;
   const auto address = asio::ip::make_address(host, code);
   if (!code) return {address, options.port};
   tcp::resolver resolver(io);
@@ -65,17 +66,32 @@ struct Server::Core {
         workers(options.max_handlers) {}
 
   void bind();
+  Code bind_to(const tcp::endpoint& wanted);
   asio::awaitable<void> accept_all();
   void start(asio::basic_stream_socket<tcp, Strand> socket, const Strand& strand);
 };
 
-void Server::Core::bind() {
-  const tcp::endpoint wanted = resolve(io, options);
+Code Server::Core::bind_to(const tcp::endpoint& wanted) {
   Code code;
+  if (acceptor.is_open()) acceptor.close(code);
   acceptor.open(wanted.protocol(), code);
   if (!code) acceptor.set_option(tcp::acceptor::reuse_address(true), code);
+  // Without a host every address of both families is meant.
+  if (!code && options.host.empty() && wanted.address().is_v6())
+    acceptor.set_option(asio::ip::v6_only(false), code);
   if (!code) acceptor.bind(wanted, code);
   if (!code) acceptor.listen(asio::socket_base::max_listen_connections, code);
+  return code;
+}
+
+void Server::Core::bind() {
+  const bool everywhere = options.host.empty();
+  tcp::endpoint wanted = everywhere ? tcp::endpoint(tcp::v6(), options.port) : resolve(io, options);
+  Code code = bind_to(wanted);
+  if (code && code != asio::error::address_in_use && everywhere) {  // a machine without IPv6
+    wanted = tcp::endpoint(tcp::v4(), options.port);
+    code = bind_to(wanted);
+  }
   if (code == asio::error::address_in_use)
     fail(ErrorKind::kConflict, "listen tcp {}: bind: address already in use", text_of(wanted));
   if (code) fail(ErrorKind::kInvalidInput, "listen tcp {}: {}", text_of(wanted), code.message());

@@ -1,5 +1,5 @@
-// session_for_tests.h - one sequence run through a model by a named backend. For tests only: the
-// engine has its own loop.
+// session_for_tests.h - one sequence run through a model by a named backend. For tests and
+// benchmarks only: the engine has its own loop.
 #pragma once
 
 #include "base/error.h"
@@ -7,6 +7,7 @@
 #include "models/model.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <memory>
 #include <numeric>
@@ -23,6 +24,7 @@ class TestSession {
     int64_t capacity = 128;   // tokens of one step
     int64_t positions = 256;  // of the sequence
     bool float_weights = true;
+    ml::DType kv_type = ml::DType::kF32;
     ml::Tap tap;
   };
   TestSession(std::shared_ptr<const formats::ModelFile> file, const Options& options)
@@ -34,7 +36,7 @@ class TestSession {
     std::iota(pages_.rbegin(), pages_.rend(), 0);  // backwards: pages need not lie in order
     plan_ = backend_->compile(*model_.graph,
                               {.float_weights = options.float_weights, .tap = options.tap});
-    model_.kv.dtype = ml::DType::kF32;
+    model_.kv.dtype = options.kv_type;
     kv_ = backend_->allocate_kv(model_.kv, pages);
   }
 

@@ -129,6 +129,11 @@ void add_gguf(Draft& draft, const std::string& digest) {
   draft.layers.push_back(layer);
   if (kind != "model") return;
   take_facts(draft, facts);
+  // Stored all the same: another version, or another program on this store, may know it.
+  if (!facts.problem.empty()) {
+    log::warn("{} cannot run here: {}", draft.request.model, facts.problem);
+    draft.status("warning: this model cannot run here: " + facts.problem);
+  }
   if (facts.template_text.empty()) return;
   draft.status(facts.template_name.empty()
                    ? "using a template converted from the model's chat template"

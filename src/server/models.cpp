@@ -88,7 +88,8 @@ Facts facts_from_json(const Json& json) {
           .chat_template = text("chat_template"),
           .template_text = text("template"),
           .template_name = text("template_name"),
-          .parameters = part_of(json, "parameters", Json::object())};
+          .parameters = part_of(json, "parameters", Json::object()),
+          .problem = text("problem")};
 }
 
 Json Model::details() const {

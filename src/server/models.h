@@ -51,6 +51,7 @@ struct Facts {
   std::string chat_template;                 // Jinja, of the file
   std::string template_text, template_name;  // the Go template that fits it, when one is known
   Json parameters = Json::object();          // that belong to that template
+  std::string problem;                       // why the engine could not run it
 
   bool can(std::string_view capability) const;
 };

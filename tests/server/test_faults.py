@@ -7,6 +7,8 @@ import signal
 import socket
 import subprocess
 import time
+import urllib.error
+import urllib.request
 
 from cria_server import Server, eventually
 
@@ -163,3 +165,28 @@ def test_a_killed_server_takes_its_runner_along(server, tmp_path):
     other.process.wait()
     assert eventually(lambda: not os.path.exists(f"/proc/{runner}") or
                       open(f"/proc/{runner}/stat").read().rsplit(")", 1)[1].split()[0] == "Z")
+
+
+def test_a_port_alone_means_every_address_of_both_families(tmp_path):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = dict(os.environ, OLLAMA_HOST=f":{port}", OLLAMA_MODELS=str(tmp_path / "models"), HOME=str(tmp_path))
+    process = subprocess.Popen([os.environ["CRIA"], "serve"], env=environment, stdout=subprocess.PIPE,
+                               stderr=subprocess.DEVNULL, text=True)
+    hosts = ["127.0.0.1"] + (["[::1]"] if os.path.exists("/proc/net/if_inet6") and
+                             "lo" in open("/proc/net/if_inet6").read() else [])
+    try:
+        for host in hosts:
+            assert eventually(lambda: answers(f"http://{host}:{port}/api/version"))
+    finally:
+        process.terminate()
+        log = process.communicate(timeout=15)[0]
+    assert "|       127.0.0.1 |" in log and ("[::1]" not in hosts or "|             ::1 |" in log), log
+
+
+def answers(url):
+    try:
+        return urllib.request.urlopen(url, timeout=5).status == 200
+    except urllib.error.URLError:
+        return False

@@ -1,0 +1,41 @@
+"""create tells what is wrong with a model before anybody runs it."""
+import hashlib
+import json
+import os
+import pathlib
+import struct
+
+
+def text(value):
+    return struct.pack("<Q", len(value)) + value.encode()
+
+
+def gguf(architecture):
+    metadata = text("general.architecture") + struct.pack("<I", 8) + text(architecture)
+    for key in ("block_count", "embedding_length", "feed_forward_length", "attention.head_count", "context_length"):
+        metadata += text(f"{architecture}.{key}") + struct.pack("<II", 4, 1 if key == "block_count" else 32)
+    metadata += text(f"{architecture}.attention.layer_norm_rms_epsilon") + struct.pack("<If", 6, 1e-5)
+    head = b"GGUF" + struct.pack("<IQQ", 3, 1, 7) + metadata
+    head += text("token_embd.weight") + struct.pack("<IQQIQ", 2, 32, 8, 0, 0)
+    return head + b"\0" * (-len(head) % 32) + b"\0" * (32 * 8 * 4)
+
+
+def statuses(server, model, data):
+    digest = "sha256:" + hashlib.sha256(data).hexdigest()
+    assert server.request("POST", f"/api/blobs/{digest}", data)[0] in (200, 201)
+    status, _, answer = server.request("POST", "/api/create", {"model": model, "files": {"m.gguf": digest}})
+    assert status == 200
+    return [json.loads(line)["status"] for line in answer.splitlines()]
+
+
+def test_what_cannot_run_here_is_stored_with_a_warning(server):
+    for data, why in ((gguf("llama"), "lacks the tensor"), (gguf("unheard-of"), "unheard-of")):
+        seen = statuses(server, "odd", data)
+        warnings = [line for line in seen if line.startswith("warning: this model cannot run here: ")]
+        assert len(warnings) == 1 and why in warnings[0], seen
+        assert seen[-1] == "success"
+        status, message = server.error("POST", "/api/generate", {"model": "odd", "prompt": "hi"})
+        assert status >= 400 and why in message, message
+        assert server.request("DELETE", "/api/delete", {"model": "odd"})[0] == 200
+    assert not any("warning" in line for line in statuses(server, "smol-too", pathlib.Path(os.environ["CRIA_TEST_MODEL"]).read_bytes()))
+    assert server.request("DELETE", "/api/delete", {"model": "smol-too"})[0] == 200
