@@ -4,7 +4,7 @@
 // As llama-perplexity --kl-divergence -c 512 measures it, so that both can be compared: the text's
 // tokens in chunks of 512, each begun anew, of which the second half counts. Prints one JSON
 // object: the mean Kullback-Leibler divergence of the integer path's next token from the float
-// path's (weights dequantised, KV in float32), and how often both have the same best token.
+// path's (weights dequantised), and how often both have the same best token.
 #include "base/error.h"
 #include "base/file.h"
 #include "engine/vocabulary.h"
@@ -48,9 +48,9 @@ int main(int argc, char** argv) {
         tokenizer->encode(read_text_file(argv[2], 1 << 24), {.add_special = true});
     models::TestSession::Options options{
         .backend = "cpu", .capacity = kChunk, .positions = kChunk, .float_weights = true};
+    options.kv_type = ml::DType::kF16;  // in both, as the peer has it in both of its runs
     models::TestSession exact(file, options);
     options.float_weights = false;
-    options.kv_type = ml::DType::kF16;
     models::TestSession fast(file, options);
     const auto vocabulary = static_cast<size_t>(exact.model().vocabulary);
     double sum = 0;

@@ -28,9 +28,9 @@ std::optional<ShardName> parse_shard_name(std::string_view path) {
     const bool digit = end[i] >= '0' && end[i] <= '9';
     if (kPattern[i] == '#' ? !digit : end[i] != kPattern[i]) return std::nullopt;
   }
-  const ShardName name{.prefix = std::string(path.substr(0, path.size() - kPattern.size())),
-                       .number = number_at(end.substr(1, 5)),
-                       .count = number_at(end.substr(10, 5))};
+  ShardName name{.prefix = std::string(path.substr(0, path.size() - kPattern.size())),
+                 .number = number_at(end.substr(1, 5)),
+                 .count = number_at(end.substr(10, 5))};
   if (name.number < 1 || name.number > name.count) return std::nullopt;
   return name;
 }

@@ -82,7 +82,7 @@ std::string server_url(std::string_view host) {
   return scheme + name + ":" + port + path;
 }
 
-http::ClientResponse ApiClient::send(http::ClientRequest request) const {
+http::ClientResponse ApiClient::send(const http::ClientRequest& request) const {
   http::ClientResponse response = http::fetch(request);
   if (response.status >= 400) throw Error(kind_of(response.status), error_text(response));
   return response;
@@ -154,7 +154,7 @@ void ApiClient::download_blob(const std::string& digest, const std::filesystem::
         http::fetch_to({.url = url_ + "/api/blobs/" + digest, .stop = std::move(stop)},
                        [&](std::string_view bytes) {
                          hash.update(std::as_bytes(std::span(bytes)));
-                         out.write(bytes.data(), std::ssize(bytes));
+                         out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
                          on_done(done += std::ssize(bytes));
                          return out.good();
                        });

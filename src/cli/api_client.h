@@ -40,7 +40,7 @@ class ApiClient {
                      std::stop_token stop, const std::function<void(int64_t done)>& on_done) const;
 
  private:
-  http::ClientResponse send(http::ClientRequest request) const;
+  http::ClientResponse send(const http::ClientRequest& request) const;
   std::string url_;
 };
 

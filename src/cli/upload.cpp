@@ -61,8 +61,8 @@ std::string file_digest(const fs::path& path, const std::stop_token& stop, Progr
   return "sha256:" + hash.hex();
 }
 
-Json upload_files(const ApiClient& client, const std::vector<fs::path>& files, std::stop_token stop,
-                  Progress& progress) {
+Json upload_files(const ApiClient& client, const std::vector<fs::path>& files,
+                  const std::stop_token& stop, Progress& progress) {
   Json named = Json::object();
   if (files.empty()) return named;
   const fs::path root = common_folder(files);

@@ -15,7 +15,7 @@ std::string file_digest(const std::filesystem::path& file, const std::stop_token
                         Progress& progress);  // "sha256:..."
 // {relative path: digest} of the files, each uploaded unless its blob is already there.
 Json upload_files(const ApiClient& client, const std::vector<std::filesystem::path>& files,
-                  std::stop_token stop, Progress& progress);
+                  const std::stop_token& stop, Progress& progress);
 // The file; all parts that are there when it is one of a model that was cut into several.
 std::vector<std::filesystem::path> with_parts(const std::filesystem::path& file);
 // Imports one model file under a name made of its own and its digest; returns that name.

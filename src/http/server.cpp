@@ -106,7 +106,7 @@ void Server::Core::start(Socket socket, const Strand& strand) {
     connections.remove_if([](const auto& weak) { return weak.expired(); });
     connections.push_back(connection);
   }
-  asio::co_spawn(strand, connection->serve(), [connection](std::exception_ptr error) {
+  asio::co_spawn(strand, connection->serve(), [connection](const std::exception_ptr& error) {
     if (!error) return;
     try {
       std::rethrow_exception(error);
@@ -162,6 +162,7 @@ bool Server::is_loopback() const {
 
 void Server::run() {
   std::vector<std::thread> threads;
+  threads.reserve(static_cast<size_t>(core_->options.io_threads));
   for (int i = 0; i < core_->options.io_threads; ++i)
     threads.emplace_back([this] { core_->io.run(); });
   for (std::thread& thread : threads) thread.join();  // nothing is left to do only after stop()

@@ -225,8 +225,7 @@ TEST_CASE("the fast path is as close to the float reference as the peer's quanti
     const Errors theirs = peer_errors(*golden);
     MESSAGE(std::string(c.model), ": mean log-probability error ", ours.mean(), ", the peer's ",
             theirs.mean());
-    // Both are rounding noise of 8-bit activations over some thirty values, hence the quarter.
-    CHECK(ours.mean() <= 1.25 * theirs.mean());
+    CHECK(ours.mean() <= theirs.mean());  // every kernel set gives these very bits
     const double want = (*golden)["perplexity"]["f32"]["ppl"], got = perplexity(session, *golden);
     MESSAGE(std::string(c.model), ": perplexity ", got, ", float reference ", want, ", the peer's ",
             (*golden)["perplexity"]["quantised"]["ppl"].get<double>());

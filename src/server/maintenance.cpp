@@ -16,7 +16,7 @@
 namespace cria::server {
 namespace {
 
-using Statuses = std::function<void(Json)>;
+using Statuses = std::function<void(const Json&)>;
 
 // The models that were asked for by name, or all.
 store::Inventory asked_models(Service& service, const api::Fields& fields) {
@@ -134,7 +134,7 @@ void post_verify(Service& service, http::Exchange& exchange, const std::string&)
   const store::Inventory inventory = asked_models(service, fields);
   const std::stop_token stop = exchange.gone();
   LineStream lines(exchange);
-  const Statuses send = [&](Json line) {
+  const Statuses send = [&](const Json& line) {
     if (stream) lines.send(line);
   };
   for (const store::BrokenManifest& broken : inventory.broken)

@@ -44,8 +44,8 @@ int read_byte() {
 }
 
 size_t before(const std::string& text, size_t at) {
-  while (at > 0 && (static_cast<unsigned char>(text[--at]) & 0xc0) == 0x80) {
-  }
+  if (at > 0) --at;
+  while (at > 0 && (static_cast<unsigned char>(text[at]) & 0xc0) == 0x80) --at;
   return at;
 }
 
@@ -173,7 +173,7 @@ struct LineEditor::Reading {
   const RawMode& raw;
   LineBuffer line = {};
   size_t entry = 0;  // of the history; entries.size() is the new line
-  std::string draft = {};
+  std::string draft;
   size_t cursor_row = 0;
   bool pasting = false, pasted = false;
 

@@ -45,9 +45,9 @@ std::string format_bar(const std::string& label, int64_t done, int64_t total, do
   if (rate > 0) {
     const auto left = static_cast<int64_t>(static_cast<double>(total - done) / rate);
     after += fmt::format("   {}/s   ", human_bytes(static_cast<int64_t>(rate)));
-    after += left >= 99 * 3600 ? "99h+"
-             : left >= 60      ? fmt::format("{}m{}s", left / 60, left % 60)
-                               : fmt::format("{}s", left);
+    after += left >= int64_t{99} * 3600 ? "99h+"
+             : left >= 60               ? fmt::format("{}m{}s", left / 60, left % 60)
+                                        : fmt::format("{}s", left);
   }
   const size_t used = display_width(before) + after.size() + 3;
   if (used + 4 > columns) return (before + after).substr(0, columns > 0 ? columns - 1 : 0);

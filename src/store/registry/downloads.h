@@ -31,7 +31,7 @@ class RateLimit {
  private:
   const int64_t rate_;
   std::mutex mutex_;
-  std::chrono::steady_clock::time_point next_{};
+  std::chrono::steady_clock::time_point next_;
 };
 
 class Downloads {

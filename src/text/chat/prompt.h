@@ -17,8 +17,8 @@ namespace cria::text {
 struct ChatInput {
   Json messages = Json::array();  // Ollama's wire form
   Json tools = Json::array();
-  Json think;                       // null (unset), bool, "low", "medium", "high", "max"
-  std::optional<std::tm> now = {};  // for templates that print the date; absent: the local time
+  Json think;                  // null (unset), bool, "low", "medium", "high", "max"
+  std::optional<std::tm> now;  // for templates that print the date; absent: the local time
 };
 
 struct Capabilities {
