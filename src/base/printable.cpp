@@ -15,6 +15,8 @@ std::string printable(std::string_view text, std::string_view keep) {
       ++i;
     } else if ((byte >= ' ' && byte != 0x7F) || keep.find(text[i]) != std::string_view::npos) {
       out += text[i];
+    } else if (byte == '\r' && next == '\n' && keep.find('\n') != std::string_view::npos) {
+      continue;  // one line end, not a return to the line's begin
     } else if (byte == '\n') {
       out += "\\n";
     } else if (byte == '\t') {

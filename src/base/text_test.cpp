@@ -12,6 +12,8 @@ TEST_CASE("what could steer a terminal is written out, and nothing else") {
                   "5n\xc2\xa0") == "a\\u009b5n\xc2\xa0");
   CHECK(printable("a\n\tb", "") == "a\\n\\tb");
   CHECK(printable(std::string_view("\0", 1)) == "\\x00");
+  CHECK(printable("a\r\nb\rc") == "a\nb\\x0dc");
+  CHECK(printable("a\r\n", "") == "a\\x0d\\n");
   CHECK(printable("\xc2") == "\xc2");
 }
 

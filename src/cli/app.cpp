@@ -301,7 +301,10 @@ void check_count(const Command& command, size_t count) {
 int run_command(const ApiClient& client, const std::vector<std::string>& words) {
   if (words.empty() || words[0] == "-h" || words[0] == "--help") return print_help();
   if (words[0] == "-v" || words[0] == "--version") return print_version(client);
-  if (words[0] == "help") return words.size() > 1 ? print_help(command_of(words[1])) : print_help();
+  if (words[0] == "help") {
+    const bool named = words.size() > 1 && !words[1].starts_with('-') && words[1] != "help";
+    return named ? print_help(command_of(words[1])) : print_help();
+  }
   if (words[0].starts_with("-")) fail(ErrorKind::kInvalidInput, "unknown flag: {}", words[0]);
   const Command& command = command_of(words[0]);
   const std::span rest = std::span(words).subspan(1);

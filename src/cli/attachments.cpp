@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/settings.h"
+#include "base/text.h"
 
 #include <algorithm>
 #include <array>
@@ -14,15 +15,10 @@ namespace cria::cli {
 namespace {
 
 constexpr int64_t kMaxFile = int64_t{100} << 20;
+constexpr size_t kMaxPath = 4096;
 
 bool is_word(char c) {
   return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_';
-}
-
-std::string lowered(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return out;
 }
 
 // Where a path may begin at `at`: its first byte, with what belongs before it; npos otherwise.
@@ -41,7 +37,8 @@ size_t path_start(std::string_view text, size_t at, size_t least) {
 // One past the first extension that ends a word on the same line; npos when there is none.
 size_t path_end(std::string_view lower, size_t at) {
   constexpr std::array<std::string_view, 5> kEndings = {".jpg", ".jpeg", ".png", ".webp", ".wav"};
-  for (; at < lower.size() && lower[at] != '\n' && lower[at] != '\t' && lower[at] != '\r'; ++at)
+  const size_t limit = std::min(lower.size(), at + kMaxPath);
+  for (; at < limit && lower[at] != '\n' && lower[at] != '\t' && lower[at] != '\r'; ++at)
     for (const std::string_view ending : kEndings) {
       const size_t end = at + ending.size();
       if (lower.substr(at, ending.size()) == ending &&
@@ -89,7 +86,7 @@ std::string read_attachment(const fs::path& path) {
 
 Attached attach_files(std::string_view prompt) {
   Attached out;
-  const std::string lower = lowered(prompt);
+  const std::string lower = lower_case(prompt);
   size_t taken = 0;  // of the prompt
   for (size_t at = 0; at < prompt.size(); ++at) {
     const size_t start = path_start(prompt, at, taken);

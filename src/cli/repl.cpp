@@ -146,12 +146,12 @@ class Repl {
 
   void ask(const std::string& text) {
     if (text.find_first_not_of(" \t\r\n") == std::string::npos) return;
-    Json question = {{"role", "user"}, {"content", text}};
-    if (sees_) {
-      Attached attached = attach_files(text);
-      question["content"] = attached.text;
-      if (!attached.files.empty()) question["images"] = std::move(attached.files);
-    }
+    send(sees_ ? attach_files(text) : Attached{.text = text});
+  }
+
+  void send(Attached attached) {
+    Json question = {{"role", "user"}, {"content", std::move(attached.text)}};
+    if (!attached.files.empty()) question["images"] = std::move(attached.files);
     session_.messages.push_back(std::move(question));
     Json request = {{"model", session_.model}, {"messages", session_.messages}};
     if (!session_.options.empty()) request["options"] = session_.options;
@@ -186,7 +186,9 @@ class Repl {
     const Words words = split_words(line);
     for (const auto& [name, handler] : kTable)
       if (line.starts_with(name)) return (this->*handler)(words, line);
-    if (sees_ && !attach_files(line).files.empty()) return ask(line);  // "/tmp/a.png what is it?"
+    if (sees_)  // "/tmp/a.png what is it?"
+      if (Attached attached = attach_files(line); !attached.files.empty())
+        return send(std::move(attached));
     say(fmt::format("Unknown command '{}'. Type /? for help", words[0]));
   }
 

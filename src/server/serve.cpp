@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <thread>
 
 namespace cria::server {
 namespace {
@@ -41,7 +42,19 @@ void make_key() {
   }
 }
 
+// The lines that tools which start a server wait for (spec api-and-cli.md 10). Proxies are left
+// out: their addresses may hold passwords.
+void log_start() {
+  std::string env;
+  for (const SettingRow& row : setting_rows())
+    if (row.name.starts_with("OLLAMA_") || row.name.starts_with("CRIA_"))
+      env += fmt::format("{}{}:{}", env.empty() ? "" : " ", row.name, setting(row.name));
+  log::info("server config env=map[{}]", env);
+  log::info("inference compute id=cpu library=cpu threads={}", std::thread::hardware_concurrency());
+}
+
 void run() {
+  log_start();
   const Address address = parse_address(setting("OLLAMA_HOST"));
   store::Store store(store::Store::default_folder());
   const bool prune = !setting_flag("OLLAMA_NOPRUNE");

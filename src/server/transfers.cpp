@@ -103,8 +103,13 @@ bool pull_files(Service& service, store::Registry& registry, const store::ModelN
     });
     request.files.emplace_back(file.name, source.digest.text());
   }
-  make_model(service, name, request, mark, options.stop,
-             [&](const Json& line) { on_status(from_json(line)); });
+  try {
+    make_model(service, name, request, mark, options.stop,
+               [&](const Json& line) { on_status(from_json(line)); });
+  } catch (const Error&) {
+    // Another pull of the same was faster, and its end took away the files.
+    if (!is_made_of(service.models.store(), name, mark)) throw;
+  }
   on_status({.status = "success"});
   return true;
 }

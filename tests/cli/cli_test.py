@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import stat
+import struct
 import subprocess
 import sys
 import tempfile
@@ -231,6 +232,30 @@ class CommandLine(unittest.TestCase):
         terminal.send("/bye\r")
         self.assertEqual(terminal.exit_code(), 0)
 
+    def test_images_are_attached_for_models_that_see(self):
+        def text(value):
+            return struct.pack("<Q", len(value)) + value.encode()
+        projector = b"GGUF" + struct.pack("<IQQ", 3, 1, 2)
+        projector += text("general.architecture") + struct.pack("<I", 8) + text("clip")
+        projector += text("clip.has_vision_encoder") + struct.pack("<IB", 7, 1)
+        projector += text("v.weight") + struct.pack("<IQIQ", 1, 32, 0, 0)
+        projector += b"\0" * (-len(projector) % 32 + 128)
+        folder = Path(self.home)
+        (folder / "projector.gguf").write_bytes(projector)
+        (folder / "cat.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+        made = self.cria("create", "seeing", "-f", "-", stdin=f"FROM {FOLDER / MODEL_FILE}\nFROM {folder / 'projector.gguf'}\n")
+        self.assertEqual(made.returncode, 0, made.stderr)
+        self.assertIn("vision", self.cria("show", "seeing").stdout)
+        # There is no engine for images yet: the answer is a clear error, after the image was attached.
+        shot = self.cria("run", "seeing", f"What is {folder}/cat.png ?")
+        self.assertIn(f"Added image '{folder}/cat.png'", shot.stderr)
+        self.assertEqual(shot.returncode, 1)
+        self.assertIn("Error: ", shot.stderr)
+        self.cria("create", "blind", "-f", "-", stdin=f"FROM {self.model}\nPARAMETER num_predict 4\n")
+        blind = self.cria("run", "blind", f"What is {folder}/cat.png ?")
+        self.assertEqual((blind.returncode, "Added" in blind.stderr), (0, False), blind.stderr)
+        self.assertEqual(self.cria("rm", "seeing", "blind").returncode, 0)
+
     def test_a_line_is_edited_in_an_editor(self):
         editor = Path(self.home) / "editor"
         editor.write_text("#!/bin/sh\nsed -i 's/old/new/' \"$1\"\n")
@@ -309,6 +334,11 @@ class WithoutServer(unittest.TestCase):
                                 timeout=PATIENCE)
         self.assertEqual((answer.returncode, answer.stderr), (
             1, "Error: could not connect to ollama server, run 'ollama serve' to start it\n"))
+
+    def test_help_of_help_is_the_help(self):
+        def text(*words):
+            return subprocess.run([CRIA, *words], text=True, capture_output=True).stdout
+        self.assertEqual({text("help"), text("help", "--help"), text("help", "help"), text("--help")}, {text()})
 
     def test_help_names_flags_and_variables(self):
         text = subprocess.run([CRIA, "run", "--help"], text=True, capture_output=True).stdout

@@ -9,15 +9,12 @@ import threading
 import time
 
 import pytest
+from gguf_parts import text
 from models import MIB, digest_of, model_files, noise, write_model
 from transfers import push
 
 KILLS = 24
 HALVES = 4 * MIB  # of a model that is quantised
-
-
-def text(value):
-    return struct.pack("<Q", len(value)) + value.encode()
 
 
 def gguf(seed):

@@ -1,4 +1,5 @@
 """Models of a host that serves repositories of files, as Hugging Face does, in one file or several."""
+import concurrent.futures
 import http.server
 import json
 import os
@@ -113,6 +114,15 @@ def test_a_model_in_parts_is_pulled_and_answers(hub, parts, new_server):
     assert [layer for layer in manifest["layers"] if layer["mediaType"].endswith(".model")][0]["size"] > 90 * MIB
     left = {path.name for path in (server.models / "blobs").iterdir()}
     assert left == {layer["digest"].replace(":", "-") for layer in [manifest["config"], *manifest["layers"]]}
+
+
+def test_pulls_at_the_same_time_share_the_work(hub, parts, new_server):
+    server = new_server("reader")
+    name = f"{hub.host}/user/repo:q4_1"
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        for seen in pool.map(lambda _: pull(server, name), range(4)):
+            assert seen[-1] == {"status": "success"}
+    assert hub.sent == sum(map(len, parts.values()))
 
 
 def test_what_is_not_there_is_told_with_what_is(hub, new_server):

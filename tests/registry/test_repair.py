@@ -97,10 +97,27 @@ def test_a_blob_that_was_cut_is_completed(store, proxy):
     assert path.read_bytes() == store.content["model"]
 
 
+def new_sums(store, content):
+    """The checksums that the program keeps of a blob with this content."""
+    assert store.request("POST", "/api/blobs/" + digest_of(content), content)[0] == 201
+    return (store.models / "cria" / "chunks" / digest_of(content)[7:]).read_bytes()
+
+
 def test_wrong_checksums_of_chunks_cost_only_bytes(store, proxy):
     """Neither damaged nor outdated checksums can bring a wrong blob into the store."""
     path = blob(store, store.content["model"])
     sums, = (store.models / "cria" / "chunks").iterdir()
+    # Checksums of other bytes, whole in themselves: what comes out is not the blob.
+    good = sums.read_bytes()
+    other = bytes(4 * MIB) + path.read_bytes()[4 * MIB:]
+    changed = new_sums(store, other)
+    sums.write_bytes(changed)
+    path.write_bytes(other)
+    before = len(list(path.parent.iterdir()))
+    assert lines(store, repair=True, insecure=True)[-1] == {"status": "success"}
+    assert path.read_bytes() == store.content["model"]
+    assert len(list(path.parent.iterdir())) == before, "nothing is left of the attempt"
+    assert sums.read_bytes() == good
     for wrong in (b"nonsense", sums.read_bytes()[:-1]):
         sums.write_bytes(wrong)
         damaged_at(path, [100])

@@ -5,9 +5,7 @@ import os
 import pathlib
 import struct
 
-
-def text(value):
-    return struct.pack("<Q", len(value)) + value.encode()
+from gguf_parts import text
 
 
 def gguf(architecture):

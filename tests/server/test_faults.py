@@ -167,6 +167,14 @@ def test_a_killed_server_takes_its_runner_along(server, tmp_path):
                       open(f"/proc/{runner}/stat").read().rsplit(")", 1)[1].split()[0] == "Z")
 
 
+def test_the_log_begins_with_what_tools_wait_for(server):
+    log = (server.folder / "log").read_text()
+    lines = [re.search('msg="(.*)"', line)[1] for line in log.splitlines()[:10] if "msg=" in line]
+    assert any(re.match(r"server config env=map\[OLLAMA_HOST:127.0.0.1:\d+ ", line) for line in lines), lines
+    assert any(line.startswith("inference compute id=cpu") for line in lines)
+    assert any(line.startswith(f"Listening on 127.0.0.1:{server.port} (version ") for line in lines)
+
+
 def test_a_port_alone_means_every_address_of_both_families(tmp_path):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -4,13 +4,9 @@ import json
 import struct
 
 import pytest
+from gguf_parts import text
 
 COLUMNS, ROWS = 256, 64
-
-
-def text(value):
-    raw = value.encode()
-    return struct.pack("<Q", len(raw)) + raw
 
 
 def gguf(tensor_type, data):
