@@ -22,7 +22,7 @@ from pathlib import Path
 MODEL_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 FOLDER = Path(os.environ.get("CRIA_TEST_MODELS") or Path.home() / ".cache/cria-test-models")
 CRIA = ""
-PATIENCE = 120
+PATIENCE = 240
 SENT = r"\x1b\[J\r\n"  # what the line editor writes when a message goes out
 
 
@@ -81,7 +81,9 @@ class CommandLine(unittest.TestCase):
         cls.home = tempfile.mkdtemp(prefix="cria_cli_")
         cls.environment = {
             "HOME": cls.home, "PATH": os.environ["PATH"], "TERM": "xterm", "LANG": "C.UTF-8",
-            "OLLAMA_HOST": f"127.0.0.1:{free_port()}"}
+            "OLLAMA_HOST": f"127.0.0.1:{free_port()}",
+            # A small model sometimes finds no end; ten contexts are the most that it may say.
+            "OLLAMA_CONTEXT_LENGTH": "256"}
         # No server listens: `run` starts one in the background and imports the file.
         cls.first = cls.cria("run", str(FOLDER / MODEL_FILE), "Say hello.", "--verbose")
         cls.model = cls.cria("list").stdout.splitlines()[1].split()[0]
