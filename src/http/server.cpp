@@ -51,6 +51,7 @@ struct Server::Core {
   Handler handler;
   asio::io_context io;
   tcp::acceptor acceptor{io};
+  Strand accepting = asio::make_strand(io);  // uses the acceptor, from run() on
   asio::signal_set signals{io};
   tcp::endpoint bound;
   std::mutex mutex;
@@ -143,7 +144,7 @@ Server::Server(ServerOptions options, BodyRuleOf body_rule, Handler handler)
       stop();
     });
   }
-  asio::co_spawn(core_->io, core_->accept_all(), asio::detached);
+  asio::co_spawn(core_->accepting, core_->accept_all(), asio::detached);
 }
 
 Server::~Server() {
@@ -178,7 +179,7 @@ void Server::stop() {
     core_->stopped = true;
     open.swap(core_->connections);
   }
-  asio::post(core_->io, [core = core_.get()] {
+  asio::post(core_->accepting, [core = core_.get()] {
     Code ignored;
     core->acceptor.close(ignored);
     core->signals.cancel(ignored);
