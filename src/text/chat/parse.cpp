@@ -302,13 +302,13 @@ bool ToolCallParser::balanced() {
   return false;
 }
 
-bool ToolCallParser::take_call(std::string& text, Parsed& out) {
+bool ToolCallParser::take_call(std::string& text, Parsed& out, bool last) {
   // A name that is only begun may become another, longer one.
   size_t at = std::string::npos;
   const std::string* tool = nullptr;
   for (const std::string& name : names_) {
     const size_t part = overlap(text, name);
-    if (part > 0 && part < name.size()) return false;
+    if (!last && part > 0 && part < name.size()) return false;
     const size_t found = text.find(name);
     if (found < at ||
         (found == at && tool && found != std::string::npos && name.size() > tool->size())) {
@@ -338,6 +338,7 @@ bool ToolCallParser::take_call(std::string& text, Parsed& out) {
 // Upstream drops text after a tag that never became a call; here it is the answer.
 Parsed ToolCallParser::finish() {
   Parsed out;
+  while (state_ == State::kInside && take_call(buffer_, out, true)) called_ = true;
   const bool unfinished = state_ == State::kInside && (bare() ? !called_ : calls_ == 0);
   if (unfinished && !bare()) out.content = tag_;
   if (unfinished || state_ == State::kLooking) out.content += buffer_;

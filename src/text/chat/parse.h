@@ -47,7 +47,8 @@ class ToolCallParser {
   bool step(Parsed& out);
   bool look(Parsed& out);
   bool take_object(Parsed& out);
-  bool take_call(std::string& text, Parsed& out);
+  // `last`: nothing follows, so a name at the end is no beginning of a longer one.
+  bool take_call(std::string& text, Parsed& out, bool last = false);
   bool balanced();
   std::string tag_;
   std::vector<std::string> names_;

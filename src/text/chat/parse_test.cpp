@@ -74,6 +74,9 @@ TEST_CASE("tool calls after a tag are found however the text is cut into pieces"
     CHECK(calls(run(ToolCallParser("<tool_call>", kTools), "<tool_call>{\"add\":{\"x\":1}} ",
                     piece)) == "add{\"x\":1};");
     CHECK(run(ToolCallParser("<tool_call>", kTools), "a <tool_c", piece).content == "a <tool_c");
+    // The end looks like the beginning of a name.
+    CHECK(calls(run(ToolCallParser("<tool_call>", kTools),
+                    "<tool_call>{\"name\":\"add\",\"arguments\":{}} a", piece)) == "add{};");
     CHECK(
         run(ToolCallParser("<t>", kTools), "a <t>nothing", piece).content.ends_with("<t>nothing"));
   }
