@@ -41,6 +41,10 @@ struct Draft {
 };
 
 void check_files(const std::vector<std::pair<std::string, std::string>>& files) {
+  constexpr size_t kMaxFiles = 2000;  // twice the parts that a model may have
+  if (files.size() > kMaxFiles)
+    fail(ErrorKind::kInvalidInput, "{} files are too many, the limit is {}", files.size(),
+         kMaxFiles);
   for (const auto& [path, digest] : files) {
     if (!is_plain_path(path)) fail(ErrorKind::kInvalidInput, "file path must be relative");
     store::Digest::require(digest);

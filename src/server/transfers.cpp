@@ -96,10 +96,7 @@ bool pull_files(Service& service, store::Registry& registry, const store::ModelN
   for (const store::HubFile& file : files) {
     const store::BlobSource& source = file.source;
     service.downloads.fetch(source, options, [&](int64_t completed) {
-      on_status({.status = "pulling " + source.digest.hex().substr(0, 12),
-                 .digest = source.digest.text(),
-                 .total = source.size,
-                 .completed = completed});
+      on_status(store::pulling(source.digest, source.size, completed));
     });
     request.files.emplace_back(file.name, source.digest.text());
   }

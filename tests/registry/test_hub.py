@@ -147,6 +147,7 @@ def test_a_file_that_is_no_model_is_refused(hub, new_server):
     [{"path": "x.gguf", "lfs": {"oid": "../../etc", "size": 10}}],
     [{"path": "x.gguf", "lfs": {"oid": "a" * 64, "size": -1}}],
     [{"path": "x.gguf", "lfs": {"oid": "a" * 64, "size": 1 << 70}}],
+    [{"path": "x.gguf", "lfs": {"oid": "a" * 64, "size": 1 << 60}}],
 ])
 def test_nonsense_in_a_list_is_refused(hub, new_server, listed):
     hub.listed = listed

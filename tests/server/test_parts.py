@@ -55,3 +55,10 @@ def test_parts_that_do_not_fit_are_refused(server, parts, files, message):
     _, lines = create(server, {"model": "wrong", "files": named})
     assert message in lines[-1]["error"]
     assert server.request("POST", "/api/show", {"model": "wrong"})[0] == 404
+
+
+def test_more_files_than_any_model_has_are_refused_at_once(server, parts):
+    digest, = uploaded(server, parts[:1])
+    files = {f"m-{n:05}-of-50000.gguf": digest for n in range(1, 50001)}
+    status, message = server.error("POST", "/api/create", {"model": "many", "files": files})
+    assert (status, message) == (400, "50000 files are too many, the limit is 2000")

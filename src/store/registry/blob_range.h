@@ -12,6 +12,8 @@
 
 namespace cria::store {
 
+inline constexpr int64_t kMaxBlob = int64_t{1} << 43;  // 8 TiB: what says more is no model
+
 struct BlobSource {
   ModelName name;   // whose registry has it
   std::string url;  // there

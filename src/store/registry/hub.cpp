@@ -5,7 +5,6 @@
 #include "base/text.h"
 
 #include <algorithm>
-#include <array>
 #include <map>
 #include <optional>
 
@@ -46,7 +45,7 @@ std::optional<HubFile> file_of(const Json& entry, const ModelName& name, const s
     return std::nullopt;
   const auto digest = Digest::parse("sha256:" + json_string(*lfs, "oid").value_or(""));
   const auto size = json_integer(*lfs, "size");
-  if (!digest || !size || *size <= 0) return std::nullopt;
+  if (!digest || !size || *size <= 0 || *size > kMaxBlob) return std::nullopt;
   return HubFile{.name = std::string(base_name(path)),
                  .source = {.name = name,
                             .url = base + "/resolve/main/" + encoded_path(path),

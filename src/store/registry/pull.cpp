@@ -10,8 +10,6 @@
 namespace cria::store {
 namespace {
 
-constexpr int64_t kMaxBlob = int64_t{1} << 43;  // 8 TiB
-
 std::string short_digest(const Digest& digest) {
   return digest.hex().substr(0, 12);
 }
@@ -83,10 +81,7 @@ void pull(Store& store, Downloads& downloads, const ModelName& name, const Trans
                    .total = total,
                    .completed = before + completed});
       else
-        on_status({.status = "pulling " + short_digest(layer.digest),
-                   .digest = layer.digest.text(),
-                   .total = layer.size,
-                   .completed = completed});
+        on_status(pulling(layer.digest, layer.size, completed));
     };
     if (store.has_layer(layer)) {
       store.keep_young(layer.digest);

@@ -17,10 +17,10 @@ constexpr int kTries = 4;
 // registry.
 class Patch {
  public:
-  Patch(const BlobSource& source, const TransferOptions& options)
-      : source_(source), options_(options), registry_(source.name, registry_options(options)) {}
+  Patch(Registry& registry, const BlobSource& source, const TransferOptions& options)
+      : registry_(registry), source_(source), options_(options) {}
 
-  // False when there is nothing to go by, or too little is whole. Throws as fetch_range does.
+  // False when there are no checksums to go by, or wrong ones. Throws as fetch_range does.
   bool run(Store& store, const fs::path& damaged, const std::function<void(int64_t)>& report) {
     const auto sums = ChunkSums::read(store.chunk_sums_path(source_.digest), source_.size);
     std::error_code none;
@@ -81,9 +81,9 @@ class Patch {
     }
   }
 
+  Registry& registry_;
   const BlobSource& source_;
   const TransferOptions& options_;
-  Registry registry_;
   std::vector<std::byte> chunk_;
 };
 
@@ -95,20 +95,19 @@ void fetch_again(Store& store, Downloads& downloads, const CheckedBlob& blob,
   std::vector<ModelName> sources = blob.models;
   if (const auto from = ModelName::parse(blob.layer.from)) sources.push_back(*from);
   const SetAside aside(store, digest);
+  int64_t told = 0;  // what begins anew elsewhere does not take progress back
   const auto report = [&](int64_t completed) {
-    on_status({.status = "pulling " + digest.hex().substr(0, 12),
-               .digest = digest.text(),
-               .total = blob.layer.size,
-               .completed = completed});
+    told = std::max(told, completed);
+    on_status(pulling(digest, blob.layer.size, told));
   };
   for (size_t i = 0; i < sources.size(); ++i) {
     try {
-      const Registry registry(sources[i], registry_options(options));
+      Registry registry(sources[i], registry_options(options));
       const BlobSource source{.name = sources[i],
                               .url = registry.url(sources[i], "blobs/" + digest.text()),
                               .digest = digest,
                               .size = blob.layer.size};
-      if (!Patch(source, options).run(store, aside.path(), report))
+      if (!Patch(registry, source, options).run(store, aside.path(), report))
         downloads.fetch(source, options, report);
       return;
     } catch (const Error& e) {

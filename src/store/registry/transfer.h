@@ -14,6 +14,13 @@ struct TransferStatus {
   std::string digest;
   int64_t total = 0, completed = 0;
 };
+// Of one blob on its way here.
+inline TransferStatus pulling(const Digest& digest, int64_t total, int64_t completed) {
+  return {.status = "pulling " + digest.hex().substr(0, 12),
+          .digest = digest.text(),
+          .total = total,
+          .completed = completed};
+}
 using OnStatus = std::function<void(const TransferStatus&)>;
 
 // Brings a model in another way from a host that has no manifest for it; false when there is none.
