@@ -63,7 +63,7 @@ Value attribute(Runtime& rt, const Value& object, std::string_view name) {
   }
   if (object.is(Kind::kFunction)) {
     const Function& f = object.as_function();
-    if (f.name == "cycler") return cycler_attribute(rt, f, name);
+    if (f.name == "cycler" && f.self.list()) return cycler_attribute(rt, f, name);
     if (name == "name") return Value::borrowed(f.name);
   }
   return Value::undefined(name);
