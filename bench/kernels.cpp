@@ -60,7 +60,8 @@ int main(int argc, char** argv) {
   const int64_t width = argc > 1 ? std::atoll(argv[1]) : 2048;
   const int64_t rows = argc > 2 ? std::atoll(argv[2]) : 8192;
   constexpr const char* kNames[] = {"F32",  "F16",  "BF16", "Q4_0", "Q4_1",   "Q5_0",   "Q5_1",
-                                    "Q8_0", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL", "IQ4_XS", "MXFP4"};
+                                    "Q8_0", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL", "IQ4_XS", "MXFP4",
+                                    "Q2_K", "Q3_K", "TQ", "IQ2_XXS", "IQ2", "IQ3_XXS", "IQ3_S", "IQ1"};
   fmt::print("{} kernels, {} x {}\n{:8}{:>12}{:>10}{:>10}{:>10}{:>10}\n", kernels().name, width,
              rows, "type", "1: GB/s", "1: Gop/s", "4", "8", "128");
   for (int i = 0; i < kPanelKinds; ++i) {

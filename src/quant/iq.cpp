@@ -5,6 +5,7 @@
 #include "quant/blocks.h"
 #include "quant/formats.h"
 #include "quant/iq_grids.h"
+#include "quant/iq_groups.h"
 
 #include <bit>
 
@@ -17,146 +18,167 @@ unsigned eight_signs(unsigned seven) noexcept {
   return seven | (static_cast<unsigned>(std::popcount(seven)) & 1u) << 7;
 }
 
-float with_sign(float value, unsigned signs, int j) noexcept {
-  return (signs >> j & 1u) != 0 ? -value : value;
+// Codes of part l: `bits` bits of the row a value, the sign above them.
+void put_codes(IqGroup& out, int l, unsigned row, int bits, int values, unsigned signs) noexcept {
+  for (int j = 0; j < values; ++j) {
+    const unsigned code = row >> (bits * j) & ((1u << bits) - 1);
+    out.codes[static_cast<size_t>(8 * l + j)] =
+        static_cast<uint8_t>(code | (signs >> j & 1u) << bits);
+  }
+}
+void put_iq2(IqGroup& out, int l, uint16_t row, unsigned signs) noexcept {
+  put_codes(out, l, row, 2, 8, signs);
+}
+void put_iq3(IqGroup& out, int l, uint16_t a, uint16_t b, unsigned signs) noexcept {
+  put_codes(out, l, a, 3, 4, signs);
+  for (int j = 0; j < 4; ++j)
+    out.codes[static_cast<size_t>(8 * l + 4 + j)] =
+        static_cast<uint8_t>((b >> (3 * j) & 7) | (signs >> (4 + j) & 1u) << 3);
 }
 
-void write_iq2(float* y, float scale, uint16_t row, unsigned signs) noexcept {
-  for (int j = 0; j < 8; ++j)
-    y[j] = with_sign(scale * static_cast<float>(iq2_value(row, j)), signs, j);
+int8_t odd(unsigned n) noexcept {
+  return static_cast<int8_t>(2 * n + 1);
+}
+// A byte holds the scales of both halves.
+void put_nibble_scales(IqGroup& out, uint8_t both) noexcept {
+  out.scales = {odd(both & 15u), odd(both >> 4)};
 }
 
-// Two rows of four.
-void write_iq3_xxs(float* y, float scale, uint16_t a, uint16_t b, unsigned signs) noexcept {
-  for (int j = 0; j < 8; ++j) {
-    const int value = j < 4 ? iq3_xxs_value(a, j) : iq3_xxs_value(b, j - 4);
-    y[j] = with_sign(scale * static_cast<float>(value), signs, j);
+uint16_t d_first(const std::byte* p) noexcept {
+  return read_as<uint16_t>(p);
+}
+// The top nibbles of four u16 together are the half d.
+uint16_t d_iq1_m(const std::byte* p) noexcept {
+  uint32_t bits = 0;
+  for (int i = 0; i < 4; ++i)
+    bits |= uint32_t{read_as<uint16_t>(p + 48 + 2 * i)} >> 12 << (4 * i);
+  return static_cast<uint16_t>(bits);
+}
+
+void read_iq2_xxs(const std::byte* p, int g, IqGroup& out) noexcept {
+  const std::byte* q = p + 2 + 8 * g;
+  const auto packed = read_as<uint32_t>(q + 4);
+  out.scales.fill(odd(packed >> 28));
+  for (int l = 0; l < 4; ++l)
+    put_iq2(out, l, kGridIQ2_XXS[byte_at(q, l)], eight_signs(packed >> (7 * l)));
+}
+
+void read_iq2_xs(const std::byte* p, int g, IqGroup& out) noexcept {
+  put_nibble_scales(out, byte_at(p, 66 + g));
+  for (int l = 0; l < 4; ++l) {
+    const auto q = read_as<uint16_t>(p + 2 + 2 * (4 * g + l));
+    put_iq2(out, l, kGridIQ2_XS[q & 511], eight_signs(q >> 9));
   }
 }
 
-void write_iq3_s(float* y, float scale, uint16_t a, uint16_t b, unsigned signs) noexcept {
-  for (int j = 0; j < 8; ++j) {
-    const int value = j < 4 ? iq3_s_value(a, j) : iq3_s_value(b, j - 4);
-    y[j] = with_sign(scale * static_cast<float>(value), signs, j);
+void read_iq2_s(const std::byte* p, int g, IqGroup& out) noexcept {
+  put_nibble_scales(out, byte_at(p, 74 + g));
+  for (int l = 0; l < 4; ++l) {
+    const int row = byte_at(p, 2 + 4 * g + l) | (byte_at(p, 66 + g) << (8 - 2 * l) & 0x300);
+    put_iq2(out, l, kGridIQ2_S[row], byte_at(p, 34 + 4 * g + l));
   }
 }
 
-void write_iq1(float* y, float scale, uint16_t row, float delta) noexcept {
-  for (int j = 0; j < 8; ++j) y[j] = scale * (static_cast<float>(iq1_value(row, j)) + delta);
+void read_iq3_xxs(const std::byte* p, int g, IqGroup& out) noexcept {
+  const auto packed = read_as<uint32_t>(p + 66 + 4 * g);
+  out.scales.fill(odd(packed >> 28));
+  for (int l = 0; l < 4; ++l) {
+    const std::byte* q = p + 2 + 8 * g + 2 * l;
+    put_iq3(out, l, kGridIQ3_XXS[byte_at(q, 0)], kGridIQ3_XXS[byte_at(q, 1)],
+            eight_signs(packed >> (7 * l)));
+  }
 }
 
-// Scale of part l of group g, where each byte holds those of two pairs of parts.
-float iq2_scale(float d, const std::byte* scales, int g, int l) noexcept {
-  const int nibble = byte_at(scales, g) >> (l < 2 ? 0 : 4) & 15;
-  return d * (0.5f + static_cast<float>(nibble)) * 0.25f;
+void read_iq3_s(const std::byte* p, int g, IqGroup& out) noexcept {
+  out.scales.fill(odd(byte_at(p, 106 + g / 2) >> (4 * (g % 2)) & 15u));
+  const int high = byte_at(p, 66 + g);
+  for (int l = 0; l < 4; ++l) {
+    const std::byte* q = p + 2 + 8 * g + 2 * l;
+    const int a = byte_at(q, 0) | (high << (8 - 2 * l) & 256);
+    const int b = byte_at(q, 1) | (high << (7 - 2 * l) & 256);
+    put_iq3(out, l, kGridIQ3_S[a], kGridIQ3_S[b], byte_at(p, 74 + 4 * g + l));
+  }
+}
+
+// The "sign" of IQ1 chooses between two offsets of an eighth.
+void read_iq1_s(const std::byte* p, int g, IqGroup& out) noexcept {
+  const auto high = read_as<uint16_t>(p + 34 + 2 * g);
+  out.scales.fill(odd(high >> 12 & 7u));
+  for (int l = 0; l < 4; ++l) {
+    const int row = byte_at(p, 2 + 4 * g + l) | (high >> (3 * l) & 7) << 8;
+    put_iq2(out, l, kGridIQ1_S[row], (high & 0x8000) != 0 ? 255 : 0);
+  }
+}
+
+void read_iq1_m(const std::byte* p, int g, IqGroup& out) noexcept {
+  const auto packed = read_as<uint16_t>(p + 48 + 2 * (g / 2));
+  const unsigned both = packed >> (6 * (g % 2)) & 63u;
+  out.scales = {odd(both & 7u), odd(both >> 3)};
+  for (int l = 0; l < 4; ++l) {
+    const int nibble = byte_at(p, 32 + 2 * g + l / 2) >> (4 * (l % 2)) & 15;
+    const int row = byte_at(p, 4 * g + l) | (nibble & 7) << 8;
+    put_iq2(out, l, kGridIQ1_S[row], (nibble & 8) != 0 ? 255 : 0);
+  }
+}
+
+// The value of each code, then of each code with its sign.
+template <class Value>
+constexpr std::array<int8_t, 16> levels(int codes, Value value) {
+  std::array<int8_t, 16> out = {};
+  for (int code = 0; code < codes; ++code) {
+    const int level = value(static_cast<uint16_t>(code), 0);
+    out[static_cast<size_t>(code)] = static_cast<int8_t>(level);
+    out[static_cast<size_t>(code + codes)] = static_cast<int8_t>(-level);
+  }
+  return out;
+}
+constexpr std::array<int8_t, 16> kIq2Levels = levels(4, iq2_value);
+constexpr std::array<int8_t, 16> kIq1Levels = {-7, 1, 9, 0, -9, -1, 7, 0};  // in eighths
+
+constexpr std::array kFormats = {
+    IqFormat{DType::kIQ2_XXS, d_first, read_iq2_xxs, 0.125f, kIq2Levels},
+    IqFormat{DType::kIQ2_XS, d_first, read_iq2_xs, 0.125f, kIq2Levels},
+    IqFormat{DType::kIQ2_S, d_first, read_iq2_s, 0.125f, kIq2Levels},
+    IqFormat{DType::kIQ3_XXS, d_first, read_iq3_xxs, 0.25f, levels(8, iq3_xxs_value)},
+    IqFormat{DType::kIQ3_S, d_first, read_iq3_s, 1.0f, levels(8, iq3_s_value)},
+    IqFormat{DType::kIQ1_S, d_first, read_iq1_s, 0.125f, kIq1Levels},
+    IqFormat{DType::kIQ1_M, d_iq1_m, read_iq1_m, 0.125f, kIq1Levels},
+};
+
+void dequantize_groups(DType dtype, const std::byte* in, float* y, int64_t count) noexcept {
+  const IqFormat& format = *find_iq_format(dtype);
+  const int64_t block_bytes = info(dtype).block_bytes;
+  IqGroup group;
+  for (int64_t block = 0; block < count / 256; ++block, in += block_bytes) {
+    const float d = half_to_float(format.d(in)) * format.factor;
+    for (int g = 0; g < 8; ++g) {
+      format.read(in, g, group);
+      for (size_t j = 0; j < 32; ++j)
+        *y++ = d * static_cast<float>(group.scales[j / 16]) *
+               static_cast<float>(format.levels[group.codes[j]]);
+    }
+  }
 }
 
 }  // namespace
 
-void dequantize_iq2_xxs(const std::byte* in, float* out, int64_t count) noexcept {
-  for_blocks<256, 66>(in, out, count, [](const std::byte* p, float* y) {
-    const float d = read_half(p);
-    for (int g = 0; g < 8; ++g) {
-      const std::byte* q = p + 2 + 8 * g;
-      const auto packed = read_as<uint32_t>(q + 4);
-      const float scale = d * (0.5f + static_cast<float>(packed >> 28)) * 0.25f;
-      for (int l = 0; l < 4; ++l)
-        write_iq2(y + 32 * g + 8 * l, scale, kGridIQ2_XXS[byte_at(q, l)],
-                  eight_signs(packed >> (7 * l)));
-    }
-  });
+const IqFormat* find_iq_format(DType dtype) noexcept {
+  for (const IqFormat& format : kFormats)
+    if (format.dtype == dtype) return &format;
+  return nullptr;
 }
 
-void dequantize_iq2_xs(const std::byte* in, float* out, int64_t count) noexcept {
-  for_blocks<256, 74>(in, out, count, [](const std::byte* p, float* y) {
-    const float d = read_half(p);
-    for (int g = 0; g < 8; ++g)
-      for (int l = 0; l < 4; ++l) {
-        const auto q = read_as<uint16_t>(p + 2 + 2 * (4 * g + l));
-        write_iq2(y + 32 * g + 8 * l, iq2_scale(d, p + 66, g, l), kGridIQ2_XS[q & 511],
-                  eight_signs(q >> 9));
-      }
-  });
-}
-
-void dequantize_iq2_s(const std::byte* in, float* out, int64_t count) noexcept {
-  for_blocks<256, 82>(in, out, count, [](const std::byte* p, float* y) {
-    const float d = read_half(p);
-    for (int g = 0; g < 8; ++g)
-      for (int l = 0; l < 4; ++l) {
-        const int row = byte_at(p, 2 + 4 * g + l) | (byte_at(p, 66 + g) << (8 - 2 * l) & 0x300);
-        write_iq2(y + 32 * g + 8 * l, iq2_scale(d, p + 74, g, l), kGridIQ2_S[row],
-                  byte_at(p, 34 + 4 * g + l));
-      }
-  });
-}
-
-void dequantize_iq3_xxs(const std::byte* in, float* out, int64_t count) noexcept {
-  for_blocks<256, 98>(in, out, count, [](const std::byte* p, float* y) {
-    const float d = read_half(p);
-    for (int g = 0; g < 8; ++g) {
-      const auto packed = read_as<uint32_t>(p + 66 + 4 * g);
-      const float scale = d * (0.5f + static_cast<float>(packed >> 28)) * 0.5f;
-      for (int l = 0; l < 4; ++l) {
-        const std::byte* q = p + 2 + 8 * g + 2 * l;
-        write_iq3_xxs(y + 32 * g + 8 * l, scale, kGridIQ3_XXS[byte_at(q, 0)],
-                      kGridIQ3_XXS[byte_at(q, 1)], eight_signs(packed >> (7 * l)));
-      }
-    }
-  });
-}
-
-void dequantize_iq3_s(const std::byte* in, float* out, int64_t count) noexcept {
-  for_blocks<256, 110>(in, out, count, [](const std::byte* p, float* y) {
-    const float d = read_half(p);
-    for (int g = 0; g < 8; ++g) {
-      const int nibble = byte_at(p, 106 + g / 2) >> (4 * (g % 2)) & 15;
-      const float scale = d * static_cast<float>(1 + 2 * nibble);
-      const int high = byte_at(p, 66 + g);
-      for (int l = 0; l < 4; ++l) {
-        const std::byte* q = p + 2 + 8 * g + 2 * l;
-        const int a = byte_at(q, 0) | (high << (8 - 2 * l) & 256);
-        const int b = byte_at(q, 1) | (high << (7 - 2 * l) & 256);
-        write_iq3_s(y + 32 * g + 8 * l, scale, kGridIQ3_S[a], kGridIQ3_S[b],
-                    byte_at(p, 74 + 4 * g + l));
-      }
-    }
-  });
-}
-
-void dequantize_iq1_s(const std::byte* in, float* out, int64_t count) noexcept {
-  for_blocks<256, 50>(in, out, count, [](const std::byte* p, float* y) {
-    const float d = read_half(p);
-    for (int g = 0; g < 8; ++g) {
-      const auto high = read_as<uint16_t>(p + 34 + 2 * g);
-      const float scale = d * static_cast<float>(2 * (high >> 12 & 7) + 1);
-      const float delta = (high & 0x8000) != 0 ? -0.125f : 0.125f;
-      for (int l = 0; l < 4; ++l) {
-        const int row = byte_at(p, 2 + 4 * g + l) | (high >> (3 * l) & 7) << 8;
-        write_iq1(y + 32 * g + 8 * l, scale, kGridIQ1_S[row], delta);
-      }
-    }
-  });
-}
-
-void dequantize_iq1_m(const std::byte* in, float* out, int64_t count) noexcept {
-  for_blocks<256, 56>(in, out, count, [](const std::byte* p, float* y) {
-    const std::byte* scales = p + 48;  // four u16, whose top nibbles together are the half d
-    uint32_t bits = 0;
-    for (int i = 0; i < 4; ++i)
-      bits |= uint32_t{read_as<uint16_t>(scales + 2 * i)} >> 12 << (4 * i);
-    const float d = half_to_float(static_cast<uint16_t>(bits));
-    for (int g = 0; g < 8; ++g) {
-      const auto packed = read_as<uint16_t>(scales + 2 * (g / 2));
-      for (int l = 0; l < 4; ++l) {
-        const int n = packed >> (6 * (g % 2) + (l < 2 ? 0 : 3)) & 7;
-        const int nibble = byte_at(p, 32 + 2 * g + l / 2) >> (4 * (l % 2)) & 15;
-        const int row = byte_at(p, 4 * g + l) | (nibble & 7) << 8;
-        write_iq1(y + 32 * g + 8 * l, d * static_cast<float>(2 * n + 1), kGridIQ1_S[row],
-                  (nibble & 8) != 0 ? -0.125f : 0.125f);
-      }
-    }
-  });
-}
+#define CRIA_IQ(name, dtype)                                                              \
+  void dequantize_##name(const std::byte* in, float* out, int64_t count) noexcept {       \
+    dequantize_groups(dtype, in, out, count);                                             \
+  }
+CRIA_IQ(iq2_xxs, DType::kIQ2_XXS)
+CRIA_IQ(iq2_xs, DType::kIQ2_XS)
+CRIA_IQ(iq2_s, DType::kIQ2_S)
+CRIA_IQ(iq3_xxs, DType::kIQ3_XXS)
+CRIA_IQ(iq3_s, DType::kIQ3_S)
+CRIA_IQ(iq1_s, DType::kIQ1_S)
+CRIA_IQ(iq1_m, DType::kIQ1_M)
+#undef CRIA_IQ
 
 }  // namespace cria::quant

@@ -3,27 +3,13 @@
 
 #include "quant/blocks.h"
 #include "quant/formats.h"
+#include "quant/ternary.h"
 
 #include <algorithm>
 #include <cmath>
 
 namespace cria::quant {
 namespace {
-
-constexpr int kPowers[5] = {1, 3, 9, 27, 81};
-
-// A byte is a fraction of base 3 digits, 8 bits after the point: multiplying moves a digit before
-// it.
-float trit(uint8_t byte, int n) noexcept {
-  const int moved = byte * kPowers[n] & 255;
-  return static_cast<float>((moved * 3 >> 8) - 1);
-}
-
-// Writes `bytes` bytes of `digits` digits each; digit n of byte m is value n * bytes + m.
-void write_trits(const std::byte* p, int64_t bytes, int digits, float d, float*& y) noexcept {
-  for (int n = 0; n < digits; ++n)
-    for (int64_t m = 0; m < bytes; ++m) *y++ = d * trit(byte_at(p, m), n);
-}
 
 float largest_magnitude(const float* x) noexcept {
   float largest = 0;
@@ -48,12 +34,22 @@ void read_trits(const float*& x, std::byte* p, int64_t bytes, int digits, float 
 
 }  // namespace
 
+// A byte is a fraction of base 3 digits, 8 bits after the point: multiplying moves a digit before
+// it.
+int tq1_code(const std::byte* block, int64_t i) noexcept {
+  constexpr int kPowers[5] = {1, 3, 9, 27, 81};
+  // 32 bytes of five digits, 16 of five, four of four; digit n of byte m is value n * bytes + m.
+  const int64_t first = i < 160 ? 0 : i < 240 ? 160 : 240;
+  const int64_t bytes = i < 160 ? 32 : i < 240 ? 16 : 4;
+  const int64_t at = i < 160 ? 0 : i < 240 ? 32 : 48;
+  const int moved = byte_at(block, at + (i - first) % bytes) * kPowers[(i - first) / bytes] & 255;
+  return moved * 3 >> 8;
+}
+
 void dequantize_tq1_0(const std::byte* in, float* out, int64_t count) noexcept {
   for_blocks<256, 54>(in, out, count, [](const std::byte* p, float* y) {
     const float d = read_half(p + 52);
-    write_trits(p, 32, 5, d, y);
-    write_trits(p + 32, 16, 5, d, y);
-    write_trits(p + 48, 4, 4, d, y);
+    for (int64_t i = 0; i < 256; ++i) y[i] = d * static_cast<float>(tq1_code(p, i) - 1);
   });
 }
 

@@ -27,8 +27,16 @@ enum class PanelKind : uint8_t {
   kIQ4_NL,
   kIQ4_XS,
   kMXFP4,
+  kQ2_K,
+  kQ3_K,
+  kTQ,       // TQ1_0, TQ2_0
+  kIQ2_XXS,
+  kIQ2,      // IQ2_XS, IQ2_S
+  kIQ3_XXS,
+  kIQ3_S,
+  kIQ1,      // IQ1_S, IQ1_M
 };
-inline constexpr int kPanelKinds = 14;
+inline constexpr int kPanelKinds = 22;
 inline constexpr int64_t kPanelRows = 16;
 inline constexpr int64_t kBlock = 32;  // activations are quantised per 32 values
 inline constexpr int64_t kGroup = 8;   // columns that a tile computes at once

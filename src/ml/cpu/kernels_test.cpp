@@ -29,7 +29,10 @@ std::vector<float> noise(int64_t n, unsigned seed) {
 constexpr DType kPacked[] = {DType::kF32,    DType::kF16,  DType::kBF16, DType::kQ4_0,
                              DType::kQ4_1,   DType::kQ5_0, DType::kQ5_1, DType::kQ8_0,
                              DType::kQ4_K,   DType::kQ5_K, DType::kQ6_K, DType::kIQ4_NL,
-                             DType::kIQ4_XS, DType::kMXFP4};
+                             DType::kIQ4_XS, DType::kMXFP4,
+                             DType::kQ2_K,   DType::kQ3_K, DType::kTQ1_0, DType::kTQ2_0,
+                             DType::kIQ2_XXS, DType::kIQ2_XS, DType::kIQ2_S, DType::kIQ3_XXS,
+                             DType::kIQ3_S, DType::kIQ1_S, DType::kIQ1_M};
 
 // Rows of random blocks whose scales are ordinary halves.
 std::vector<std::byte> random_rows(DType dtype, int64_t rows, int64_t k, unsigned seed) {
@@ -55,13 +58,36 @@ std::vector<std::byte> random_rows(DType dtype, int64_t rows, int64_t k, unsigne
     std::memcpy(bytes.data() + at, &half, 2);
   };
   for (size_t at = 0; at < bytes.size(); at += static_cast<size_t>(type.block_bytes)) {
-    const bool two = dtype == DType::kQ4_1 || dtype == DType::kQ5_1 || dtype == DType::kQ4_K ||
-                     dtype == DType::kQ5_K;
-    if (dtype == DType::kMXFP4)
-      bytes[at] = static_cast<std::byte>(120 + random() % 8);
-    else
-      put_half(at + (dtype == DType::kQ6_K ? 208 : 0));
-    if (two) put_half(at + 2);
+    switch (dtype) {
+      case DType::kMXFP4:
+        bytes[at] = static_cast<std::byte>(120 + random() % 8);
+        break;
+      case DType::kQ4_1:
+      case DType::kQ5_1:
+      case DType::kQ4_K:
+      case DType::kQ5_K:
+        put_half(at + 2);
+        [[fallthrough]];
+      default:
+        put_half(at);
+        break;
+      case DType::kQ2_K:
+        put_half(at + 80);
+        put_half(at + 82);
+        break;
+      case DType::kQ3_K:
+      case DType::kQ6_K:
+      case DType::kTQ1_0:
+      case DType::kTQ2_0:
+        put_half(at + static_cast<size_t>(type.block_bytes) - 2);
+        break;
+      case DType::kIQ1_M:  // the scale is spread over the top nibbles of four u16: here 2^-7
+        for (size_t i = 0; i < 4; ++i) {
+          std::byte& high = bytes[at + 49 + 2 * i];
+          high = (high & std::byte{15}) | (i == 3 ? std::byte{0x20} : std::byte{0});
+        }
+        break;
+    }
   }
   return bytes;
 }
@@ -164,7 +190,7 @@ TEST_CASE(
       const double tolerance = (takes_floats(w.kind) ? 1e-4 : 0.05) * std::sqrt(magnitude) + 1e-5;
       CHECK(std::abs(all[static_cast<size_t>(r)] - exact) <= tolerance);
     }
-    for (const int64_t columns : {1, 2, 3, 7, 8, 9, 19}) {
+    for (const int64_t columns : {1, 2, 3, 7, 8, 9, 16, 17, 19}) {
       CAPTURE(columns);
       const std::vector<float> some = multiply(scalar, w, x, columns);
       CHECK(std::memcmp(some.data(), all.data(), some.size() * 4) == 0);

@@ -2,6 +2,8 @@
 
 #include "base/error.h"
 #include "quant/half.h"
+#include "quant/iq_groups.h"
+#include "quant/ternary.h"
 
 #include <algorithm>
 #include <array>
@@ -17,30 +19,47 @@ using quant::half_to_float;
 
 struct KindRow {
   PanelKind kind;
-  DType dtype;
+  std::array<DType, 2> dtypes;
   int64_t sub_blocks;   // blocks of 32 in a superblock
   int64_t head_bytes;   // before a superblock
   int64_t scale_bytes;  // at the start of a block
-  int64_t plane_bytes;  // fifth or upper bits, after the scales
-  int64_t quant_bytes;
-  int64_t block_bytes() const { return scale_bytes + plane_bytes + quant_bytes; }
+  int64_t bit_bytes;    // one bit of each quant, after the scales
+  int64_t pair_bytes;   // two bits of each quant, next
+  int64_t quant_bytes;  // the rest: nothing, nibbles, bytes or plain elements
+  int64_t block_bytes() const { return scale_bytes + bit_bytes + pair_bytes + quant_bytes; }
+  // Where in a quant the planes' bits are.
+  int pair_shift() const { return quant_bytes == 256 ? 4 : 0; }
+  int bit_shift() const { return pair_bytes > 0 ? 2 : 4; }
 };
 
+constexpr KindRow row(PanelKind kind, DType dtype, int64_t sub_blocks, int64_t head, int64_t scales,
+                      int64_t bits, int64_t pairs, int64_t quants) {
+  return {kind, {dtype, dtype}, sub_blocks, head, scales, bits, pairs, quants};
+}
+
 constexpr std::array kRows = {
-    KindRow{PanelKind::kF32, DType::kF32, 1, 0, 0, 0, 64 * kBlock},
-    KindRow{PanelKind::kF16, DType::kF16, 1, 0, 0, 0, 32 * kBlock},
-    KindRow{PanelKind::kBF16, DType::kBF16, 1, 0, 0, 0, 32 * kBlock},
-    KindRow{PanelKind::kQ4_0, DType::kQ4_0, 1, 0, 32, 0, 256},
-    KindRow{PanelKind::kQ4_1, DType::kQ4_1, 1, 0, 64, 0, 256},
-    KindRow{PanelKind::kQ5_0, DType::kQ5_0, 1, 0, 32, 64, 256},
-    KindRow{PanelKind::kQ5_1, DType::kQ5_1, 1, 0, 64, 64, 256},
-    KindRow{PanelKind::kQ8_0, DType::kQ8_0, 1, 0, 32, 0, 512},
-    KindRow{PanelKind::kQ4_K, DType::kQ4_K, 8, 64, 32, 0, 256},
-    KindRow{PanelKind::kQ5_K, DType::kQ5_K, 8, 64, 32, 64, 256},
-    KindRow{PanelKind::kQ6_K, DType::kQ6_K, 8, 32, 32, 128, 256},
-    KindRow{PanelKind::kIQ4_NL, DType::kIQ4_NL, 1, 0, 32, 0, 256},
-    KindRow{PanelKind::kIQ4_XS, DType::kIQ4_XS, 8, 32, 16, 0, 256},
-    KindRow{PanelKind::kMXFP4, DType::kMXFP4, 1, 0, 16, 0, 256},
+    row(PanelKind::kF32, DType::kF32, 1, 0, 0, 0, 0, 64 * kBlock),
+    row(PanelKind::kF16, DType::kF16, 1, 0, 0, 0, 0, 32 * kBlock),
+    row(PanelKind::kBF16, DType::kBF16, 1, 0, 0, 0, 0, 32 * kBlock),
+    row(PanelKind::kQ4_0, DType::kQ4_0, 1, 0, 32, 0, 0, 256),
+    row(PanelKind::kQ4_1, DType::kQ4_1, 1, 0, 64, 0, 0, 256),
+    row(PanelKind::kQ5_0, DType::kQ5_0, 1, 0, 32, 64, 0, 256),
+    row(PanelKind::kQ5_1, DType::kQ5_1, 1, 0, 64, 64, 0, 256),
+    row(PanelKind::kQ8_0, DType::kQ8_0, 1, 0, 32, 0, 0, 512),
+    row(PanelKind::kQ4_K, DType::kQ4_K, 8, 64, 32, 0, 0, 256),
+    row(PanelKind::kQ5_K, DType::kQ5_K, 8, 64, 32, 64, 0, 256),
+    row(PanelKind::kQ6_K, DType::kQ6_K, 8, 32, 32, 0, 128, 256),
+    row(PanelKind::kIQ4_NL, DType::kIQ4_NL, 1, 0, 32, 0, 0, 256),
+    row(PanelKind::kIQ4_XS, DType::kIQ4_XS, 8, 32, 16, 0, 0, 256),
+    row(PanelKind::kMXFP4, DType::kMXFP4, 1, 0, 16, 0, 0, 256),
+    row(PanelKind::kQ2_K, DType::kQ2_K, 8, 64, 64, 0, 128, 0),
+    row(PanelKind::kQ3_K, DType::kQ3_K, 8, 32, 32, 64, 128, 0),
+    KindRow{PanelKind::kTQ, {DType::kTQ1_0, DType::kTQ2_0}, 8, 32, 0, 0, 128, 0},
+    row(PanelKind::kIQ2_XXS, DType::kIQ2_XXS, 8, 32, 16, 64, 128, 0),
+    KindRow{PanelKind::kIQ2, {DType::kIQ2_XS, DType::kIQ2_S}, 8, 32, 32, 64, 128, 0},
+    row(PanelKind::kIQ3_XXS, DType::kIQ3_XXS, 8, 32, 16, 0, 0, 256),
+    row(PanelKind::kIQ3_S, DType::kIQ3_S, 8, 32, 16, 0, 0, 256),
+    KindRow{PanelKind::kIQ1, {DType::kIQ1_S, DType::kIQ1_M}, 8, 32, 32, 64, 128, 0},
 };
 static_assert(kRows.size() == kPanelKinds);
 
@@ -141,25 +160,64 @@ void native_quants(DType dtype, const std::byte* row, int64_t b, Quants& q) {
       }
       return;
     }
-    default:
-      CRIA_CHECK(false, "no panels for this type");
+    case DType::kQ2_K:
+    case DType::kQ3_K:
+    case DType::kTQ2_0: {
+      const int64_t start = dtype == DType::kQ2_K ? 16 : dtype == DType::kQ3_K ? 32 : 0;
+      const std::byte* low = p + start + 32 * (sub / 4);
+      for (int64_t j = 0; j < 32; ++j) {
+        const int pair = byte_at(low, j) >> (2 * (sub % 4)) & 3;
+        const int third = dtype == DType::kQ3_K ? byte_at(p, j) >> sub & 1 : 0;
+        q[static_cast<size_t>(j)] = static_cast<uint8_t>(pair | third << 2);
+      }
+      return;
+    }
+    case DType::kTQ1_0:
+      for (int64_t j = 0; j < 32; ++j)
+        q[static_cast<size_t>(j)] = static_cast<uint8_t>(quant::tq1_code(p, 32 * sub + j));
+      return;
+    default: {
+      const quant::IqFormat* iq = quant::find_iq_format(dtype);
+      CRIA_CHECK(iq != nullptr, "no panels for this type");
+      quant::IqGroup group;
+      iq->read(p, static_cast<int>(sub), group);
+      q = group.codes;
+    }
   }
 }
 
 // The part of the panel before a superblock: halves of row `r`.
 void pack_head(DType dtype, const std::byte* native, int64_t r, uint8_t* head) {
-  if (dtype == DType::kQ4_K || dtype == DType::kQ5_K) {
-    std::memcpy(head + 2 * r, native, 2);
-    std::memcpy(head + 32 + 2 * r, native + 2, 2);
-  } else if (dtype == DType::kQ6_K) {
-    std::memcpy(head + 2 * r, native + 208, 2);
-  } else if (dtype == DType::kIQ4_XS) {
-    std::memcpy(head + 2 * r, native, 2);
+  const auto put = [&](int64_t to, int64_t from) { std::memcpy(head + to + 2 * r, native + from, 2); };
+  switch (dtype) {
+    case DType::kQ4_K:
+    case DType::kQ5_K:
+      put(0, 0);
+      return put(32, 2);
+    case DType::kQ2_K:
+      put(0, 80);
+      return put(32, 82);
+    case DType::kQ6_K:
+      return put(0, 208);
+    case DType::kQ3_K:
+      return put(0, 108);
+    case DType::kTQ1_0:
+      return put(0, 52);
+    case DType::kTQ2_0:
+      return put(0, 64);
+    case DType::kIQ4_XS:
+      return put(0, 0);
+    default:
+      if (const quant::IqFormat* iq = quant::find_iq_format(dtype)) {
+        const uint16_t half = iq->d(native);
+        std::memcpy(head + 2 * r, &half, 2);
+      }
   }
 }
 
 // The scales at the start of a block of 32: those of row `r`.
-void pack_scales(DType dtype, const std::byte* native, int64_t sub, int64_t r, uint8_t* scales) {
+void pack_scales(DType dtype, const std::byte* native, int64_t sub, int64_t r, bool two_scales,
+                 uint8_t* scales) {
   switch (dtype) {
     case DType::kQ4_1:
     case DType::kQ5_1:
@@ -187,40 +245,67 @@ void pack_scales(DType dtype, const std::byte* native, int64_t sub, int64_t r, u
       scales[r] = static_cast<uint8_t>((low | high << 4) - 32);
       return;
     }
-    default:
-      CRIA_CHECK(false, "no panels for this type");
+    case DType::kQ2_K:
+      for (int64_t half = 0; half < 2; ++half) {
+        const uint8_t both = byte_at(native, 2 * sub + half);
+        scales[16 * half + r] = both & 15;
+        scales[32 + 16 * half + r] = both >> 4;
+      }
+      return;
+    case DType::kQ3_K:
+      for (int64_t i = 2 * sub; i < 2 * sub + 2; ++i) {
+        const int low = byte_at(native, 96 + i % 8) >> (4 * (i / 8)) & 15;
+        const int high = byte_at(native, 104 + i % 4) >> (2 * (i / 4)) & 3;
+        scales[16 * (i % 2) + r] = static_cast<uint8_t>((low | high << 4) - 32);
+      }
+      return;
+    case DType::kTQ1_0:
+    case DType::kTQ2_0:
+      return;
+    default: {
+      const quant::IqFormat* iq = quant::find_iq_format(dtype);
+      CRIA_CHECK(iq != nullptr, "no panels for this type");
+      quant::IqGroup group;
+      iq->read(native, static_cast<int>(sub), group);
+      scales[r] = static_cast<uint8_t>(group.scales[0]);
+      if (two_scales) scales[16 + r] = static_cast<uint8_t>(group.scales[1]);
+    }
   }
 }
 
 using Groups = std::array<uint8_t, 512>;  // [group of 4 k][row][4], one byte a quant
 
-void pack_quants(const KindRow& kind, const Groups& groups, uint8_t* plane, uint8_t* out) {
-  if (kind.quant_bytes == 512) {
-    std::memcpy(out, groups.data(), 512);
-    return;
-  }
-  for (size_t i = 0; i < 256; ++i)
-    out[i] = static_cast<uint8_t>((groups[i] & 15) | (groups[i + 256] & 15) << 4);
-  if (kind.plane_bytes == 64)
+void pack_quants(const KindRow& kind, const Groups& groups, uint8_t* bits, uint8_t* pairs,
+                 uint8_t* out) {
+  if (kind.quant_bytes == 512) std::memcpy(out, groups.data(), 512);
+  if (kind.quant_bytes == 256)
+    for (size_t i = 0; i < 256; ++i)
+      out[i] = static_cast<uint8_t>((groups[i] & 15) | (groups[i + 256] & 15) << 4);
+  if (kind.bit_bytes > 0)
     for (size_t i = 0; i < 512; ++i)
-      plane[i / 8] = static_cast<uint8_t>(plane[i / 8] | (groups[i] >> 4 & 1) << (i % 8));
-  if (kind.plane_bytes == 128)
+      bits[i / 8] = static_cast<uint8_t>(bits[i / 8] | (groups[i] >> kind.bit_shift() & 1)
+                                                           << (i % 8));
+  if (kind.pair_bytes > 0)
     for (size_t i = 0; i < 512; ++i) {
-      uint8_t& target = plane[i / 256 * 64 + i % 64];
-      target = static_cast<uint8_t>(target | (groups[i] >> 4 & 3) << (2 * (i / 64 % 4)));
+      uint8_t& target = pairs[i / 256 * 64 + i % 64];
+      target = static_cast<uint8_t>(target | (groups[i] >> kind.pair_shift() & 3)
+                                                 << (2 * (i / 64 % 4)));
     }
 }
 
 // Quant of element j (0..31) of row r in a packed block.
-uint8_t packed_quant(const KindRow& kind, const uint8_t* plane, const uint8_t* quants, int64_t r,
-                     int64_t j) {
+uint8_t packed_quant(const KindRow& kind, const uint8_t* block, int64_t r, int64_t j) {
+  const uint8_t* bits = block + kind.scale_bytes;
+  const uint8_t* pairs = bits + kind.bit_bytes;
+  const uint8_t* quants = pairs + kind.pair_bytes;
   const int64_t g = j / 4, i = g * 64 + r * 4 + j % 4;
   if (kind.quant_bytes == 512) return quants[i];
-  const int nibble = g < 4 ? quants[i] & 15 : quants[i - 256] >> 4;
-  int upper = 0;
-  if (kind.plane_bytes == 64) upper = plane[i / 8] >> (i % 8) & 1;
-  if (kind.plane_bytes == 128) upper = plane[i / 256 * 64 + i % 64] >> (2 * (g % 4)) & 3;
-  return static_cast<uint8_t>(nibble | upper << 4);
+  int q = 0;
+  if (kind.quant_bytes == 256) q = g < 4 ? quants[i] & 15 : quants[i - 256] >> 4;
+  if (kind.pair_bytes > 0)
+    q |= (pairs[i / 256 * 64 + i % 64] >> (2 * (g % 4)) & 3) << kind.pair_shift();
+  if (kind.bit_bytes > 0) q |= (bits[i / 8] >> (i % 8) & 1) << kind.bit_shift();
+  return static_cast<uint8_t>(q);
 }
 
 // Value of quant q of row r: the formulas of the block formats (docs/formats/).
@@ -253,8 +338,25 @@ float value_of(PanelKind kind, const uint8_t* head, const uint8_t* scales, int64
     case PanelKind::kIQ4_XS:
       return read_half(head + 2 * r) * static_cast<float>(static_cast<int8_t>(scales[r])) *
              static_cast<float>(kIq4Values[static_cast<size_t>(q)]);
-    default:
-      return 0;
+    case PanelKind::kQ2_K: {
+      const int64_t half = 16 * (j / 16) + r;
+      const float d = read_half(head + 2 * r) * scales[half];
+      return d * static_cast<float>(q) - read_half(head + 32 + 2 * r) * scales[32 + half];
+    }
+    case PanelKind::kQ3_K: {
+      const auto scale = static_cast<int8_t>(scales[16 * (j / 16) + r]);
+      return read_half(head + 2 * r) * static_cast<float>(scale) * static_cast<float>(q - 4);
+    }
+    case PanelKind::kTQ:
+      return read_half(head + 2 * r) * static_cast<float>(q - 1);
+    default: {
+      const quant::IqFormat* iq = quant::find_iq_format(row_of(kind).dtypes[0]);
+      if (iq == nullptr) return 0;
+      const int64_t half = row_of(kind).scale_bytes == 32 ? j / 16 : 0;
+      return read_half(head + 2 * r) * iq->factor *
+             static_cast<float>(static_cast<int8_t>(scales[16 * half + r])) *
+             static_cast<float>(iq->levels[static_cast<size_t>(q)]);
+    }
   }
 }
 
@@ -270,7 +372,7 @@ void pack_plain(int64_t width, std::span<const std::byte> native, int64_t k, uin
 
 std::optional<PanelKind> panel_kind(DType dtype) noexcept {
   for (const KindRow& row : kRows)
-    if (row.dtype == dtype) return row.kind;
+    if (std::ranges::find(row.dtypes, dtype) != row.dtypes.end()) return row.kind;
   return std::nullopt;
 }
 
@@ -302,14 +404,15 @@ void pack_panel(PanelKind kind, DType dtype, std::span<const std::byte> native, 
       const std::byte* row = native.data() + r * row_bytes;
       const std::byte* block = row + b / native_blocks * type.block_bytes;
       if (b % shape.sub_blocks == 0) pack_head(dtype, block, r, head);
-      pack_scales(dtype, block, b % native_blocks, r, panel);
+      pack_scales(dtype, block, b % native_blocks, r, shape.scale_bytes == 32, panel);
       Quants q;
       native_quants(dtype, row, b, q);
       for (size_t g = 0; g < 8; ++g)
         std::memcpy(groups.data() + g * 64 + static_cast<size_t>(r) * 4, q.data() + g * 4, 4);
     }
-    uint8_t* plane = panel + shape.scale_bytes;
-    pack_quants(shape, groups, plane, plane + shape.plane_bytes);
+    uint8_t* bits = panel + shape.scale_bytes;
+    uint8_t* pairs = bits + shape.bit_bytes;
+    pack_quants(shape, groups, bits, pairs, pairs + shape.pair_bytes);
     panel += shape.block_bytes();
   }
 }
@@ -335,11 +438,8 @@ void unpack_row(PanelKind kind, const uint8_t* panel, int64_t row, int64_t k, fl
       head = panel;
       panel += shape.head_bytes;
     }
-    const uint8_t* plane = panel + shape.scale_bytes;
-    const uint8_t* quants = plane + shape.plane_bytes;
     for (int64_t j = 0; j < kBlock; ++j)
-      out[b * kBlock + j] =
-          value_of(kind, head, panel, row, j, packed_quant(shape, plane, quants, row, j));
+      out[b * kBlock + j] = value_of(kind, head, panel, row, j, packed_quant(shape, panel, row, j));
     panel += shape.block_bytes();
   }
 }

@@ -4,8 +4,8 @@
 // A panel is a sequence of blocks of 32 k (superblocks of 256 k for the K formats). Inside a block
 // the quants of k = 4g..4g+3 of the 16 rows are 64 bytes: row-major, 4 k each ("group" g of 8).
 // With 4-bit quants group g is in the low nibbles of 64-byte vector g, group g + 4 in the high
-// nibbles. Fifth bits: per group 64 bits, bit 4 * row + k. Upper 2 bits of Q6_K: vector u holds
-// groups 4u..4u+3 at bit 2j.
+// nibbles. Bit planes (fifth or third bits): per group 64 bits, bit 4 * row + k. Planes of 2 bits
+// (all of Q2_K, upper ones of Q6_K): vector u holds groups 4u..4u+3 at bit 2j.
 //
 //   kind     before each superblock     each block of 32 k                         bytes of a block
 //   Q4_0                                f16 d[16], nibbles                         288
@@ -17,9 +17,18 @@
 //   MXFP4                               u8 e[16], nibbles (indices)                272
 //   Q4_K     f16 d[16], f16 dmin[16]    u8 scale[16], u8 min[16], nibbles          288
 //   Q5_K     f16 d[16], f16 dmin[16]    u8 scale[16], u8 min[16], fifth, nibbles   352
-//   Q6_K     f16 d[16]                  i8 scale[2][16], upper bits, nibbles       416
+//   Q6_K     f16 d[16]                  i8 scale[2][16], 2 upper bits, nibbles     416
 //   IQ4_XS   f16 d[16]                  i8 scale[16], nibbles (indices)            272
+//   Q2_K     f16 d[16], f16 dmin[16]    i8 scale[2][16], i8 min[2][16], 2 bits     192
+//   Q3_K     f16 d[16]                  i8 scale[2][16], third bits, 2 bits        224
+//   TQ       f16 d[16]                  2 bits                                     128
+//   IQ2_XXS  f16 d[16]                  i8 scale[16], signs, 2 bits (codes)        208
+//   IQ2, IQ1 f16 d[16]                  i8 scale[2][16], signs, 2 bits (codes)     224
+//   IQ3_XXS, f16 d[16]                  i8 scale[16], nibbles (codes)              272
+//   IQ3_S
 //   F32, F16, BF16                      per k: 16 elements
+// IQ codes are those of quant/iq_groups.h: rows of codebooks are spelled out at load, which takes
+// 3.25 to 4.25 bits a weight instead of the file's 1.6 to 3.4, but no look-up in the inner loop.
 // Rows beyond the weight's last are zero.
 #pragma once
 

@@ -4,7 +4,8 @@
 // One contract for every instruction set and number of columns, so that results are equal bit by
 // bit: within a block of 32 the sum of products is exact in int32; then, in ascending block order,
 // acc = fma(float(sum) * activation_scale, weight_scale, acc), and with minima
-// acc = fma(weight_min, activation_scale * activation_sum, acc).
+// acc = fma(weight_min, activation_scale * activation_sum, acc). Where scales or minima are per 16,
+// the halves are weighed by them in int32 before.
 
 #include "ml/cpu/kernels/row_ops.h"
 #include "ml/cpu/kernels/simd.h"
@@ -66,7 +67,7 @@ alignas(16) constexpr uint8_t kFp4Table[16] = {12, 13, 14, 15, 16, 18, 20, 24,
 struct Plain {
   using Head = NoHead;
   static constexpr int kSub = 1, kHeadBytes = 0;
-  static constexpr bool kHasMin = false, kWide = false;
+  static constexpr bool kHasMin = false, kWide = false, kHalves = false;
   static constexpr int kOffset = 0, kMax = 15;
   CRIA_INLINE static Head head(const uint8_t*) { return {}; }
   CRIA_INLINE static Scales scales(const uint8_t* p, Head) {
@@ -84,7 +85,7 @@ struct Q5_0 : Plain {
   static constexpr int kBytes = 352, kOffset = 16, kMax = 31;
   template <int g>
   CRIA_INLINE static Bytes group(const uint8_t* p) {
-    return add_fifth_bit(nibble_group<g>(p + 96), p + 32 + 8 * g);
+    return add_bits<16>(nibble_group<g>(p + 96), p + 32 + 8 * g);
   }
 };
 struct Q8_0 : Plain {
@@ -132,7 +133,7 @@ struct Q5_1 : WithMin {
   static constexpr int kBytes = 384, kMax = 31;
   template <int g>
   CRIA_INLINE static Bytes group(const uint8_t* p) {
-    return add_fifth_bit(nibble_group<g>(p + 128), p + 64 + 8 * g);
+    return add_bits<16>(nibble_group<g>(p + 128), p + 64 + 8 * g);
   }
 };
 struct SuperMin : Plain {
@@ -157,7 +158,7 @@ struct Q5_K : SuperMin {
   static constexpr int kBytes = 352, kMax = 31;
   template <int g>
   CRIA_INLINE static Bytes group(const uint8_t* p) {
-    return add_fifth_bit(nibble_group<g>(p + 96), p + 32 + 8 * g);
+    return add_bits<16>(nibble_group<g>(p + 96), p + 32 + 8 * g);
   }
 };
 struct Super : Plain {
@@ -180,10 +181,107 @@ struct Iq4Xs : Super {
 // * 128).
 struct Q6_K : Super {
   static constexpr int kBytes = 416, kOffset = 32, kMax = 63;
+  static constexpr bool kHalves = true;
+  CRIA_INLINE static HalfScales half_scales(const uint8_t* p) { return load_half_scales(p); }
   CRIA_INLINE static Scales scales(const uint8_t*, Head h) { return {h.d, splat(0)}; }
   template <int g>
   CRIA_INLINE static Bytes group(const uint8_t* p) {
     return add_upper_bits<g % 4>(nibble_group<g>(p + 160), load_bytes(p + 32 + 64 * (g / 4)));
+  }
+};
+
+// Group g of quants of two bits.
+template <int g>
+CRIA_INLINE Bytes pair_group(const uint8_t* p) {
+  return bit_pairs<g % 4>(load_bytes(p + 64 * (g / 4)));
+}
+// A minimum per 16, too.
+struct Q2_K : Super {
+  using Head = ScaleMinHead;
+  static constexpr int kBytes = 192, kHeadBytes = 64, kMax = 3;
+  static constexpr bool kHalves = true, kHasMin = true;
+  CRIA_INLINE static Head head(const uint8_t* p) { return SuperMin::head(p); }
+  CRIA_INLINE static Scales scales(const uint8_t*, Head h) { return {h.d, h.min}; }
+  CRIA_INLINE static HalfScales half_scales(const uint8_t* p) { return load_half_scales(p); }
+  CRIA_INLINE static HalfScales half_mins(const uint8_t* p) { return load_half_scales(p + 32); }
+  template <int g>
+  CRIA_INLINE static Bytes group(const uint8_t* p) {
+    return pair_group<g>(p + 64);
+  }
+};
+struct Q3_K : Super {
+  static constexpr int kBytes = 224, kOffset = 4, kMax = 7;
+  static constexpr bool kHalves = true;
+  CRIA_INLINE static Scales scales(const uint8_t*, Head h) { return {h.d, splat(0)}; }
+  CRIA_INLINE static HalfScales half_scales(const uint8_t* p) { return load_half_scales(p); }
+  template <int g>
+  CRIA_INLINE static Bytes group(const uint8_t* p) {
+    return add_bits<4>(pair_group<g>(p + 96), p + 32 + 8 * g);
+  }
+};
+struct Ternary : Super {
+  static constexpr int kBytes = 128, kOffset = 1, kMax = 3;
+  CRIA_INLINE static Scales scales(const uint8_t*, Head h) { return {h.d, splat(0)}; }
+  template <int g>
+  CRIA_INLINE static Bytes group(const uint8_t* p) {
+    return pair_group<g>(p);
+  }
+};
+
+// Levels of quant/iq_groups.h plus kOffset.
+alignas(16) constexpr uint8_t kIq2Table[16] = {51, 68, 86, 43, 35, 18, 0, 43};
+alignas(16) constexpr uint8_t kIq1Table[16] = {2, 10, 18, 9, 0, 8, 16, 9};
+alignas(16) constexpr uint8_t kIq3XxsTable[16] = {66, 74, 82, 90, 98, 106, 114, 124,
+                                                  58, 50, 42, 34, 26, 18,  10,  0};
+alignas(16) constexpr uint8_t kIq3STable[16] = {16, 18, 20, 22, 24, 26, 28, 30,
+                                                14, 12, 10, 8,  6,  4,  2,  0};
+template <int g>
+CRIA_INLINE Bytes signed_pair_group(const uint8_t* p, const uint8_t* table) {
+  return look_up(add_bits<4>(pair_group<g>(p + 64), p + 8 * g), table);
+}
+struct EighthHead : Super {
+  CRIA_INLINE static Head head(const uint8_t* p) { return {Super::head(p).d * splat(0.125f)}; }
+};
+struct Iq2Xxs : EighthHead {
+  static constexpr int kBytes = 208, kOffset = 43, kMax = 86;
+  CRIA_INLINE static Scales scales(const uint8_t* p, Head h) { return Iq4Xs::scales(p, h); }
+  template <int g>
+  CRIA_INLINE static Bytes group(const uint8_t* p) {
+    return signed_pair_group<g>(p + 16, kIq2Table);
+  }
+};
+struct Iq2 : EighthHead {
+  static constexpr int kBytes = 224, kOffset = 43, kMax = 86;
+  static constexpr bool kHalves = true;
+  CRIA_INLINE static Scales scales(const uint8_t*, Head h) { return {h.d, splat(0)}; }
+  CRIA_INLINE static HalfScales half_scales(const uint8_t* p) { return load_half_scales(p); }
+  template <int g>
+  CRIA_INLINE static Bytes group(const uint8_t* p) {
+    return signed_pair_group<g>(p + 32, kIq2Table);
+  }
+};
+struct Iq1 : Iq2 {
+  static constexpr int kOffset = 9, kMax = 18;
+  template <int g>
+  CRIA_INLINE static Bytes group(const uint8_t* p) {
+    return signed_pair_group<g>(p + 32, kIq1Table);
+  }
+};
+struct Iq3Xxs : Iq4Xs {
+  static constexpr bool kWide = false;
+  static constexpr int kOffset = 62, kMax = 124;
+  CRIA_INLINE static Head head(const uint8_t* p) { return {Super::head(p).d * splat(0.25f)}; }
+  template <int g>
+  CRIA_INLINE static Bytes group(const uint8_t* p) {
+    return look_up(nibble_group<g>(p + 16), kIq3XxsTable);
+  }
+};
+struct Iq3S : Iq4Xs {
+  static constexpr bool kWide = false;
+  static constexpr int kOffset = 15, kMax = 30;
+  template <int g>
+  CRIA_INLINE static Bytes group(const uint8_t* p) {
+    return look_up(nibble_group<g>(p + 16), kIq3STable);
   }
 };
 
@@ -224,44 +322,52 @@ CRIA_INLINE void dot_pair_groups(Pairs (&acc)[kColumns], const uint8_t* p, const
   }
 }
 
-template <class Format, int kColumns, int g, int kEnd>
-CRIA_INLINE void dot_groups(Ints (&acc)[kColumns], const uint8_t* p, const Columns& x) {
-  if constexpr (Format::kWide) {
-    dot_wide_groups<Format, kColumns, g, kEnd>(acc, p, x);
-  } else if constexpr (g < kEnd) {
+// The same for narrow quants, as many groups at a time as their 16-bit sums can hold; end(c, sums)
+// takes what came out for column c.
+template <class Format, int kColumns, int g, int kEnd, class End>
+CRIA_INLINE void dot_narrow_groups(const uint8_t* p, const Columns& x, const Ints (&begin)[kColumns],
+                                   const End& end) {
+  if constexpr (g < kEnd) {
     constexpr int kFit = 32767 / (2 * 127 * Format::kMax);
     constexpr int kNext = g + kFit < kEnd ? g + kFit : kEnd;
     Pairs pairs[kColumns];
-    for (int c = 0; c < kColumns; ++c) pairs[c] = begin_pairs(acc[c]);
+    for (int c = 0; c < kColumns; ++c) pairs[c] = begin_pairs(begin[c]);
     dot_pair_groups<Format, kColumns, g, kNext>(pairs, p, x);
-    for (int c = 0; c < kColumns; ++c) acc[c] = end_pairs(acc[c], pairs[c]);
-    dot_groups<Format, kColumns, kNext, kEnd>(acc, p, x);
+    for (int c = 0; c < kColumns; ++c) end(c, pairs[c]);
+    dot_narrow_groups<Format, kColumns, kNext, kEnd>(p, x, begin, end);
   }
 }
 
+// The integer sums of a block: for each row and column, scaled where halves have scales.
 template <class Format, int kColumns>
 CRIA_INLINE void dot_block(Ints (&acc)[kColumns], const uint8_t* p, const Columns& x) {
-  if constexpr (__is_same(Format, Q6_K)) {
-    const Ints first = load_i8(signed_bytes(p)), second = load_i8(signed_bytes(p + 16));
-    Ints upper[kColumns];
+  if constexpr (Format::kHalves) {
+    const HalfScales scales = Format::half_scales(p);
+    Ints zero[kColumns];
     for (int c = 0; c < kColumns; ++c) {
       const int32_t sum = read_int(x.tail(2, c)), half = read_int(x.tail(3, c));
-      acc[c] = start<Format>(half);
-      upper[c] = start<Format>(sum - half);
+      acc[c] = splat_int(-Format::kOffset) * weigh_halves(scales, half, sum - half);
+      zero[c] = splat_int(0);
     }
-    dot_groups<Format, kColumns, 0, 4>(acc, p, x);
-    dot_groups<Format, kColumns, 4, 8>(upper, p, x);
-    for (int c = 0; c < kColumns; ++c) acc[c] = acc[c] * first + upper[c] * second;
+    dot_narrow_groups<Format, kColumns, 0, 4>(p, x, zero, [&](int c, Pairs sums) {
+      acc[c] = end_first_half(acc[c], sums, scales);
+    });
+    dot_narrow_groups<Format, kColumns, 4, 8>(p, x, zero, [&](int c, Pairs sums) {
+      acc[c] = end_second_half(acc[c], sums, scales);
+    });
   } else {
     for (int c = 0; c < kColumns; ++c) acc[c] = start<Format>(read_int(x.tail(2, c)));
-    dot_groups<Format, kColumns, 0, 8>(acc, p, x);
+    if constexpr (Format::kWide)
+      dot_wide_groups<Format, kColumns, 0, 8>(acc, p, x);
+    else
+      dot_narrow_groups<Format, kColumns, 0, 8>(
+          p, x, acc, [&](int c, Pairs sums) { acc[c] = end_pairs(acc[c], sums); });
   }
 }
 
-// 16 rows by kColumns columns over all of k.
+// 16 rows by kColumns columns over k values: y += w x.
 template <class Format, int kColumns>
 CRIA_INLINE void tile(const uint8_t* p, Columns x, int64_t k, Floats (&y)[kColumns]) {
-  for (int c = 0; c < kColumns; ++c) y[c] = splat(0);
   const int64_t stride = column_block_bytes(x.group_columns);
   for (int64_t i = 0; i < k; i += kBlock * Format::kSub) {
     const typename Format::Head head = Format::head(p);
@@ -272,8 +378,16 @@ CRIA_INLINE void tile(const uint8_t* p, Columns x, int64_t k, Floats (&y)[kColum
       const Scales s = Format::scales(p, head);
       for (int c = 0; c < kColumns; ++c)
         y[c] = fma(to_floats(acc[c]) * splat(read_float(x.tail(0, c))), s.scale, y[c]);
-      if constexpr (Format::kHasMin)
+      if constexpr (Format::kHasMin && Format::kHalves) {
+        const HalfScales mins = Format::half_mins(p);
+        for (int c = 0; c < kColumns; ++c) {
+          const int32_t sum = read_int(x.tail(2, c)), half = read_int(x.tail(3, c));
+          const Floats weighed = to_floats(weigh_halves(mins, half, sum - half));
+          y[c] = fma(weighed * splat(read_float(x.tail(0, c))), s.min, y[c]);
+        }
+      } else if constexpr (Format::kHasMin) {
         for (int c = 0; c < kColumns; ++c) y[c] = fma(s.min, splat(read_float(x.tail(1, c))), y[c]);
+      }
     }
   }
 }
@@ -282,6 +396,7 @@ template <class Format, int kColumns>
 [[gnu::noinline]] void tile_out(const uint8_t* panel, const Columns& x, int64_t k, float* y,
                                 int64_t y_stride, int64_t rows) {
   Floats sums[kColumns];
+  for (int c = 0; c < kColumns; ++c) sums[c] = splat(0);
   tile<Format, kColumns>(panel, x, k, sums);
   for (int c = 0; c < kColumns; ++c) store_first(y + c * y_stride, sums[c], rows);
 }
@@ -295,7 +410,7 @@ CRIA_INLINE void some_columns(int64_t count, const uint8_t* panel, const Columns
 }
 
 template <class Format>
-void matmul(const MatmulArgs& a) noexcept {
+CRIA_INLINE void few_columns(const MatmulArgs& a) {
   const auto* x = static_cast<const uint8_t*>(a.x);
   const int64_t group_bytes = quantized_bytes(kGroup, a.k);
   for (int64_t panel = a.first_panel; panel < a.last_panel; ++panel) {
@@ -316,6 +431,126 @@ void matmul(const MatmulArgs& a) noexcept {
   }
 }
 
+// ---- many columns: a piece of a panel is unpacked once for all of them ----
+
+constexpr bool kUnpackFirst = kTile == 4;  // with 16 registers unpacking is too much for the inner loop
+constexpr int64_t kPieceBlocks = 8;        // 256 k: 4 KiB of quants, which stay in the first cache
+constexpr int64_t kBatchColumns = 64;      // their activations stay in the second cache
+
+// A block of a piece: the scales as floats, the halves' scales as they are, a byte for each quant.
+template <class Format>
+struct Unpacked : Format {
+  using Head = NoHead;
+  static constexpr int kSub = 1, kHeadBytes = 0;
+  static constexpr int kMinAt = 64, kHalvesAt = Format::kHasMin ? 128 : 64;
+  static constexpr int kQuantsAt = kHalvesAt + (Format::kHalves ? 64 : 0);
+  static constexpr int kBytes = kQuantsAt + 512;
+  CRIA_INLINE static Head head(const uint8_t*) { return {}; }
+  CRIA_INLINE static Scales scales(const uint8_t* p, Head) {
+    const auto* floats = reinterpret_cast<const float*>(p);
+    if constexpr (Format::kHasMin) return {load(floats), load(floats + 16)};
+    return {load(floats), splat(0)};
+  }
+  CRIA_INLINE static HalfScales half_scales(const uint8_t* p) {
+    return load_half_scales(p + kHalvesAt);
+  }
+  CRIA_INLINE static HalfScales half_mins(const uint8_t* p) {
+    return load_half_scales(p + kHalvesAt + 32);
+  }
+  template <int g>
+  CRIA_INLINE static Bytes group(const uint8_t* p) {
+    return load_bytes(p + kQuantsAt + 64 * g);
+  }
+};
+
+template <class Format, int g = 0>
+CRIA_INLINE void unpack_groups(const uint8_t* p, uint8_t* out) {
+  if constexpr (g < 8) {
+    store_bytes(out + 64 * g, Format::template group<g>(p));
+    unpack_groups<Format, g + 1>(p, out);
+  }
+}
+
+// Unpacks `blocks` blocks; returns where the panel goes on.
+template <class Format>
+const uint8_t* unpack_piece(const uint8_t* p, int64_t blocks, uint8_t* out) {
+  using To = Unpacked<Format>;
+  for (int64_t i = 0; i < blocks; i += Format::kSub) {
+    const typename Format::Head head = Format::head(p);
+    p += Format::kHeadBytes;
+    for (int sub = 0; sub < Format::kSub; ++sub, p += Format::kBytes, out += To::kBytes) {
+      const Scales s = Format::scales(p, head);
+      store(reinterpret_cast<float*>(out), s.scale);
+      if constexpr (Format::kHasMin) store(reinterpret_cast<float*>(out + To::kMinAt), s.min);
+      if constexpr (Format::kHalves)
+        __builtin_memcpy(out + To::kHalvesAt, p, Format::kHasMin ? 64 : 32);
+      unpack_groups<Format>(p, out + To::kQuantsAt);
+    }
+  }
+  return p;
+}
+
+template <class Format, int kColumns>
+[[gnu::noinline]] void add_tile(const uint8_t* piece, const Columns& x, int64_t k, float* y) {
+  Floats sums[kColumns];
+  for (int c = 0; c < kColumns; ++c) sums[c] = load(y + c * kPanelRows);
+  tile<Unpacked<Format>, kColumns>(piece, x, k, sums);
+  for (int c = 0; c < kColumns; ++c) store(y + c * kPanelRows, sums[c]);
+}
+
+// One panel by at most kBatchColumns columns, the first of which is the first of a group.
+template <class Format>
+void panel_by_batch(const uint8_t* panel, const uint8_t* x, int64_t k, int64_t columns,
+                    float* sums) {
+  alignas(64) uint8_t piece[kPieceBlocks * Unpacked<Format>::kBytes];
+  for (int64_t c = 0; c < columns * kPanelRows; ++c) sums[c] = 0;
+  const int64_t group_bytes = quantized_bytes(kGroup, k);
+  for (int64_t block = 0; block < k / kBlock; block += kPieceBlocks) {
+    const int64_t left = k / kBlock - block;
+    const int64_t blocks = left < kPieceBlocks ? left : kPieceBlocks;
+    panel = unpack_piece<Format>(panel, blocks, piece);
+    for (int64_t column = 0; column < columns; column += kTile) {
+      const int64_t group = column / kGroup * kGroup, rest = columns - group;
+      const int64_t group_columns = rest < kGroup ? rest : kGroup;
+      const Columns tile = {
+          .block = x + group / kGroup * group_bytes + block * column_block_bytes(group_columns),
+          .group_columns = group_columns,
+          .first = column - group};
+      const int64_t count = columns - column;
+      float* y = sums + column * kPanelRows;
+      if (count >= kTile) add_tile<Format, kTile>(piece, tile, blocks * kBlock, y);
+      else if (count == 3) add_tile<Format, 3>(piece, tile, blocks * kBlock, y);
+      else if (count == 2) add_tile<Format, 2>(piece, tile, blocks * kBlock, y);
+      else add_tile<Format, 1>(piece, tile, blocks * kBlock, y);
+    }
+  }
+}
+
+template <class Format>
+void many_columns(const MatmulArgs& a) {
+  alignas(64) float sums[kBatchColumns * kPanelRows];
+  const auto* x = static_cast<const uint8_t*>(a.x);
+  for (int64_t first = 0; first < a.columns; first += kBatchColumns) {
+    const int64_t left = a.columns - first;
+    const int64_t columns = left < kBatchColumns ? left : kBatchColumns;
+    for (int64_t panel = a.first_panel; panel < a.last_panel; ++panel) {
+      panel_by_batch<Format>(a.panels + panel * a.panel_bytes,
+                             x + first / kGroup * quantized_bytes(kGroup, a.k), a.k, columns, sums);
+      const int64_t row = panel * kPanelRows;
+      for (int64_t c = 0; c < columns; ++c)
+        store_first(a.y + (first + c) * a.y_stride + row, load(sums + c * kPanelRows), a.rows - row);
+    }
+  }
+}
+
+template <class Format>
+void matmul(const MatmulArgs& a) noexcept {
+  constexpr int64_t kMany = 16;
+  if constexpr (kUnpackFirst)
+    if (a.columns >= kMany) return many_columns<Format>(a);
+  few_columns<Format>(a);
+}
+
 }  // namespace
 
 void set_integer_matmuls(Kernels& table) noexcept {
@@ -333,6 +568,14 @@ void set_integer_matmuls(Kernels& table) noexcept {
   set(PanelKind::kIQ4_NL, matmul<Iq4Nl>);
   set(PanelKind::kIQ4_XS, matmul<Iq4Xs>);
   set(PanelKind::kMXFP4, matmul<Mxfp4>);
+  set(PanelKind::kQ2_K, matmul<Q2_K>);
+  set(PanelKind::kQ3_K, matmul<Q3_K>);
+  set(PanelKind::kTQ, matmul<Ternary>);
+  set(PanelKind::kIQ2_XXS, matmul<Iq2Xxs>);
+  set(PanelKind::kIQ2, matmul<Iq2>);
+  set(PanelKind::kIQ3_XXS, matmul<Iq3Xxs>);
+  set(PanelKind::kIQ3_S, matmul<Iq3S>);
+  set(PanelKind::kIQ1, matmul<Iq1>);
 }
 
 }  // namespace cria::ml::cpu::CRIA_ISA

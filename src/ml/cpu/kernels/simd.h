@@ -38,6 +38,26 @@ inline constexpr int kLanes = 16;
 #include "ml/cpu/kernels/simd_scalar.h"
 #endif
 
+#if !defined(__AVX2__) || defined(__AVX512F__)
+// Scales of a block's two halves. The sums of a half's products are weighed in 32 bits.
+struct HalfScales {
+  Ints first, second;
+};
+CRIA_INLINE HalfScales load_half_scales(const uint8_t* p) {
+  const auto* scales = reinterpret_cast<const int8_t*>(p);
+  return {load_i8(scales), load_i8(scales + 16)};
+}
+CRIA_INLINE Ints end_first_half(Ints acc, Pairs sums, const HalfScales& s) {
+  return acc + sums * s.first;
+}
+CRIA_INLINE Ints end_second_half(Ints acc, Pairs sums, const HalfScales& s) {
+  return acc + sums * s.second;
+}
+CRIA_INLINE Ints weigh_halves(const HalfScales& s, int32_t first, int32_t second) {
+  return s.first * splat_int(first) + s.second * splat_int(second);
+}
+#endif
+
 CRIA_INLINE float max_lane(Floats a) {
   float lanes[16];
   store(lanes, a);

@@ -114,6 +114,11 @@ CRIA_INLINE Bytes load_bytes(const uint8_t* p) {
   const auto* q = reinterpret_cast<const __m256i*>(p);
   return {_mm256_loadu_si256(q), _mm256_loadu_si256(q + 1)};
 }
+CRIA_INLINE void store_bytes(uint8_t* p, Bytes x) {
+  auto* q = reinterpret_cast<__m256i*>(p);
+  _mm256_storeu_si256(q, x.a);
+  _mm256_storeu_si256(q + 1, x.b);
+}
 CRIA_INLINE Bytes low_nibbles(Bytes x) {
   const __m256i mask = _mm256_set1_epi8(15);
   return {_mm256_and_si256(x.a, mask), _mm256_and_si256(x.b, mask)};
@@ -123,8 +128,8 @@ CRIA_INLINE Bytes high_nibbles(Bytes x) {
   return {_mm256_and_si256(_mm256_srli_epi16(x.a, 4), mask),
           _mm256_and_si256(_mm256_srli_epi16(x.b, 4), mask)};
 }
-// 16 in each byte whose bit is set in the four bytes at `mask`.
-CRIA_INLINE __m256i spread_bits(const uint8_t* mask) {
+// `value` in each byte whose bit is set in the four bytes at `mask`.
+CRIA_INLINE __m256i spread_bits(const uint8_t* mask, int8_t value) {
   int32_t bits;
   __builtin_memcpy(&bits, mask, 4);
   const __m256i which = _mm256_setr_epi64x(0x0000000000000000, 0x0101010101010101,
@@ -132,10 +137,18 @@ CRIA_INLINE __m256i spread_bits(const uint8_t* mask) {
   const __m256i each = _mm256_set1_epi64x(static_cast<int64_t>(0x8040201008040201ull));
   const __m256i spread = _mm256_shuffle_epi8(_mm256_set1_epi32(bits), which);
   const __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(spread, each), each);
-  return _mm256_and_si256(set, _mm256_set1_epi8(16));
+  return _mm256_and_si256(set, _mm256_set1_epi8(value));
 }
-CRIA_INLINE Bytes add_fifth_bit(Bytes x, const uint8_t* mask) {
-  return {_mm256_or_si256(x.a, spread_bits(mask)), _mm256_or_si256(x.b, spread_bits(mask + 4))};
+template <int8_t kValue>
+CRIA_INLINE Bytes add_bits(Bytes x, const uint8_t* mask) {
+  return {_mm256_or_si256(x.a, spread_bits(mask, kValue)),
+          _mm256_or_si256(x.b, spread_bits(mask + 4, kValue))};
+}
+template <int kIndex>
+CRIA_INLINE Bytes bit_pairs(Bytes plane) {
+  const __m256i mask = _mm256_set1_epi8(3);
+  return {_mm256_and_si256(_mm256_srli_epi16(plane.a, 2 * kIndex), mask),
+          _mm256_and_si256(_mm256_srli_epi16(plane.b, 2 * kIndex), mask)};
 }
 template <int kIndex>
 CRIA_INLINE __m256i upper_bits(__m256i bits) {
@@ -178,6 +191,36 @@ CRIA_INLINE __m256i widen_add(__m256i acc, __m256i pairs) {
 }
 CRIA_INLINE Ints end_pairs(Ints start, Pairs sums) {
   return {widen_add(start.a, sums.a), widen_add(start.b, sums.b)};
+}
+// Scales of a block's two halves, in 16 bits, so that weighing the 16-bit sums adds them up, too.
+struct HalfScales {
+  __m256i first_a, first_b, second_a, second_b;  // twice in each lane
+  __m256i both_a, both_b;                        // the first's, then the second's
+};
+CRIA_INLINE __m256i twice(__m256i x) {
+  return _mm256_or_si256(_mm256_slli_epi32(x, 16), _mm256_and_si256(x, _mm256_set1_epi32(0xffff)));
+}
+CRIA_INLINE HalfScales load_half_scales(const uint8_t* p) {
+  const Ints first = load_i8(reinterpret_cast<const int8_t*>(p));
+  const Ints second = load_i8(reinterpret_cast<const int8_t*>(p + 16));
+  return {twice(first.a),
+          twice(first.b),
+          twice(second.a),
+          twice(second.b),
+          _mm256_blend_epi16(first.a, _mm256_slli_epi32(second.a, 16), 0xaa),
+          _mm256_blend_epi16(first.b, _mm256_slli_epi32(second.b, 16), 0xaa)};
+}
+CRIA_INLINE Ints end_first_half(Ints acc, Pairs sums, const HalfScales& s) {
+  return {_mm256_add_epi32(acc.a, _mm256_madd_epi16(sums.a, s.first_a)),
+          _mm256_add_epi32(acc.b, _mm256_madd_epi16(sums.b, s.first_b))};
+}
+CRIA_INLINE Ints end_second_half(Ints acc, Pairs sums, const HalfScales& s) {
+  return {_mm256_add_epi32(acc.a, _mm256_madd_epi16(sums.a, s.second_a)),
+          _mm256_add_epi32(acc.b, _mm256_madd_epi16(sums.b, s.second_b))};
+}
+CRIA_INLINE Ints weigh_halves(const HalfScales& s, int32_t first, int32_t second) {
+  const __m256i sums = _mm256_set1_epi32((first & 0xffff) | second * 65536);
+  return {_mm256_madd_epi16(s.both_a, sums), _mm256_madd_epi16(s.both_b, sums)};
 }
 // maddubs saturates with 8-bit unsigned weights, so the weight's sign moves to the activation.
 CRIA_INLINE __m256i dot_signed(__m256i acc, __m256i w, __m256i a) {

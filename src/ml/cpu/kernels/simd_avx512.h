@@ -96,17 +96,26 @@ CRIA_INLINE __m256 halves_sum(__m512 v) {
 CRIA_INLINE Bytes load_bytes(const uint8_t* p) {
   return {_mm512_loadu_si512(p)};
 }
+CRIA_INLINE void store_bytes(uint8_t* p, Bytes a) {
+  _mm512_storeu_si512(p, a.v);
+}
 CRIA_INLINE Bytes low_nibbles(Bytes a) {
   return {_mm512_and_si512(a.v, _mm512_set1_epi8(15))};
 }
 CRIA_INLINE Bytes high_nibbles(Bytes a) {
   return {_mm512_and_si512(_mm512_srli_epi16(a.v, 4), _mm512_set1_epi8(15))};
 }
-// Adds 16 to every byte whose bit is set in the 64 bits at `mask`.
-CRIA_INLINE Bytes add_fifth_bit(Bytes a, const uint8_t* mask) {
+// Adds kValue to every byte whose bit is set in the 64 bits at `mask`.
+template <int8_t kValue>
+CRIA_INLINE Bytes add_bits(Bytes a, const uint8_t* mask) {
   uint64_t bits;
   __builtin_memcpy(&bits, mask, 8);
-  return {_mm512_mask_add_epi8(a.v, bits, a.v, _mm512_set1_epi8(16))};
+  return {_mm512_mask_add_epi8(a.v, bits, a.v, _mm512_set1_epi8(kValue))};
+}
+// Bits 2i, 2i+1 of every byte.
+template <int kIndex>
+CRIA_INLINE Bytes bit_pairs(Bytes plane) {
+  return {_mm512_and_si512(_mm512_srli_epi16(plane.v, 2 * kIndex), _mm512_set1_epi8(3))};
 }
 // Adds bits 2i, 2i+1 of `plane` times 16 to every byte.
 template <int kIndex>

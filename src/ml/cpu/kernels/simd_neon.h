@@ -121,19 +121,29 @@ CRIA_INLINE Floats first_lanes(Floats a, int64_t n, float other) {
 CRIA_INLINE Bytes load_bytes(const uint8_t* p) {
   return each_register<Bytes>([&](int i) { return vld1q_u8(p + 16 * i); });
 }
+CRIA_INLINE void store_bytes(uint8_t* p, Bytes a) {
+  for (int i = 0; i < 4; ++i) vst1q_u8(p + 16 * i, a.v[i]);
+}
 CRIA_INLINE Bytes low_nibbles(Bytes a) {
   return each_register<Bytes>([&](int i) { return vandq_u8(a.v[i], vdupq_n_u8(15)); });
 }
 CRIA_INLINE Bytes high_nibbles(Bytes a) {
   return each_register<Bytes>([&](int i) { return vshrq_n_u8(a.v[i], 4); });
 }
-CRIA_INLINE Bytes add_fifth_bit(Bytes a, const uint8_t* mask) {
+template <int8_t kValue>
+CRIA_INLINE Bytes add_bits(Bytes a, const uint8_t* mask) {
   static constexpr uint8_t kEach[8] = {1, 2, 4, 8, 16, 32, 64, 128};
   const uint8x8_t each = vld1_u8(kEach);
   return each_register<Bytes>([&](int i) {
     const uint8x16_t spread = vcombine_u8(vdup_n_u8(mask[2 * i]), vdup_n_u8(mask[2 * i + 1]));
     const uint8x16_t set = vtstq_u8(spread, vcombine_u8(each, each));
-    return vorrq_u8(a.v[i], vandq_u8(set, vdupq_n_u8(16)));
+    return vorrq_u8(a.v[i], vandq_u8(set, vdupq_n_u8(kValue)));
+  });
+}
+template <int kIndex>
+CRIA_INLINE Bytes bit_pairs(Bytes plane) {
+  return each_register<Bytes>([&](int i) {
+    return vandq_u8(vshlq_u8(plane.v[i], vdupq_n_s8(-2 * kIndex)), vdupq_n_u8(3));
   });
 }
 template <int kIndex>

@@ -149,14 +149,22 @@ CRIA_INLINE Floats first_lanes(Floats a, int64_t n, float other) {
 CRIA_INLINE Bytes load_bytes(const uint8_t* p) {
   return each_byte([&](int i) { return p[i]; });
 }
+CRIA_INLINE void store_bytes(uint8_t* p, Bytes a) {
+  for (int i = 0; i < 64; ++i) p[i] = a.v[i];
+}
 CRIA_INLINE Bytes low_nibbles(Bytes a) {
   return each_byte([&](int i) { return a.v[i] & 15; });
 }
 CRIA_INLINE Bytes high_nibbles(Bytes a) {
   return each_byte([&](int i) { return a.v[i] >> 4; });
 }
-CRIA_INLINE Bytes add_fifth_bit(Bytes a, const uint8_t* mask) {
-  return each_byte([&](int i) { return a.v[i] + ((mask[i / 8] >> (i % 8)) & 1) * 16; });
+template <int8_t kValue>
+CRIA_INLINE Bytes add_bits(Bytes a, const uint8_t* mask) {
+  return each_byte([&](int i) { return a.v[i] + ((mask[i / 8] >> (i % 8)) & 1) * kValue; });
+}
+template <int kIndex>
+CRIA_INLINE Bytes bit_pairs(Bytes plane) {
+  return each_byte([&](int i) { return (plane.v[i] >> (2 * kIndex)) & 3; });
 }
 template <int kIndex>
 CRIA_INLINE Bytes add_upper_bits(Bytes a, Bytes plane) {
