@@ -96,7 +96,8 @@ const std::array kCommands = {
     Command{.name = "bench",
             .usage = "bench MODEL",
             .summary = "Measure a model's speed here",
-            .examples = "  cria bench smollm2\n  cria bench ./model.gguf --json --threads 1,2\n",
+            .examples = "  cria bench smollm2\n  cria bench ./model.gguf --json --threads 1,2\n"
+                        "  cria bench --machine\n",
             .settings = kServeSettings,
             .needs_server = false},
     Command{.name = "show",

@@ -5,6 +5,8 @@
 #include "engine/batcher.h"
 #include "engine/loader.h"
 #include "engine/resources.h"
+#include "ml/cpu/kernels.h"
+#include "ml/cpu/probe.h"
 
 #include <fmt/format.h>
 
@@ -21,11 +23,11 @@ namespace {
 
 constexpr std::string_view kUsage =
     "usage: cria bench MODEL|FILE [--json] [--runs N] [--threads N,N,...] [--depth N] [--backend "
-    "NAME]";
+    "NAME]\n       cria bench --machine [--json] [--threads N,N,...]";
 
 struct Options {
   std::string model, backend = "cpu";
-  bool json = false;
+  bool json = false, machine = false;
   int64_t runs = 5, depth = 0;
   std::vector<int> threads;  // empty: 1 and all
 };
@@ -59,6 +61,8 @@ Options parse(std::span<const std::string> args) {
     };
     if (args[i] == "--json")
       out.json = true;
+    else if (args[i] == "--machine")
+      out.machine = true;
     else if (args[i] == "--runs")
       out.runs = number(value(), 1, 1000);
     else if (args[i] == "--depth")
@@ -74,7 +78,7 @@ Options parse(std::span<const std::string> args) {
     else
       fail(ErrorKind::kInvalidInput, "one model at a time\n{}", kUsage);
   }
-  if (out.model.empty()) fail(ErrorKind::kInvalidInput, "{}", kUsage);
+  if (out.model.empty() != out.machine) fail(ErrorKind::kInvalidInput, "{}", kUsage);
   if (out.threads.empty()) {
     const std::set<int> both = {1, usable_threads()};
     out.threads.assign(both.begin(), both.end());
@@ -114,6 +118,44 @@ std::vector<TokenId> tokens(const LoadedEngine& loaded, int64_t count) {
     out.push_back(static_cast<TokenId>(static_cast<int64_t>(state >> 8) % usable));
   }
   return out;
+}
+
+// The share of what the machine can do: of its memory's speed when generating, of its 8-bit
+// products when reading a prompt. Attention's arithmetic is not counted.
+double share_of_limit(const LoadedEngine& loaded, bool prompt, int64_t depth, double per_second,
+                      const ml::cpu::MachineLimits& limits) {
+  const ml::StepCost cost = loaded.plan->cost();
+  if (prompt) return per_second * static_cast<double>(cost.row_ops) / limits.int8_ops;
+  const ml::KvStore& store = loaded.memory->store();
+  const int64_t kv = store.bytes() / (store.pages() * ml::kPageTokens) * depth;
+  return per_second * static_cast<double>(cost.weight_bytes + kv) / limits.read_bytes;
+}
+
+Json machine_report(const std::vector<int>& threads) {
+  Json rows = Json::array();
+  for (const int count : threads) {
+    const ml::cpu::MachineLimits limits = ml::cpu::measure_limits(count);
+    rows.push_back({{"threads", count},
+                    {"read_gigabytes_per_second", limits.read_bytes * 1e-9},
+                    {"int8_gigaops_per_second", limits.int8_ops * 1e-9},
+                    {"float_gigaops_per_second", limits.float_ops * 1e-9}});
+  }
+  return {{"kernels", ml::cpu::kernels().name}, {"limits", rows}};
+}
+
+void print_machine(const Json& report) {
+  std::fputs(fmt::format("{} kernels\n\n{:>8}  {:>12}  {:>14}  {:>14}\n",
+                         report["kernels"].get<std::string>(), "threads", "memory GB/s",
+                         "int8 Gop/s", "float Gop/s")
+                 .c_str(),
+             stdout);
+  for (const Json& row : report["limits"])
+    std::fputs(fmt::format("{:>8}  {:>12.1f}  {:>14.0f}  {:>14.0f}\n", row["threads"].get<int>(),
+                           row["read_gigabytes_per_second"].get<double>(),
+                           row["int8_gigaops_per_second"].get<double>(),
+                           row["float_gigaops_per_second"].get<double>())
+                   .c_str(),
+               stdout);
 }
 
 struct Case {
@@ -157,22 +199,27 @@ Json measure_all(const Options& options, const std::shared_ptr<const formats::Mo
     const double seconds = seconds_of([&] { loaded.emplace(load_engine(file, settings)); });
     results.push_back(
         {{"test", "load"}, {"tokens", 0}, {"threads", threads}, {"seconds", seconds}});
+    const ml::cpu::MachineLimits limits = ml::cpu::measure_limits(threads);
     for (const Case& test : kCases) {
       if (options.depth + 1 + test.tokens > loaded->context) continue;  // a short model
-      results.push_back({{"test", test.kind},
-                         {"tokens", test.tokens},
-                         {"threads", threads},
-                         {"tokens_per_second", measure(*loaded, test, options)}});
+      const double speed = measure(*loaded, test, options);
+      const bool prompt = std::string_view(test.kind) == "prompt";
+      results.push_back(
+          {{"test", test.kind},
+           {"tokens", test.tokens},
+           {"threads", threads},
+           {"tokens_per_second", speed},
+           {"share_of_limit", share_of_limit(*loaded, prompt, options.depth, speed, limits)}});
     }
   }
   return results;
 }
 
 void print_table(const Json& report) {
-  std::fputs(fmt::format("{}, {}, depth {}, median of {}\n\n{:>8}  {:<14}  {:>12}\n",
+  std::fputs(fmt::format("{}, {}, depth {}, median of {}\n\n{:>8}  {:<14}  {:>12}  {:>8}\n",
                          report["model"].get<std::string>(), report["backend"].get<std::string>(),
                          report["depth"].get<int64_t>(), report["runs"].get<int64_t>(), "threads",
-                         "test", "result")
+                         "test", "result", "of limit")
                  .c_str(),
              stdout);
   for (const Json& row : report["results"]) {
@@ -183,16 +230,30 @@ void print_table(const Json& report) {
     const std::string result =
         load ? fmt::format("{:.2f} s", row["seconds"].get<double>())
              : fmt::format("{:.1f} t/s", row["tokens_per_second"].get<double>());
-    std::fputs(
-        fmt::format("{:>8}  {:<14}  {:>12}\n", row["threads"].get<int>(), name, result).c_str(),
-        stdout);
+    const std::string share =
+        load ? "" : fmt::format("{:.0f} %", 100 * row["share_of_limit"].get<double>());
+    std::fputs(fmt::format("{:>8}  {:<14}  {:>12}  {:>8}\n", row["threads"].get<int>(), name, result,
+                           share)
+                   .c_str(),
+               stdout);
   }
+  std::fputs("\nThe limit is the memory's reading speed for generate, the 8-bit arithmetic for "
+             "prompt (cria bench --machine).\n",
+             stdout);
 }
 
 }  // namespace
 
 int run_bench(std::span<const std::string> args, const ResolveModel& resolve) {
   const Options options = parse(args);
+  if (options.machine) {
+    const Json report = machine_report(options.threads);
+    if (options.json)
+      std::fputs((dump_json(report, 2) + "\n").c_str(), stdout);
+    else
+      print_machine(report);
+    return 0;
+  }
   const fs::path path =
       fs::is_regular_file(options.model) ? fs::path(options.model) : resolve(options.model);
   const Json report = {{"model", options.model},

@@ -26,6 +26,7 @@ TEST_CASE("bench refuses arguments that it does not understand, and asks for unk
   CHECK(refusal({"m", "--runs", "0"}).find("\"0\" is not a number from 1 to 1000") == 0);
   CHECK(refusal({"m", "--threads", "1,,2"}).find("\"\" is not") == 0);
   CHECK(refusal({"m", "--fast"}).find("unknown flag --fast") == 0);
+  CHECK(refusal({"m", "--machine"}).find("usage") == 0);
   CHECK(refusal({"m", "n"}).find("one model") == 0);
   CHECK(refusal({"m"}) == "model 'm' not found");
 }

@@ -56,6 +56,13 @@ struct StepInput {
   std::span<const SequenceRows> sequences;  // cover all rows in order
 };
 
+// What a step takes of a machine, but for attention.
+struct StepCost {
+  int64_t weight_bytes = 0;    // that any step with an output reads
+  int64_t row_ops = 0;         // of matmuls, for each row; a multiplication and an addition are two
+  int64_t output_ops = 0;      // likewise, for each output row
+};
+
 // A compiled graph with its weights in memory. One thread at a time.
 class Plan {
  public:
@@ -65,6 +72,8 @@ class Plan {
   virtual void run(const StepInput& step, KvStore& kv, std::span<float> logits) noexcept = 0;
   virtual int64_t weight_bytes() const = 0;
   virtual int64_t scratch_bytes() const = 0;
+  // Zeros where a backend does not tell.
+  virtual StepCost cost() const { return {}; }
 };
 
 // Called after a marked node was computed, with its live rows {width, rows}. For tests and traces;

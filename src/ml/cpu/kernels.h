@@ -110,6 +110,11 @@ struct Kernels {
   void (*merge_attention)(float* out, int64_t n, const float* sums, int64_t stride,
                           const float* maxima, const float* totals, int64_t parts) noexcept;
   void (*to_half)(uint16_t* y, const float* x, int64_t n) noexcept;
+  // For probe.h: products of 8-bit integers, or of floats, on registers; return the operations
+  // done. Reading `bytes` from p.
+  int64_t (*probe_int8)(int64_t rounds) noexcept;
+  int64_t (*probe_float)(int64_t rounds) noexcept;
+  void (*probe_read)(const uint8_t* p, int64_t bytes) noexcept;
 };
 
 // Variants compiled into this binary that this CPU can run, slowest first; never empty.

@@ -1,24 +1,16 @@
 #include "ml/cpu/plan.h"
 
 #include "base/error.h"
-#include "base/log.h"
 #include "base/settings.h"
 #include "ml/cpu/rope_table.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cstring>
 
 namespace cria::ml::cpu {
 namespace {
 
 constexpr int64_t kGrainBytes = 96 << 10;  // of weights: what a thread claims at once
-
-int64_t now_ns() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(
-             std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
 
 }  // namespace
 
@@ -38,19 +30,23 @@ CpuPlan::CpuPlan(const Graph& graph, const CompileOptions& options, const Kernel
     }
   for (AttentionScratch& scratch : attention_)
     scratch.queries.resize(static_cast<size_t>(kGroup * max_key_));
-  if (setting_flag("CRIA_PROFILE")) profile_.resize(program_.stages.size());
+  if (setting_flag("CRIA_PROFILE")) profile_ = std::make_unique<Profile>(program_);
 }
 
-CpuPlan::~CpuPlan() {
-  std::array<int64_t, 3> total = {}, count = {};
-  for (size_t i = 0; i < profile_.size(); ++i) {
-    total[program_.stages[i].index()] += profile_[i][0];
-    count[program_.stages[i].index()] += profile_[i][1];
+StepCost CpuPlan::cost() const {
+  StepCost cost;
+  for (const Stage& stage : program_.stages) {
+    const auto* matmul = std::get_if<MatmulStage>(&stage);
+    if (matmul == nullptr) continue;
+    for (const MatmulPart& part : matmul->parts) {
+      const Weight& w = *part.weight;
+      const int64_t units =
+          w.form == WeightForm::kPanels ? (w.rows + kPanelRows - 1) / kPanelRows : w.rows;
+      cost.weight_bytes += units * w.stride;
+      (matmul->axis == Axis::kOutputs ? cost.output_ops : cost.row_ops) += 2 * w.rows * w.k;
+    }
   }
-  constexpr std::array<const char*, 3> kNames = {"rows", "matmul", "attention"};
-  for (size_t i = 0; i < 3 && !profile_.empty(); ++i)
-    log::info("profile: {} {:.2f} ms in {} stages", kNames[i], static_cast<double>(total[i]) / 1e6,
-              count[i]);
+  return cost;
 }
 
 float* CpuPlan::at(const Ref& ref, int64_t row, const Run& run, int thread) const noexcept {
@@ -88,31 +84,31 @@ void CpuPlan::run(const StepInput& step, KvStore& kv, std::span<float> logits) n
              .outputs = outputs,
              .single = tokens == 1};
   prepare_parts(store);
+  const int64_t start = profile_ ? now_ns() : 0;
   pool_.run([&](int thread) { run_thread(run, thread); });
+  if (profile_) profile_->add_step(now_ns() - start);
 }
 
 void CpuPlan::run_thread(const Run& run, int thread) noexcept {
-  const bool measure = thread == 0 && !profile_.empty();
+  const bool measure = thread == 0 && profile_;
   int64_t phase = 0;
   for (size_t i = 0; i < program_.stages.size(); ++i) {
     const Stage& stage = program_.stages[i];
     const int64_t start = measure ? now_ns() : 0;
     if (const auto* rows = std::get_if<RowStage>(&stage)) {
       if (rows->ops.empty() || live_rows(run, rows->axis) == 0) continue;
-      run_rows(run, *rows, thread);
+      run_rows(run, *rows, thread);  // measures its operations itself
       if (!run.single) pool_.barrier(thread);
-    } else if (const auto* matmul = std::get_if<MatmulStage>(&stage)) {
+      continue;
+    }
+    if (const auto* matmul = std::get_if<MatmulStage>(&stage)) {
       if (live_rows(run, matmul->axis) == 0) continue;
       run_matmul(run, *matmul, thread, phase++);
-      pool_.barrier(thread);
     } else {
       run_attention(run, std::get<AttentionStage>(stage), thread, phase++);
-      pool_.barrier(thread);
     }
-    if (measure) {
-      profile_[i][0] += now_ns() - start;
-      ++profile_[i][1];
-    }
+    pool_.barrier(thread);
+    if (measure) profile_->add_stage(i, now_ns() - start);
   }
 }
 
@@ -123,8 +119,13 @@ void CpuPlan::run_rows(const Run& run, const RowStage& stage, int thread) noexce
   const int64_t rows = live_rows(run, stage.axis), threads = pool_.active();
   const int64_t first = run.single ? 0 : rows * thread / threads;
   const int64_t last = run.single ? rows : rows * (thread + 1) / threads;
+  const bool measure = thread == 0 && profile_;
   for (int64_t row = first; row < last; ++row)
-    for (const RowOp& op : stage.ops) run_row_op(run, op, row, thread);
+    for (const RowOp& op : stage.ops) {
+      const int64_t start = measure ? now_ns() : 0;
+      run_row_op(run, op, row, thread);
+      if (measure) profile_->add_row_op(op.kind, now_ns() - start);
+    }
 }
 
 void CpuPlan::run_row_op(const Run& run, const RowOp& op, int64_t row, int thread) noexcept {

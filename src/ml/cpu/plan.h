@@ -2,9 +2,11 @@
 #pragma once
 
 #include "ml/cpu/kv_store.h"
+#include "ml/cpu/profile.h"
 #include "ml/cpu/program.h"
 
 #include <array>
+#include <memory>
 #include <vector>
 
 namespace cria::ml::cpu {
@@ -16,11 +18,11 @@ inline constexpr int64_t kPartTokens = 512;
 class CpuPlan final : public Plan {
  public:
   CpuPlan(const Graph& graph, const CompileOptions& options, const Kernels& kernels);
-  ~CpuPlan() override;
 
   void run(const StepInput& step, KvStore& kv, std::span<float> logits) noexcept override;
   int64_t weight_bytes() const override { return weights_.bytes(); }
   int64_t scratch_bytes() const override { return program_.scratch_bytes; }
+  StepCost cost() const override;
 
  private:
   // One step: its inputs, and what follows from them.
@@ -95,7 +97,7 @@ class CpuPlan final : public Plan {
   // threads; otherwise each thread has kGroup queries of its own.
   int64_t max_parts_ = 0;
   std::vector<float> part_sums_, part_maxima_, part_totals_;
-  std::vector<std::array<int64_t, 2>> profile_;  // per stage, thread 0: nanoseconds, runs
+  std::unique_ptr<Profile> profile_;  // null: nobody asked
 };
 
 }  // namespace cria::ml::cpu

@@ -24,6 +24,9 @@ void fill_table(Kernels& table) noexcept {
   table.attention_f32 = attention_f32;
   table.merge_attention = merge_attention;
   table.to_half = to_half;
+  table.probe_int8 = probe_int8;
+  table.probe_float = probe_float;
+  table.probe_read = probe_read;
 }
 
 }  // namespace cria::ml::cpu::CRIA_ISA
