@@ -39,6 +39,8 @@ template <class Format, int kColumns>
   for (int c = 0; c < kColumns; ++c) even[c] = odd[c] = splat(0);
   int64_t i = 0;
   for (; i + 2 <= k; i += 2, p += 2 * Format::kBytes) {
+    __builtin_prefetch(p + 2048);  // as in matmul_integer.cpp
+    if constexpr (Format::kBytes == 64) __builtin_prefetch(p + 2048 + 64);
     const Floats a = Format::row(p), b = Format::row(p + Format::kBytes);
     for (int c = 0; c < kColumns; ++c) {
       even[c] = fma(a, splat(x[c * stride + i]), even[c]);
