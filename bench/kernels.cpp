@@ -1,8 +1,11 @@
 // kernels.cpp - speed of the matmul kernels alone, by format and number of columns, on one core.
 //
 //   bench_kernels [K] [ROWS]     default 2048 x 8192
+//   bench_kernels --check        are they as many times faster than a plain loop as they were?
 //
-// Prints GB/s of packed weights for one column and Gop/s (2 per multiply-add) for more.
+// Prints GB/s of packed weights for one column and Gop/s (2 per multiply-add) for more. --check
+// exits with 1 when a kernel fell below half of what it was when the floors below were taken; both
+// sides are measured in turn, and only their ratio counts.
 #include "ml/cpu/arena.h"
 #include "ml/cpu/panels.h"
 
@@ -12,10 +15,17 @@
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <string_view>
 #include <vector>
 
 namespace cria::ml::cpu {
 namespace {
+
+constexpr const char* kNames[] = {"F32",    "F16",     "BF16",  "Q4_0", "Q4_1", "Q5_0",
+                                  "Q5_1",   "Q8_0",    "Q4_K",  "Q5_K", "Q6_K", "IQ4_NL",
+                                  "IQ4_XS", "MXFP4",   "Q2_K",  "Q3_K", "TQ",   "IQ2_XXS",
+                                  "IQ2",    "IQ3_XXS", "IQ3_S", "IQ1"};
+static_assert(std::size(kNames) == kPanelKinds);
 
 double seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -52,16 +62,75 @@ double best_time(const Kernels& k, PanelKind kind, const Arena& weights, int64_t
   return best;
 }
 
+// Seconds of a plain loop over 1024 x 1024 floats, which compilers leave as it is: one addition
+// after another.
+double plain_time() {
+  constexpr size_t kSide = 1024;
+  const std::vector<float> w(kSide * kSide, 0.5f), x(kSide, 0.25f);
+  double best = 1e9;
+  for (int i = 0; i < 3; ++i) {
+    const double start = seconds();
+    float total = 0;
+    for (size_t row = 0; row < kSide; ++row)
+      for (size_t k = 0; k < kSide; ++k) total += w[row * kSide + k] * x[k];
+    best = std::min(best, total > 0 ? seconds() - start : 1e9);
+  }
+  return best / static_cast<double>(2 * kSide * kSide);
+}
+
+struct Floor {
+  const char* kernels;
+  PanelKind kind;
+  int64_t columns;
+  double times;  // faster than the plain loop, an operation
+};
+constexpr Floor kFloors[] = {
+    {"avx2", PanelKind::kQ4_0, 1, 20},   {"avx2", PanelKind::kQ4_0, 128, 35},
+    {"avx2", PanelKind::kQ8_0, 1, 15},   {"avx2", PanelKind::kQ8_0, 128, 17},
+    {"avx2", PanelKind::kQ4_K, 1, 20},   {"avx2", PanelKind::kQ4_K, 128, 32},
+    {"avx2", PanelKind::kQ6_K, 1, 12},   {"avx2", PanelKind::kQ6_K, 128, 24},
+    {"avx2", PanelKind::kIQ2, 1, 9},     {"avx2", PanelKind::kF16, 128, 12},
+    {"avx512", PanelKind::kQ4_0, 1, 30}, {"avx512", PanelKind::kQ4_0, 128, 50},
+    {"avx512", PanelKind::kQ8_0, 1, 20}, {"avx512", PanelKind::kQ8_0, 128, 50},
+    {"avx512", PanelKind::kQ4_K, 1, 25}, {"avx512", PanelKind::kQ4_K, 128, 45},
+    {"avx512", PanelKind::kQ6_K, 1, 18}, {"avx512", PanelKind::kQ6_K, 128, 38},
+};
+
+int check() {
+  constexpr int64_t kWidth = 1024, kRows = 2048;
+  int below = 0, known = 0;
+  for (const Floor& floor : kFloors) {
+    if (std::string_view(floor.kernels) != kernels().name) continue;
+    ++known;
+    const int64_t bytes = panel_bytes(floor.kind, kWidth) * (kRows / kPanelRows);
+    const Arena weights(bytes + 64);
+    std::memset(weights.data(), 0x2c, static_cast<size_t>(bytes));
+    std::vector<double> times;
+    for (int i = 0; i < 5; ++i) {
+      const double plain = plain_time();
+      const double ours = best_time(kernels(), floor.kind, weights, kWidth, kRows, floor.columns) /
+                          static_cast<double>(2 * kWidth * kRows * floor.columns);
+      times.push_back(plain / ours);
+    }
+    std::ranges::sort(times);
+    const double best = times.back();  // other work on the machine only ever slows one down
+    fmt::print("{:7} {:>4} columns: {:6.1f} times a plain loop, at least {}{}\n",
+               kNames[static_cast<size_t>(floor.kind)], floor.columns, best, floor.times,
+               best < floor.times ? "  BELOW" : "");
+    below += best < floor.times ? 1 : 0;
+  }
+  if (known == 0) fmt::print("no floors are known for {} kernels\n", kernels().name);
+  return below > 0 ? 1 : 0;
+}
+
 }  // namespace
 }  // namespace cria::ml::cpu
 
 int main(int argc, char** argv) {
   using namespace cria::ml::cpu;
+  if (argc > 1 && std::string_view(argv[1]) == "--check") return check();
   const int64_t width = argc > 1 ? std::atoll(argv[1]) : 2048;
   const int64_t rows = argc > 2 ? std::atoll(argv[2]) : 8192;
-  constexpr const char* kNames[] = {"F32",  "F16",  "BF16", "Q4_0", "Q4_1",   "Q5_0",   "Q5_1",
-                                    "Q8_0", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL", "IQ4_XS", "MXFP4",
-                                    "Q2_K", "Q3_K", "TQ", "IQ2_XXS", "IQ2", "IQ3_XXS", "IQ3_S", "IQ1"};
   fmt::print("{} kernels, {} x {}\n{:8}{:>12}{:>10}{:>10}{:>10}{:>10}\n", kernels().name, width,
              rows, "type", "1: GB/s", "1: Gop/s", "4", "8", "128");
   for (int i = 0; i < kPanelKinds; ++i) {

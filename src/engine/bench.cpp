@@ -232,14 +232,15 @@ void print_table(const Json& report) {
              : fmt::format("{:.1f} t/s", row["tokens_per_second"].get<double>());
     const std::string share =
         load ? "" : fmt::format("{:.0f} %", 100 * row["share_of_limit"].get<double>());
-    std::fputs(fmt::format("{:>8}  {:<14}  {:>12}  {:>8}\n", row["threads"].get<int>(), name, result,
-                           share)
+    std::fputs(fmt::format("{:>8}  {:<14}  {:>12}  {:>8}\n", row["threads"].get<int>(), name,
+                           result, share)
                    .c_str(),
                stdout);
   }
-  std::fputs("\nThe limit is the memory's reading speed for generate, the 8-bit arithmetic for "
-             "prompt (cria bench --machine).\n",
-             stdout);
+  std::fputs(
+      "\nThe limit is the memory's reading speed for generate, the 8-bit arithmetic for "
+      "prompt (cria bench --machine).\n",
+      stdout);
 }
 
 }  // namespace

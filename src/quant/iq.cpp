@@ -50,8 +50,7 @@ uint16_t d_first(const std::byte* p) noexcept {
 // The top nibbles of four u16 together are the half d.
 uint16_t d_iq1_m(const std::byte* p) noexcept {
   uint32_t bits = 0;
-  for (int i = 0; i < 4; ++i)
-    bits |= uint32_t{read_as<uint16_t>(p + 48 + 2 * i)} >> 12 << (4 * i);
+  for (int i = 0; i < 4; ++i) bits |= uint32_t{read_as<uint16_t>(p + 48 + 2 * i)} >> 12 << (4 * i);
   return static_cast<uint16_t>(bits);
 }
 
@@ -168,9 +167,9 @@ const IqFormat* find_iq_format(DType dtype) noexcept {
   return nullptr;
 }
 
-#define CRIA_IQ(name, dtype)                                                              \
-  void dequantize_##name(const std::byte* in, float* out, int64_t count) noexcept {       \
-    dequantize_groups(dtype, in, out, count);                                             \
+#define CRIA_IQ(name, dtype)                                                        \
+  void dequantize_##name(const std::byte* in, float* out, int64_t count) noexcept { \
+    dequantize_groups(dtype, in, out, count);                                       \
   }
 CRIA_IQ(iq2_xxs, DType::kIQ2_XXS)
 CRIA_IQ(iq2_xs, DType::kIQ2_XS)

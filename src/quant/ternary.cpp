@@ -1,9 +1,9 @@
 // ternary.cpp - TQ1_0 (five values a byte, base 3) and TQ2_0 (four values a byte): -1, 0 or 1 times
 // d.
 
+#include "quant/ternary.h"
 #include "quant/blocks.h"
 #include "quant/formats.h"
-#include "quant/ternary.h"
 
 #include <algorithm>
 #include <cmath>

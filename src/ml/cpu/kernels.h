@@ -29,12 +29,12 @@ enum class PanelKind : uint8_t {
   kMXFP4,
   kQ2_K,
   kQ3_K,
-  kTQ,       // TQ1_0, TQ2_0
+  kTQ,  // TQ1_0, TQ2_0
   kIQ2_XXS,
-  kIQ2,      // IQ2_XS, IQ2_S
+  kIQ2,  // IQ2_XS, IQ2_S
   kIQ3_XXS,
   kIQ3_S,
-  kIQ1,      // IQ1_S, IQ1_M
+  kIQ1,  // IQ1_S, IQ1_M
 };
 inline constexpr int kPanelKinds = 22;
 inline constexpr int64_t kPanelRows = 16;

@@ -26,13 +26,12 @@ std::vector<float> noise(int64_t n, unsigned seed) {
   return values;
 }
 
-constexpr DType kPacked[] = {DType::kF32,    DType::kF16,  DType::kBF16, DType::kQ4_0,
-                             DType::kQ4_1,   DType::kQ5_0, DType::kQ5_1, DType::kQ8_0,
-                             DType::kQ4_K,   DType::kQ5_K, DType::kQ6_K, DType::kIQ4_NL,
-                             DType::kIQ4_XS, DType::kMXFP4,
-                             DType::kQ2_K,   DType::kQ3_K, DType::kTQ1_0, DType::kTQ2_0,
-                             DType::kIQ2_XXS, DType::kIQ2_XS, DType::kIQ2_S, DType::kIQ3_XXS,
-                             DType::kIQ3_S, DType::kIQ1_S, DType::kIQ1_M};
+constexpr DType kPacked[] = {
+    DType::kF32,   DType::kF16,     DType::kBF16,   DType::kQ4_0,    DType::kQ4_1,
+    DType::kQ5_0,  DType::kQ5_1,    DType::kQ8_0,   DType::kQ4_K,    DType::kQ5_K,
+    DType::kQ6_K,  DType::kIQ4_NL,  DType::kIQ4_XS, DType::kMXFP4,   DType::kQ2_K,
+    DType::kQ3_K,  DType::kTQ1_0,   DType::kTQ2_0,  DType::kIQ2_XXS, DType::kIQ2_XS,
+    DType::kIQ2_S, DType::kIQ3_XXS, DType::kIQ3_S,  DType::kIQ1_S,   DType::kIQ1_M};
 
 // Rows of random blocks whose scales are ordinary halves.
 std::vector<std::byte> random_rows(DType dtype, int64_t rows, int64_t k, unsigned seed) {

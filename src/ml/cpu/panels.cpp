@@ -87,21 +87,29 @@ float read_half(const uint8_t* p) {
   return half_to_float(x);
 }
 
-using Quants = std::array<uint8_t, kBlock>;
+// The 32 quants of a row's block, four in a word in memory's order: what a panel keeps together.
+using Words = std::array<uint32_t, 8>;
+constexpr uint32_t kLowNibbles = 0x0f0f0f0f, kPairs = 0x03030303, kBits = 0x01010101;
+
+uint32_t word(const std::byte* p, size_t i) {
+  uint32_t x;
+  std::memcpy(&x, p + 4 * i, 4);
+  return x;
+}
 
 // Bytes hold element j in the low and j + 16 in the high nibble.
-void split_nibbles(const std::byte* p, Quants& q) {
-  for (size_t j = 0; j < 16; ++j) {
-    const uint8_t both = byte_at(p, static_cast<int64_t>(j));
-    q[j] = both & 15;
-    q[j + 16] = both >> 4;
+void split_nibbles(const std::byte* p, Words& q) {
+  for (size_t g = 0; g < 4; ++g) {
+    q[g] = word(p, g) & kLowNibbles;
+    q[g + 4] = word(p, g) >> 4 & kLowNibbles;
   }
 }
 
-void add_fifth_bits(const std::byte* p, Quants& q) {
-  uint32_t bits;
-  std::memcpy(&bits, p, 4);
-  for (size_t j = 0; j < 32; ++j) q[j] = static_cast<uint8_t>(q[j] | ((bits >> j) & 1u) << 4);
+void add_fifth_bits(const std::byte* p, Words& q) {
+  for (size_t g = 0; g < 8; ++g) {
+    const uint32_t four = word(p, 0) >> (4 * g) & 15u;
+    q[g] |= (four * 0x00204081u & kBits) << 4;  // a bit to each byte
+  }
 }
 
 // Scale and minimum of sub-block j of Q4_K and Q5_K: 6 bits each in 12 bytes.
@@ -115,11 +123,9 @@ void scale_and_min(const std::byte* s, int64_t j, uint8_t& scale, uint8_t& min) 
   }
 }
 
-// The quants of block `b` of a native row, without offsets.
-void native_quants(DType dtype, const std::byte* row, int64_t b, Quants& q) {
-  const quant::DTypeInfo& type = quant::info(dtype);
-  const int64_t blocks = type.block_elements / kBlock, sub = b % blocks;
-  const std::byte* p = row + b / blocks * type.block_bytes;
+// The quants of part `sub` of a native block, without offsets.
+void native_quants(DType dtype, const std::byte* p, int64_t sub, Words& q) {
+  const auto two = static_cast<unsigned>(2 * sub % 8), four = static_cast<unsigned>(4 * (sub % 2));
   switch (dtype) {
     case DType::kQ4_0:
     case DType::kIQ4_NL:
@@ -137,58 +143,58 @@ void native_quants(DType dtype, const std::byte* row, int64_t b, Quants& q) {
     case DType::kIQ4_XS:
       return split_nibbles(p + 8 + 16 * sub, q);
     case DType::kQ8_0:
-      for (size_t j = 0; j < 32; ++j) q[j] = byte_at(p + 2, static_cast<int64_t>(j)) ^ 0x80;
+      for (size_t g = 0; g < 8; ++g) q[g] = word(p + 2, g) ^ 0x80808080u;
       return;
     case DType::kQ4_K:
-    case DType::kQ5_K: {
-      const std::byte* low = p + (dtype == DType::kQ4_K ? 16 : 48) + 32 * (sub / 2);
-      for (int64_t j = 0; j < 32; ++j) {
-        const int nibble = byte_at(low, j) >> (4 * (sub % 2)) & 15;
-        const int fifth = dtype == DType::kQ5_K ? byte_at(p + 16, j) >> sub & 1 : 0;
-        q[static_cast<size_t>(j)] = static_cast<uint8_t>(nibble | fifth << 4);
-      }
+      for (size_t g = 0; g < 8; ++g) q[g] = word(p + 16 + 32 * (sub / 2), g) >> four & kLowNibbles;
       return;
-    }
+    case DType::kQ5_K:
+      for (size_t g = 0; g < 8; ++g)
+        q[g] = (word(p + 48 + 32 * (sub / 2), g) >> four & kLowNibbles) |
+               (word(p + 16, g) >> sub & kBits) << 4;
+      return;
     case DType::kQ6_K: {
       const int64_t half = sub / 4, quarter = sub % 4;  // of 128 and of 32 elements
       const std::byte* low = p + 64 * half + 32 * (quarter % 2);
       const std::byte* high = p + 128 + 32 * half;
-      for (int64_t j = 0; j < 32; ++j) {
-        const int nibble = byte_at(low, j) >> (4 * (quarter / 2)) & 15;
-        const int upper = byte_at(high, j) >> (2 * quarter) & 3;
-        q[static_cast<size_t>(j)] = static_cast<uint8_t>(nibble | upper << 4);
-      }
+      for (size_t g = 0; g < 8; ++g)
+        q[g] = (word(low, g) >> (4 * (quarter / 2)) & kLowNibbles) | (word(high, g) >> two & kPairs)
+                                                                         << 4;
       return;
     }
     case DType::kQ2_K:
+      for (size_t g = 0; g < 8; ++g) q[g] = word(p + 16 + 32 * (sub / 4), g) >> two & kPairs;
+      return;
     case DType::kQ3_K:
-    case DType::kTQ2_0: {
-      const int64_t start = dtype == DType::kQ2_K ? 16 : dtype == DType::kQ3_K ? 32 : 0;
-      const std::byte* low = p + start + 32 * (sub / 4);
-      for (int64_t j = 0; j < 32; ++j) {
-        const int pair = byte_at(low, j) >> (2 * (sub % 4)) & 3;
-        const int third = dtype == DType::kQ3_K ? byte_at(p, j) >> sub & 1 : 0;
-        q[static_cast<size_t>(j)] = static_cast<uint8_t>(pair | third << 2);
-      }
+      for (size_t g = 0; g < 8; ++g)
+        q[g] = (word(p + 32 + 32 * (sub / 4), g) >> two & kPairs) | (word(p, g) >> sub & kBits)
+                                                                        << 2;
+      return;
+    case DType::kTQ2_0:
+      for (size_t g = 0; g < 8; ++g) q[g] = word(p + 32 * (sub / 4), g) >> two & kPairs;
+      return;
+    case DType::kTQ1_0: {
+      std::array<uint8_t, kBlock> codes;
+      for (int64_t j = 0; j < kBlock; ++j)
+        codes[static_cast<size_t>(j)] = static_cast<uint8_t>(quant::tq1_code(p, 32 * sub + j));
+      q = std::bit_cast<Words>(codes);
       return;
     }
-    case DType::kTQ1_0:
-      for (int64_t j = 0; j < 32; ++j)
-        q[static_cast<size_t>(j)] = static_cast<uint8_t>(quant::tq1_code(p, 32 * sub + j));
-      return;
     default: {
       const quant::IqFormat* iq = quant::find_iq_format(dtype);
       CRIA_CHECK(iq != nullptr, "no panels for this type");
       quant::IqGroup group;
       iq->read(p, static_cast<int>(sub), group);
-      q = group.codes;
+      q = std::bit_cast<Words>(group.codes);
     }
   }
 }
 
 // The part of the panel before a superblock: halves of row `r`.
 void pack_head(DType dtype, const std::byte* native, int64_t r, uint8_t* head) {
-  const auto put = [&](int64_t to, int64_t from) { std::memcpy(head + to + 2 * r, native + from, 2); };
+  const auto put = [&](int64_t to, int64_t from) {
+    std::memcpy(head + to + 2 * r, native + from, 2);
+  };
   switch (dtype) {
     case DType::kQ4_K:
     case DType::kQ5_K:
@@ -273,23 +279,32 @@ void pack_scales(DType dtype, const std::byte* native, int64_t sub, int64_t r, b
   }
 }
 
-using Groups = std::array<uint8_t, 512>;  // [group of 4 k][row][4], one byte a quant
+void put_word(uint8_t* p, size_t i, uint32_t x) {
+  std::memcpy(p + 4 * i, &x, 4);
+}
+void or_word(uint8_t* p, size_t i, uint32_t x) {
+  uint32_t old;
+  std::memcpy(&old, p + 4 * i, 4);
+  put_word(p, i, old | x);
+}
 
-void pack_quants(const KindRow& kind, const Groups& groups, uint8_t* bits, uint8_t* pairs,
-                 uint8_t* out) {
-  if (kind.quant_bytes == 512) std::memcpy(out, groups.data(), 512);
+// Row `r` of a block whose planes are zero so far.
+void pack_quants(const KindRow& kind, const Words& q, size_t r, uint8_t* bits) {
+  uint8_t* pairs = bits + kind.bit_bytes;
+  uint8_t* out = pairs + kind.pair_bytes;
+  if (kind.quant_bytes == 512)
+    for (size_t g = 0; g < 8; ++g) put_word(out, 16 * g + r, q[g]);
   if (kind.quant_bytes == 256)
-    for (size_t i = 0; i < 256; ++i)
-      out[i] = static_cast<uint8_t>((groups[i] & 15) | (groups[i + 256] & 15) << 4);
-  if (kind.bit_bytes > 0)
-    for (size_t i = 0; i < 512; ++i)
-      bits[i / 8] = static_cast<uint8_t>(bits[i / 8] | (groups[i] >> kind.bit_shift() & 1)
-                                                           << (i % 8));
+    for (size_t g = 0; g < 4; ++g)
+      put_word(out, 16 * g + r, (q[g] & kLowNibbles) | (q[g + 4] & kLowNibbles) << 4);
   if (kind.pair_bytes > 0)
-    for (size_t i = 0; i < 512; ++i) {
-      uint8_t& target = pairs[i / 256 * 64 + i % 64];
-      target = static_cast<uint8_t>(target | (groups[i] >> kind.pair_shift() & 3)
-                                                 << (2 * (i / 64 % 4)));
+    for (size_t g = 0; g < 8; ++g)
+      or_word(pairs, g / 4 * 16 + r, (q[g] >> kind.pair_shift() & kPairs) << (2 * (g % 4)));
+  if (kind.bit_bytes > 0)
+    for (size_t g = 0; g < 8; ++g) {
+      const uint32_t four = (q[g] >> kind.bit_shift() & kBits) * 0x01020408u >> 24;
+      uint8_t& both = bits[8 * g + r / 2];  // of two rows
+      both = static_cast<uint8_t>(both | (four & 15u) << (4 * (r % 2)));
     }
 }
 
@@ -399,20 +414,15 @@ void pack_panel(PanelKind kind, DType dtype, std::span<const std::byte> native, 
   for (int64_t b = 0; b < k / kBlock; ++b) {
     uint8_t* head = panel;
     if (b % shape.sub_blocks == 0) panel += shape.head_bytes;
-    Groups groups = {};
     for (int64_t r = 0; r < rows; ++r) {
-      const std::byte* row = native.data() + r * row_bytes;
-      const std::byte* block = row + b / native_blocks * type.block_bytes;
+      const std::byte* block = native.data() + r * row_bytes + b / native_blocks * type.block_bytes;
+      const int64_t sub = b % native_blocks;
       if (b % shape.sub_blocks == 0) pack_head(dtype, block, r, head);
-      pack_scales(dtype, block, b % native_blocks, r, shape.scale_bytes == 32, panel);
-      Quants q;
-      native_quants(dtype, row, b, q);
-      for (size_t g = 0; g < 8; ++g)
-        std::memcpy(groups.data() + g * 64 + static_cast<size_t>(r) * 4, q.data() + g * 4, 4);
+      pack_scales(dtype, block, sub, r, shape.scale_bytes == 32, panel);
+      Words q;
+      native_quants(dtype, block, sub, q);
+      pack_quants(shape, q, static_cast<size_t>(r), panel + shape.scale_bytes);
     }
-    uint8_t* bits = panel + shape.scale_bytes;
-    uint8_t* pairs = bits + shape.bit_bytes;
-    pack_quants(shape, groups, bits, pairs, pairs + shape.pair_bytes);
     panel += shape.block_bytes();
   }
 }

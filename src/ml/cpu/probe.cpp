@@ -35,9 +35,8 @@ MachineLimits measure_limits(int threads, int64_t bytes) {
   const auto own = [&](int thread) { return memory.data() + thread * part; };
   pool.run([&](int thread) { std::memset(own(thread), 0, static_cast<size_t>(part)); });
   MachineLimits limits = {};
-  limits.read_bytes =
-      static_cast<double>(part * threads) /
-      best_seconds(pool, [&](int thread) { table.probe_read(own(thread), part); });
+  limits.read_bytes = static_cast<double>(part * threads) /
+                      best_seconds(pool, [&](int thread) { table.probe_read(own(thread), part); });
   const auto rate = [&](auto probe) {
     constexpr int64_t kProbeRounds = 1 << 18;
     const int64_t ops = probe(kProbeRounds);

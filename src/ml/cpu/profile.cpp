@@ -32,8 +32,7 @@ int64_t now_ns() noexcept {
       .count();
 }
 
-Profile::Profile(const Program& program)
-    : stages_(program.stages.size()), rows_(kRowNames.size()) {
+Profile::Profile(const Program& program) : stages_(program.stages.size()), rows_(kRowNames.size()) {
   for (const Stage& stage : program.stages) names_.push_back(name_of(stage));
 }
 

@@ -326,8 +326,8 @@ CRIA_INLINE void dot_pair_groups(Pairs (&acc)[kColumns], const uint8_t* p, const
 // The same for narrow quants, as many groups at a time as their 16-bit sums can hold; end(c, sums)
 // takes what came out for column c.
 template <class Format, int kColumns, int g, int kEnd, class End>
-CRIA_INLINE void dot_narrow_groups(const uint8_t* p, const Columns& x, const Ints (&begin)[kColumns],
-                                   const End& end) {
+CRIA_INLINE void dot_narrow_groups(const uint8_t* p, const Columns& x,
+                                   const Ints (&begin)[kColumns], const End& end) {
   if constexpr (g < kEnd) {
     constexpr int kFit = 32767 / (2 * 127 * Format::kMax);
     constexpr int kNext = g + kFit < kEnd ? g + kFit : kEnd;
@@ -350,12 +350,10 @@ CRIA_INLINE void dot_block(Ints (&acc)[kColumns], const uint8_t* p, const Column
       acc[c] = splat_int(-Format::kOffset) * weigh_halves(scales, half, sum - half);
       zero[c] = splat_int(0);
     }
-    dot_narrow_groups<Format, kColumns, 0, 4>(p, x, zero, [&](int c, Pairs sums) {
-      acc[c] = end_first_half(acc[c], sums, scales);
-    });
-    dot_narrow_groups<Format, kColumns, 4, 8>(p, x, zero, [&](int c, Pairs sums) {
-      acc[c] = end_second_half(acc[c], sums, scales);
-    });
+    dot_narrow_groups<Format, kColumns, 0, 4>(
+        p, x, zero, [&](int c, Pairs sums) { acc[c] = end_first_half(acc[c], sums, scales); });
+    dot_narrow_groups<Format, kColumns, 4, 8>(
+        p, x, zero, [&](int c, Pairs sums) { acc[c] = end_second_half(acc[c], sums, scales); });
   } else {
     for (int c = 0; c < kColumns; ++c) acc[c] = start<Format>(read_int(x.tail(2, c)));
     if constexpr (Format::kWide)
@@ -443,9 +441,10 @@ CRIA_INLINE void few_columns(const MatmulArgs& a) {
 
 // ---- many columns: a piece of a panel is unpacked once for all of them ----
 
-constexpr bool kUnpackFirst = kTile == 4;  // with 16 registers unpacking is too much for the inner loop
-constexpr int64_t kPieceBlocks = 8;        // 256 k: 4 KiB of quants, which stay in the first cache
-constexpr int64_t kBatchColumns = 64;      // their activations stay in the second cache
+constexpr bool kUnpackFirst =
+    kTile == 4;                        // with 16 registers unpacking is too much for the inner loop
+constexpr int64_t kPieceBlocks = 8;    // 256 k: 4 KiB of quants, which stay in the first cache
+constexpr int64_t kBatchColumns = 64;  // their activations stay in the second cache
 
 // A block of a piece: the scales as floats, the halves' scales as they are, a byte for each quant.
 template <class Format>
@@ -530,10 +529,14 @@ void panel_by_batch(const uint8_t* panel, const uint8_t* x, int64_t k, int64_t c
           .first = column - group};
       const int64_t count = columns - column;
       float* y = sums + column * kPanelRows;
-      if (count >= kTile) add_tile<Format, kTile>(piece, tile, blocks * kBlock, y);
-      else if (count == 3) add_tile<Format, 3>(piece, tile, blocks * kBlock, y);
-      else if (count == 2) add_tile<Format, 2>(piece, tile, blocks * kBlock, y);
-      else add_tile<Format, 1>(piece, tile, blocks * kBlock, y);
+      if (count >= kTile)
+        add_tile<Format, kTile>(piece, tile, blocks * kBlock, y);
+      else if (count == 3)
+        add_tile<Format, 3>(piece, tile, blocks * kBlock, y);
+      else if (count == 2)
+        add_tile<Format, 2>(piece, tile, blocks * kBlock, y);
+      else
+        add_tile<Format, 1>(piece, tile, blocks * kBlock, y);
     }
   }
 }
@@ -550,7 +553,8 @@ void many_columns(const MatmulArgs& a) {
                              x + first / kGroup * quantized_bytes(kGroup, a.k), a.k, columns, sums);
       const int64_t row = panel * kPanelRows;
       for (int64_t c = 0; c < columns; ++c)
-        store_first(a.y + (first + c) * a.y_stride + row, load(sums + c * kPanelRows), a.rows - row);
+        store_first(a.y + (first + c) * a.y_stride + row, load(sums + c * kPanelRows),
+                    a.rows - row);
     }
   }
 }
