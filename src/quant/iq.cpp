@@ -18,22 +18,27 @@ unsigned eight_signs(unsigned seven) noexcept {
   return seven | (static_cast<unsigned>(std::popcount(seven)) & 1u) << 7;
 }
 
-// Codes of part l: `bits` bits of the row a value, the sign above them.
-void put_codes(IqGroup& out, int l, unsigned row, int bits, int values, unsigned signs) noexcept {
-  for (int j = 0; j < values; ++j) {
-    const unsigned code = row >> (bits * j) & ((1u << bits) - 1);
-    out.codes[static_cast<size_t>(8 * l + j)] =
-        static_cast<uint8_t>(code | (signs >> j & 1u) << bits);
-  }
+void put(IqGroup& out, int l, uint64_t eight) noexcept {
+  std::memcpy(out.codes.data() + 8 * l, &eight, 8);
 }
-void put_iq2(IqGroup& out, int l, uint16_t row, unsigned signs) noexcept {
-  put_codes(out, l, row, 2, 8, signs);
+// Each of eight bits in a byte of its own.
+uint64_t spread_bits(unsigned bits) noexcept {
+  constexpr uint64_t kEach = 0x8040201008040201, kCarry = 0x7f7f7f7f7f7f7f7f,
+                     kOnes = 0x0101010101010101;
+  return (((bits & 255u) * kOnes & kEach) + kCarry) >> 7 & kOnes;
 }
-void put_iq3(IqGroup& out, int l, uint16_t a, uint16_t b, unsigned signs) noexcept {
-  put_codes(out, l, a, 3, 4, signs);
-  for (int j = 0; j < 4; ++j)
-    out.codes[static_cast<size_t>(8 * l + 4 + j)] =
-        static_cast<uint8_t>((b >> (3 * j) & 7) | (signs >> (4 + j) & 1u) << 3);
+// Part l: the row's codes, the signs above them.
+void put_iq2(IqGroup& out, int l, uint64_t row, unsigned signs) noexcept {
+  row = (row | row << 24) & 0x000000ff000000ff;
+  row = (row | row << 12) & 0x000f000f000f000f;
+  row = (row | row << 6) & 0x0303030303030303;
+  put(out, l, row | spread_bits(signs) << 2);
+}
+void put_iq3(IqGroup& out, int l, uint64_t a, uint64_t b, unsigned signs) noexcept {
+  const auto spread = [](uint64_t row) {
+    return (row & 7) | (row & 0x38) << 5 | (row & 0x1c0) << 10 | (row & 0xe00) << 15;
+  };
+  put(out, l, spread(a) | spread(b) << 32 | spread_bits(signs) << 3);
 }
 
 int8_t odd(unsigned n) noexcept {

@@ -10,6 +10,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <utility>
 
 namespace cria::ml::cpu {
 namespace {
@@ -63,7 +64,7 @@ constexpr std::array kRows = {
 };
 static_assert(kRows.size() == kPanelKinds);
 
-const KindRow& row_of(PanelKind kind) noexcept {
+constexpr const KindRow& row_of(PanelKind kind) noexcept {
   return kRows[static_cast<size_t>(kind)];
 }
 
@@ -124,7 +125,8 @@ void scale_and_min(const std::byte* s, int64_t j, uint8_t& scale, uint8_t& min) 
 }
 
 // The quants of part `sub` of a native block, without offsets.
-void native_quants(DType dtype, const std::byte* p, int64_t sub, Words& q) {
+[[gnu::always_inline]] inline void native_quants(DType dtype, const std::byte* p, int64_t sub,
+                                                 Words& q) {
   const auto two = static_cast<unsigned>(2 * sub % 8), four = static_cast<unsigned>(4 * (sub % 2));
   switch (dtype) {
     case DType::kQ4_0:
@@ -289,7 +291,8 @@ void or_word(uint8_t* p, size_t i, uint32_t x) {
 }
 
 // Row `r` of a block whose planes are zero so far.
-void pack_quants(const KindRow& kind, const Words& q, size_t r, uint8_t* bits) {
+[[gnu::always_inline]] inline void pack_quants(const KindRow& kind, const Words& q, size_t r,
+                                               uint8_t* bits) {
   uint8_t* pairs = bits + kind.bit_bytes;
   uint8_t* out = pairs + kind.pair_bytes;
   if (kind.quant_bytes == 512)
@@ -375,20 +378,64 @@ float value_of(PanelKind kind, const uint8_t* head, const uint8_t* scales, int64
   }
 }
 
-void pack_plain(int64_t width, std::span<const std::byte> native, int64_t k, uint8_t* panel) {
-  const int64_t rows = static_cast<int64_t>(native.size()) / (k * width);
-  for (int64_t r = 0; r < rows; ++r)
-    for (int64_t i = 0; i < k; ++i)
-      std::memcpy(panel + (i * kPanelRows + r) * width, native.data() + (r * k + i) * width,
-                  static_cast<size_t>(width));
+constexpr std::optional<PanelKind> kind_of(DType dtype) noexcept {
+  for (const KindRow& row : kRows)
+    if (std::ranges::find(row.dtypes, dtype) != row.dtypes.end()) return row.kind;
+  return std::nullopt;
+}
+
+template <class Element>
+void pack_plain(std::span<const std::byte> native, int64_t k, uint8_t* panel) {
+  const int64_t rows = std::ssize(native) / (k * static_cast<int64_t>(sizeof(Element)));
+  for (int64_t i = 0; i < k; ++i)
+    for (int64_t r = 0; r < rows; ++r)
+      std::memcpy(panel + static_cast<size_t>(i * kPanelRows + r) * sizeof(Element),
+                  native.data() + static_cast<size_t>(r * k + i) * sizeof(Element),
+                  sizeof(Element));
+}
+
+// One function for each type, so that the compiler knows it inside the loop.
+template <DType kType>
+void pack_blocks(std::span<const std::byte> native, int64_t k, uint8_t* panel) {
+  constexpr KindRow kShape = row_of(*kind_of(kType));
+  const quant::DTypeInfo& type = quant::info(kType);
+  const int64_t row_bytes = k / type.block_elements * type.block_bytes;
+  const int64_t rows = std::ssize(native) / row_bytes;
+  const int64_t native_blocks = type.block_elements / kBlock;
+  for (int64_t b = 0; b < k / kBlock; ++b) {
+    uint8_t* head = panel;
+    if (b % kShape.sub_blocks == 0) panel += kShape.head_bytes;
+    for (int64_t r = 0; r < rows; ++r) {
+      const std::byte* block = native.data() + r * row_bytes + b / native_blocks * type.block_bytes;
+      const int64_t sub = b % native_blocks;
+      if (b % kShape.sub_blocks == 0) pack_head(kType, block, r, head);
+      pack_scales(kType, block, sub, r, kShape.scale_bytes == 32, panel);
+      Words q;
+      native_quants(kType, block, sub, q);
+      pack_quants(kShape, q, static_cast<size_t>(r), panel + kShape.scale_bytes);
+    }
+    panel += kShape.block_bytes();
+  }
+}
+
+using Pack = void (*)(std::span<const std::byte>, int64_t, uint8_t*);
+
+template <size_t... i>
+Pack find_pack(DType dtype, std::index_sequence<i...>) {
+  Pack found = nullptr;
+  const auto look = [&]<size_t kRow, size_t kAlias>() {
+    if (kRows[kRow].dtypes[kAlias] == dtype) found = pack_blocks<kRows[kRow].dtypes[kAlias]>;
+  };
+  constexpr size_t kFirst = 3;  // after the plain ones
+  (look.template operator()<kFirst + i, 0>(), ...);
+  (look.template operator()<kFirst + i, 1>(), ...);
+  return found;
 }
 
 }  // namespace
 
 std::optional<PanelKind> panel_kind(DType dtype) noexcept {
-  for (const KindRow& row : kRows)
-    if (std::ranges::find(row.dtypes, dtype) != row.dtypes.end()) return row.kind;
-  return std::nullopt;
+  return kind_of(dtype);
 }
 
 bool takes_floats(PanelKind kind) noexcept {
@@ -404,27 +451,11 @@ int64_t panel_bytes(PanelKind kind, int64_t k) noexcept {
 void pack_panel(PanelKind kind, DType dtype, std::span<const std::byte> native, int64_t k,
                 uint8_t* panel) {
   std::memset(panel, 0, static_cast<size_t>(panel_bytes(kind, k)));
-  const KindRow& shape = row_of(kind);
-  if (takes_floats(kind))
-    return pack_plain(shape.quant_bytes / kBlock / kPanelRows, native, k, panel);
-  const quant::DTypeInfo& type = quant::info(dtype);
-  const int64_t row_bytes = k / type.block_elements * type.block_bytes;
-  const int64_t rows = static_cast<int64_t>(native.size()) / row_bytes;
-  const int64_t native_blocks = type.block_elements / kBlock;
-  for (int64_t b = 0; b < k / kBlock; ++b) {
-    uint8_t* head = panel;
-    if (b % shape.sub_blocks == 0) panel += shape.head_bytes;
-    for (int64_t r = 0; r < rows; ++r) {
-      const std::byte* block = native.data() + r * row_bytes + b / native_blocks * type.block_bytes;
-      const int64_t sub = b % native_blocks;
-      if (b % shape.sub_blocks == 0) pack_head(dtype, block, r, head);
-      pack_scales(dtype, block, sub, r, shape.scale_bytes == 32, panel);
-      Words q;
-      native_quants(dtype, block, sub, q);
-      pack_quants(shape, q, static_cast<size_t>(r), panel + shape.scale_bytes);
-    }
-    panel += shape.block_bytes();
-  }
+  if (kind == PanelKind::kF32) return pack_plain<uint32_t>(native, k, panel);
+  if (takes_floats(kind)) return pack_plain<uint16_t>(native, k, panel);
+  const Pack pack = find_pack(dtype, std::make_index_sequence<kRows.size() - 3>());
+  CRIA_CHECK(pack != nullptr, "a type with panels");
+  pack(native, k, panel);
 }
 
 void unpack_row(PanelKind kind, const uint8_t* panel, int64_t row, int64_t k, float* out) noexcept {
