@@ -198,13 +198,13 @@ std::vector<protocol::Generate> requests() {
   std::vector<protocol::Generate> out;
   for (const std::string& prompt : {kList, kStory})
     for (const char* options :
-         {R"({"temperature":0,"num_predict":28})",
-          R"({"temperature":0.8,"seed":7,"num_predict":28})",
-          R"({"temperature":0.6,"seed":8,"num_predict":28,"top_k":0,"top_p":0.95,"min_p":0.02})",
+         {R"({"temperature":0,"num_predict":20})",
+          R"({"temperature":0.8,"seed":7,"num_predict":20})",
+          R"({"temperature":0.6,"seed":8,"num_predict":20,"top_k":0,"top_p":0.95,"min_p":0.02})",
           R"({"temperature":1.2,"seed":9,"num_predict":30,"typical_p":0.8})",
-          R"({"temperature":0.3,"seed":10,"num_predict":28,"repeat_penalty":1.2,"repeat_last_n":16,
+          R"({"temperature":0.3,"seed":10,"num_predict":20,"repeat_penalty":1.2,"repeat_last_n":16,
               "presence_penalty":0.3,"frequency_penalty":0.1})",
-          R"({"temperature":0,"num_predict":28,"stop":["plum, red","steps"]})",
+          R"({"temperature":0,"num_predict":20,"stop":["plum, red","steps"]})",
           R"({"temperature":0,"num_predict":3})", R"({"temperature":0,"num_predict":1})",
           R"({"temperature":0,"num_predict":0})"})
       out.push_back(request_of(prompt, options));
@@ -234,8 +234,8 @@ TEST_CASE("answers are the same with guesses and without, alone and in company")
     if (i < 5) CHECK(gated.ask(requests()[i]) == expected[i]);
   }
   CHECK(alone.held_by_requests() == 0);
-  CHECK(alone.right > 50);
-  CHECK(alone.guessed > alone.right + 50);  // some were wrong
+  CHECK(alone.right > 30);
+  CHECK(alone.guessed > alone.right + 30);  // some were wrong
   Side company(kSmall, {.num_ctx = 256, .num_batch = 24, .parallel = 4}, Speculation::kAlways);
   uint64_t id = 0;
   for (protocol::Generate request : requests()) {
@@ -247,7 +247,7 @@ TEST_CASE("answers are the same with guesses and without, alone and in company")
     CAPTURE(i);
     CHECK(company.answers[i + 1] == expected[i]);
   }
-  CHECK(company.right > 50);
+  CHECK(company.right > 30);
   CHECK(company.held_by_requests() == 0);
 }
 
@@ -256,8 +256,8 @@ TEST_CASE("guesses end with the context, and go on after a shift") {
   Side plain(kSmall, {.num_ctx = 64}, Speculation::kOff);
   Side guessing(kSmall, {.num_ctx = 64}, Speculation::kAlways);
   for (const bool shift : {true, false}) {
-    for (const char* options : {R"({"temperature":0,"num_predict":90})",
-                                R"({"temperature":0.7,"seed":3,"num_predict":80})",
+    for (const char* options : {R"({"temperature":0,"num_predict":70})",
+                                R"({"temperature":0.7,"seed":3,"num_predict":60})",
                                 R"({"temperature":0,"num_predict":-2})"}) {
       protocol::Generate request = request_of(kList, options);
       request.shift = shift;
