@@ -74,8 +74,10 @@ std::vector<int64_t> share_guesses(std::span<const std::span<const Guess>> guess
   std::vector<Offer> offers;
   for (size_t i = 0; i < guesses.size(); ++i)
     for (const Guess& guess : guesses[i]) offers.push_back({guess.probability, i});
-  // Stable: a sequence's guesses fall in probability or stay, and go in their order.
-  std::ranges::stable_sort(offers, std::ranges::greater{}, &Offer::probability);
+  // Along a sequence's guesses the probability never rises, so their order stays.
+  std::ranges::sort(offers, [](const Offer& a, const Offer& b) {
+    return a.probability != b.probability ? a.probability > b.probability : a.sequence < b.sequence;
+  });
   auto tokens = static_cast<double>(sequences);
   double best = kGain * tokens;
   int64_t chosen = 0;
