@@ -48,6 +48,7 @@ constexpr std::array kRows = {
     SettingRow{"CRIA_PART_BYTES", "0", "size of a transfer's parts, 0: by the size of the file"},
     SettingRow{"DOCKER_CONFIG", "", "folder of docker's config.json (default ~/.docker)"},
     SettingRow{"CRIA_CPU", "", "force a kernel set: scalar, avx2, avx512"},
+    SettingRow{"CRIA_SPECULATION", "1", "0: no step verifies guessed tokens; answers are the same"},
     SettingRow{"CRIA_TRACE", "", "\"layers\": log the first values of every layer's output"},
     SettingRow{"CRIA_PROFILE", "", "1: log the time of every op at exit"},
     SettingRow{"CRIA_NO_HUGE_PAGES", "", "1: weights and caches on ordinary pages"},

@@ -70,7 +70,8 @@ constexpr std::array kServeSettings = {"OLLAMA_HOST"sv,
                                        "NO_PROXY"sv,
                                        "SSL_CERT_FILE"sv,
                                        "DOCKER_CONFIG"sv,
-                                       "CRIA_CPU"sv};
+                                       "CRIA_CPU"sv,
+                                       "CRIA_SPECULATION"sv};
 constexpr size_t kMany = 1'000'000;
 
 const std::array kCommands = {

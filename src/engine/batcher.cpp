@@ -45,16 +45,21 @@ std::vector<std::span<float>> Batcher::run(std::span<const BatchItem> items) {
     const Sequence& sequence = *item.sequence;
     CRIA_CHECK(item.rows > 0 && item.rows <= sequence.pending(), "an item has rows to run");
     const int64_t first = sequence.stored();
+    const bool ends = item.rows == sequence.pending();
+    CRIA_CHECK(ends || item.guesses.empty(), "guesses follow the last token");
     sequences_.push_back({.first_row = std::ssize(tokens_),
-                          .rows = item.rows,
+                          .rows = item.rows + std::ssize(item.guesses),
                           .first_position = first,
                           .pages = sequence.pages()});
-    for (int64_t i = first; i < first + item.rows; ++i) {
-      tokens_.push_back(sequence.tokens()[static_cast<size_t>(i)]);
-      positions_.push_back(static_cast<int32_t>(i));
+    const auto stored = sequence.tokens().subspan(static_cast<size_t>(first));
+    tokens_.insert(tokens_.end(), stored.begin(), stored.begin() + item.rows);
+    if (ends) outputs_.push_back(static_cast<int32_t>(tokens_.size()) - 1);
+    for (const TokenId guess : item.guesses) {
+      outputs_.push_back(static_cast<int32_t>(tokens_.size()));
+      tokens_.push_back(guess);
     }
-    if (item.rows == sequence.pending())
-      outputs_.push_back(static_cast<int32_t>(tokens_.size()) - 1);
+    for (int64_t i = 0; i < sequences_.back().rows; ++i)
+      positions_.push_back(static_cast<int32_t>(first + i));
   }
   const auto width = static_cast<size_t>(vocabulary_);
   logits_.resize(std::max(logits_.size(), outputs_.size() * width));
@@ -65,7 +70,9 @@ std::vector<std::span<float>> Batcher::run(std::span<const BatchItem> items) {
   for (const BatchItem& item : items) {
     const bool ends = item.rows == item.sequence->pending();
     item.sequence->advance(item.rows);
-    out.push_back(ends ? std::span(logits_).subspan(row++ * width, width) : std::span<float>{});
+    const size_t outputs = ends ? 1 + item.guesses.size() : 0;
+    out.push_back(std::span(logits_).subspan(row * width, outputs * width));
+    row += outputs;
   }
   return out;
 }

@@ -19,6 +19,9 @@ std::vector<int64_t> share_rows(std::span<const int64_t> pending, int64_t budget
 struct BatchItem {
   Sequence* sequence = nullptr;  // with pages reserved for the rows
   int64_t rows = 0;              // > 0
+  // Tokens that may come after its last one. Their rows leave the sequence as it is; whoever takes
+  // one for right appends it and calls advance.
+  std::span<const TokenId> guesses = {};
 };
 
 // Runs steps of a plan.
@@ -26,8 +29,8 @@ class Batcher {
  public:
   // Both outlive the batcher. `vocabulary` is the length of a row of logits.
   Batcher(ml::Plan& plan, ml::KvStore& store, int64_t vocabulary);
-  // One step. Returns for each item the logits after its last token, or nothing when the prompt
-  // goes on; valid until the next run.
+  // One step. Returns for each item the logits after its last token and after each guess, or
+  // nothing when the prompt goes on; valid until the next run.
   std::vector<std::span<float>> run(std::span<const BatchItem> items);
 
  private:

@@ -41,8 +41,14 @@ void refuse_unsupported(const protocol::Generate& request) {
 
 Engine::Engine(LoadedEngine& loaded, Render render, Emit emit)
     : loaded_(loaded),
+      speculation_(loaded.speculation),
       render_(std::move(render)),
-      shared_{*loaded.tokenizer, *loaded.memory, loaded.context, std::move(emit)},
+      shared_{.tokenizer = *loaded.tokenizer,
+              .memory = *loaded.memory,
+              .context = loaded.context,
+              .vocabulary = loaded.model.vocabulary,
+              .speculation = loaded.speculation != Speculation::kOff,
+              .emit = std::move(emit)},
       batcher_(*loaded.plan, loaded.memory->store(), loaded.model.vocabulary),
       sizer_(loaded.capacity) {}
 
@@ -123,12 +129,16 @@ std::vector<BatchItem> Engine::choose_rows() {
   const int64_t prompt_rows = sizer_.rows(somebody_waits ? kSharedSeconds : kAloneSeconds);
   const std::vector<int64_t> rows =
       share_rows(pending, std::min(decoding + prompt_rows, loaded_.capacity), turn_++);
+  // While prompts are read, steps are long enough.
+  const bool all_generate = decoding == std::ssize(ready);
+  const std::vector<int64_t> guesses =
+      all_generate ? choose_guesses(ready) : std::vector<int64_t>(ready.size(), 0);
   std::vector<BatchItem> items;
   for (size_t i = 0; i < ready.size(); ++i) {
     if (rows[i] == 0) continue;
-    const auto reserve = [&] { ready[i]->sequence().reserve(rows[i]); };
+    const auto reserve = [&] { ready[i]->sequence().reserve(rows[i] + guesses[i]); };
     if (guarded(ready[i]->id(), reserve)) {
-      items.push_back({&ready[i]->sequence(), rows[i]});
+      items.push_back({&ready[i]->sequence(), rows[i], ready[i]->verify(guesses[i])});
     } else {
       std::erase_if(running_, [&](const Generation& g) { return &g == ready[i]; });
     }
@@ -136,15 +146,32 @@ std::vector<BatchItem> Engine::choose_rows() {
   return items;
 }
 
+std::vector<int64_t> Engine::choose_guesses(std::span<Generation* const> ready) const {
+  std::vector<std::span<const Guess>> guesses;
+  for (Generation* generation : ready) guesses.push_back(generation->guess());
+  const int64_t budget = loaded_.capacity - std::ssize(ready);
+  return speculation_ == Speculation::kAlways ? share_all_guesses(guesses, budget)
+                                              : share_guesses(guesses, costs_, budget);
+}
+
+void Engine::record(std::span<const BatchItem> items, double seconds) {
+  int64_t rows = 0, guesses = 0;
+  for (const BatchItem& item : items) {
+    rows += item.rows;
+    guesses += std::ssize(item.guesses);
+  }
+  if (rows == std::ssize(items))
+    costs_.record(rows + guesses, rows, seconds);
+  else
+    sizer_.record(rows, seconds);
+}
+
 void Engine::run_step() {
   const std::vector<BatchItem> items = choose_rows();
   if (items.empty()) return;
-  int64_t rows = 0;
-  for (const BatchItem& item : items) rows += item.rows;
   const auto start = std::chrono::steady_clock::now();
   const std::vector<std::span<float>> logits = batcher_.run(items);
-  sizer_.record(rows,
-                std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  record(items, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   size_t next = 0;
   for (auto it = running_.begin(); it != running_.end() && next < items.size();) {
     if (&it->sequence() != items[next].sequence) {

@@ -8,6 +8,7 @@
 #include "engine/generation.h"
 #include "engine/loader.h"
 #include "engine/prompt.h"
+#include "engine/speculation.h"
 #include "protocol/protocol.h"
 #include "text/chat/parse.h"
 
@@ -46,15 +47,20 @@ class Engine {
   void start(const protocol::Generate& request);
   void run_step();
   std::vector<BatchItem> choose_rows();
+  // Numbers of guesses for those that are ready, all of them generating.
+  std::vector<int64_t> choose_guesses(std::span<Generation* const> ready) const;
+  void record(std::span<const BatchItem> items, double seconds);
   // Runs `body` for a request; an Error becomes its Failure. False when it failed.
   template <class Body>
   bool guarded(uint64_t id, Body&& body);
 
   LoadedEngine& loaded_;
+  const Speculation speculation_;
   Render render_;
   GenerationContext shared_;
   Batcher batcher_;
   StepSizer sizer_;
+  StepCosts costs_;
   std::deque<protocol::Generate> waiting_;
   std::list<Generation> running_;
   size_t turn_ = 0;  // who gets the first share of prompt rows

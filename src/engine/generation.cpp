@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "engine/speculation.h"
 
 #include <algorithm>
 #include <utility>
@@ -39,6 +40,7 @@ Generation::Generation(const GenerationContext& shared, const protocol::Generate
       start_(Clock::now()),
       first_token_(start_) {
   for (const TokenId token : sequence_.tokens()) sampler_.accept(token);
+  if (shared.speculation) drafter_.emplace(sequence_.tokens());
   log::debug("request {}: {} prompt tokens, {} of them in the prefix cache", id_, prompt_tokens_,
              sequence_.reused());
 }
@@ -103,7 +105,38 @@ void Generation::send(std::string text, bool last) {
     shared_.emit(event);
 }
 
+std::span<const Guess> Generation::guess() {
+  if (!drafter_) return {};
+  const int64_t room =
+      std::min(shared_.context - sequence_.size(), output_limit() - generated_ - 1);
+  drafter_->guess(std::min(kMostGuesses, room), guesses_);
+  // Nobody asks what follows the end.
+  const auto end = std::ranges::find_if(
+      guesses_, [&](const Guess& guess) { return shared_.tokenizer.is_end(guess.token); });
+  guesses_.erase(end, guesses_.end());
+  return guesses_;
+}
+
+std::span<const TokenId> Generation::verify(int64_t guesses) {
+  verifying_.clear();
+  for (const Guess& guess : std::span(guesses_).first(static_cast<size_t>(guesses)))
+    verifying_.push_back(guess.token);
+  guessed_ += guesses;
+  return verifying_;
+}
+
 void Generation::take(std::span<float> logits) {
+  const auto width = static_cast<size_t>(shared_.vocabulary);
+  for (size_t row = 0;; ++row) {
+    const TokenId token = take_row(logits.subspan(row * width, width));
+    if (finished_ || row == verifying_.size() || token != verifying_[row]) break;
+    sequence_.advance(1);  // the step has stored it
+    ++right_;
+  }
+  verifying_.clear();
+}
+
+TokenId Generation::take_row(std::span<float> logits) {
   if (generated_ == 0) {
     first_token_ = Clock::now();
     sequence_.publish(false);  // others with the same beginning need not wait for the end
@@ -112,17 +145,25 @@ void Generation::take(std::span<float> logits) {
   if (wants_scores_) raw.assign(logits.begin(), logits.end());
   const TokenId token = sampler_.sample(logits);
   ++generated_;
-  if (shared_.tokenizer.is_end(token)) return finish("stop");
+  if (shared_.tokenizer.is_end(token)) {
+    finish("stop");
+    return token;
+  }
   sampler_.accept(token);
   sequence_.append(token);
+  if (drafter_) drafter_->append(token);
   const std::string piece = shared_.tokenizer.piece(token);
   if (wants_scores_) scores_.push_back({spelled_, spelled_ + std::ssize(piece), score(raw, token)});
   spelled_ += std::ssize(piece);
   std::string text = stops_.push(decoder_.push(piece));
   if (wants_context_) history_.push_back(token);
-  if (stops_.stopped()) return finish("stop", std::move(text));
+  if (stops_.stopped()) {
+    finish("stop", std::move(text));
+    return token;
+  }
   send(std::move(text), false);
   if (generated_ >= output_limit()) finish("length");
+  return token;
 }
 
 void Generation::finish(const char* reason, std::string rest) {
@@ -138,6 +179,8 @@ void Generation::finish(const char* reason, std::string rest) {
                       .prompt_tokens = prompt_tokens_,
                       .cached_tokens = sequence_.reused(),
                       .generated_tokens = generated_,
+                      .guessed_tokens = guessed_,
+                      .right_guesses = right_,
                       .prompt_ns = nanoseconds(first_token_ - start_),
                       .generate_ns = nanoseconds(now - first_token_),
                       .truncated_messages = truncated_messages_};
@@ -145,10 +188,12 @@ void Generation::finish(const char* reason, std::string rest) {
   const double prompt_seconds = static_cast<double>(done.prompt_ns) * 1e-9;
   const double seconds = static_cast<double>(done.generate_ns) * 1e-9;
   log::debug(
-      "request {}: {} after {} tokens; prompt {:.1f} tokens/s, output {:.1f} tokens/s", id_, reason,
-      generated_,
+      "request {}: {} after {} tokens; prompt {:.1f} tokens/s, output {:.1f} tokens/s; {} of {} "
+      "guessed tokens were right",
+      id_, reason, generated_,
       static_cast<double>(prompt_tokens_ - sequence_.reused()) / std::max(prompt_seconds, 1e-9),
-      static_cast<double>(std::max<int64_t>(generated_ - 1, 0)) / std::max(seconds, 1e-9));
+      static_cast<double>(std::max<int64_t>(generated_ - 1, 0)) / std::max(seconds, 1e-9), right_,
+      guessed_);
   shared_.emit(done);
 }
 

@@ -1,6 +1,7 @@
 // generation.h - one request while it runs: from logits to events.
 #pragma once
 
+#include "engine/draft.h"
 #include "engine/options.h"
 #include "engine/prompt.h"
 #include "engine/sampler.h"
@@ -26,7 +27,9 @@ using Emit = std::function<void(const protocol::Event&)>;
 struct GenerationContext {
   const text::Tokenizer& tokenizer;
   KvMemory& memory;
-  int64_t context = 0;  // positions of a sequence
+  int64_t context = 0;     // positions of a sequence
+  int64_t vocabulary = 0;  // length of a row of logits
+  bool speculation = true;
   Emit emit;
 };
 
@@ -43,7 +46,12 @@ class Generation {
   bool finished() const { return finished_; }
   // Before a step: makes room when the context is full, or ends the request.
   void make_room();
-  // After a step: samples the next token and sends what became certain. May change the logits.
+  // Before a step: guesses at the next tokens, as many as the context and the request have room
+  // for. Then how many of them the step verifies; valid until the next ones.
+  std::span<const Guess> guess();
+  std::span<const TokenId> verify(int64_t guesses);
+  // After a step: samples the next token and sends what became certain; as long as the token is the
+  // one that was guessed, the same with the logits after the guess. May change the logits.
   void take(std::span<float> logits);
   // Shares what was computed with later requests.
   void publish() { sequence_.publish(finished_); }
@@ -55,6 +63,7 @@ class Generation {
     Json entry;
   };
 
+  TokenId take_row(std::span<float> logits);  // the token that it sampled
   Json score(std::span<const float> logits, TokenId token) const;
   void send(std::string text, bool last);
   void finish(const char* reason, std::string rest = {});
@@ -68,6 +77,10 @@ class Generation {
   const int64_t prompt_tokens_, truncated_messages_, keep_;
   std::vector<int32_t> history_;  // for the next request's context: prompt and output
   Sequence sequence_;
+  std::optional<Drafter> drafter_;
+  std::vector<Guess> guesses_;
+  std::vector<TokenId> verifying_;   // the guesses in this step
+  int64_t guessed_ = 0, right_ = 0;  // guesses in all steps, and the right ones among them
   Sampler sampler_;
   text::StreamDecoder decoder_;
   StopFilter stops_;

@@ -90,6 +90,7 @@ LoadedEngine load_engine(std::shared_ptr<const formats::ModelFile> file,
   out.parallel = std::clamp<int64_t>(settings.parallel, 1, 256);
   out.capacity = std::max(std::clamp<int64_t>(settings.num_batch, 1, kMostRows), out.parallel);
   out.threads = std::max(1, settings.threads);
+  out.speculation = settings.speculation;
   out.model = models::load_model(file, out.capacity);
   out.model.kv.dtype = kv_dtype(settings.kv_type);
   out.context = context_of(settings.num_ctx, out.model.context_length);

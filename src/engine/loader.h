@@ -2,6 +2,7 @@
 #pragma once
 
 #include "engine/sequence.h"
+#include "engine/speculation.h"
 #include "models/model.h"
 #include "text/chat/jinja_prompt.h"
 #include "text/tokenizer/tokenizer.h"
@@ -20,6 +21,7 @@ struct LoadSettings {
   int threads = 1;
   std::string backend = "cpu";
   std::string kv_type = "f16";
+  Speculation speculation = Speculation::kWhereItPays;
   int64_t available_memory = INT64_MAX;
   std::function<void(double)> progress;
 };
@@ -34,6 +36,7 @@ struct LoadedEngine {
   std::unique_ptr<KvMemory> memory;
   int64_t context = 0, capacity = 0, parallel = 1;
   int threads = 1;
+  Speculation speculation = Speculation::kWhereItPays;
   text::JinjaSource chat_template;  // of the file; its text may be empty
 };
 

@@ -90,6 +90,9 @@ LoadedEngine load(const protocol::Load& request, Channel& channel, bool& sandbox
                               .parallel = request.parallel,
                               .threads = threads_for(request),
                               .kv_type = request.kv_type,
+                              .speculation = setting_flag("CRIA_SPECULATION")
+                                                 ? Speculation::kWhereItPays
+                                                 : Speculation::kOff,
                               .available_memory = available_memory(),
                               .progress = progress_to(channel)};
   const std::shared_ptr<const File> file = File::open(request.model_path);

@@ -91,6 +91,7 @@ struct Done {
   int64_t prompt_tokens = 0;  // whole prompt, cached part included
   int64_t cached_tokens = 0;  // of them, found in the prefix cache
   int64_t generated_tokens = 0;
+  int64_t guessed_tokens = 0, right_guesses = 0;  // tokens that steps verified ahead of their time
   int64_t prompt_ns = 0, generate_ns = 0;
   int64_t truncated_messages = 0;
   std::vector<int32_t> context;  // generate, not raw: ids to send with the next request
