@@ -20,7 +20,7 @@
 //   Q6_K     f16 d[16]                  i8 scale[2][16], upper bits, nibbles       416
 //   IQ4_XS   f16 d[16]                  i8 scale[16], nibbles (indices)            272
 //   F32, F16, BF16                      per k: 16 elements
-// Rows beyond the weight's last are zero.
+// Rows beyond the weight's last are zero. A vocabulary head of Q8_0 is packed otherwise: planes.h.
 #pragma once
 
 #include "ml/cpu/kernels.h"
