@@ -19,6 +19,7 @@ std::vector<int64_t> share_rows(std::span<const int64_t> pending, int64_t budget
 struct BatchItem {
   Sequence* sequence = nullptr;  // with pages reserved for the rows
   int64_t rows = 0;              // > 0
+  int64_t best = 0;              // how many of the best logits are looked at, 0: all
 };
 
 // Runs steps of a plan.
@@ -27,7 +28,7 @@ class Batcher {
   // Both outlive the batcher. `vocabulary` is the length of a row of logits.
   Batcher(ml::Plan& plan, ml::KvStore& store, int64_t vocabulary);
   // One step. Returns for each item the logits after its last token, or nothing when the prompt
-  // goes on; valid until the next run.
+  // goes on; valid until the next run. Those that nobody looks at may be -infinity.
   std::vector<std::span<float>> run(std::span<const BatchItem> items);
 
  private:

@@ -128,7 +128,7 @@ std::vector<BatchItem> Engine::choose_rows() {
     if (rows[i] == 0) continue;
     const auto reserve = [&] { ready[i]->sequence().reserve(rows[i]); };
     if (guarded(ready[i]->id(), reserve)) {
-      items.push_back({&ready[i]->sequence(), rows[i]});
+      items.push_back({&ready[i]->sequence(), rows[i], ready[i]->looks_at()});
     } else {
       std::erase_if(running_, [&](const Generation& g) { return &g == ready[i]; });
     }

@@ -43,6 +43,8 @@ class Generation {
   bool finished() const { return finished_; }
   // Before a step: makes room when the context is full, or ends the request.
   void make_room();
+  // How many of the best logits `take` looks at, 0: all.
+  int64_t looks_at() const { return wants_scores_ ? 0 : sampler_.looks_at(); }
   // After a step: samples the next token and sends what became certain. May change the logits.
   void take(std::span<float> logits);
   // Shares what was computed with later requests.
