@@ -41,6 +41,7 @@ std::vector<std::span<float>> Batcher::run(std::span<const BatchItem> items) {
   positions_.clear();
   outputs_.clear();
   sequences_.clear();
+  int64_t best = 1;
   for (const BatchItem& item : items) {
     const Sequence& sequence = *item.sequence;
     CRIA_CHECK(item.rows > 0 && item.rows <= sequence.pending(), "an item has rows to run");
@@ -60,10 +61,11 @@ std::vector<std::span<float>> Batcher::run(std::span<const BatchItem> items) {
     }
     for (int64_t i = 0; i < sequences_.back().rows; ++i)
       positions_.push_back(static_cast<int32_t>(first + i));
+    if (ends) best = best == 0 || item.best == 0 ? 0 : std::max(best, item.best);
   }
   const auto width = static_cast<size_t>(vocabulary_);
   logits_.resize(std::max(logits_.size(), outputs_.size() * width));
-  plan_.run({tokens_, positions_, outputs_, sequences_}, store_,
+  plan_.run({tokens_, positions_, outputs_, sequences_, best}, store_,
             std::span(logits_).first(outputs_.size() * width));
   std::vector<std::span<float>> out;
   size_t row = 0;

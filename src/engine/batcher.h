@@ -22,6 +22,7 @@ struct BatchItem {
   // Tokens that may come after its last one. Their rows leave the sequence as it is; whoever takes
   // one for right appends it and calls advance.
   std::span<const TokenId> guesses = {};
+  int64_t best = 0;  // how many of the best logits are looked at, 0: all
 };
 
 // Runs steps of a plan.
@@ -30,7 +31,8 @@ class Batcher {
   // Both outlive the batcher. `vocabulary` is the length of a row of logits.
   Batcher(ml::Plan& plan, ml::KvStore& store, int64_t vocabulary);
   // One step. Returns for each item the logits after its last token and after each guess, or
-  // nothing when the prompt goes on; valid until the next run.
+  // nothing when the prompt goes on; valid until the next run. Those that nobody looks at may be
+  // -infinity.
   std::vector<std::span<float>> run(std::span<const BatchItem> items);
 
  private:

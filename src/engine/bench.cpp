@@ -3,7 +3,9 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "engine/batcher.h"
+#include "engine/bench_text.h"
 #include "engine/loader.h"
+#include "engine/options.h"
 #include "engine/resources.h"
 #include "ml/cpu/kernels.h"
 #include "ml/cpu/probe.h"
@@ -103,21 +105,9 @@ void feed(LoadedEngine& loaded, Batcher& batcher, Sequence& sequence) {
   while (sequence.pending() > 0) {
     const int64_t rows = std::min(sequence.pending(), loaded.capacity);
     sequence.reserve(rows);
-    const BatchItem item{.sequence = &sequence, .rows = rows};
+    const BatchItem item{.sequence = &sequence, .rows = rows, .best = SamplingOptions{}.top_k};
     batcher.run({&item, 1});
   }
-}
-
-// Ids that no earlier run has used, so that nothing comes from the prefix cache.
-std::vector<TokenId> tokens(const LoadedEngine& loaded, int64_t count) {
-  const int64_t usable = std::min(loaded.model.vocabulary, loaded.tokenizer->size());
-  std::vector<TokenId> out;
-  uint32_t state = 1;
-  for (int64_t i = 0; i < count; ++i) {
-    state = state * 1664525u + 1013904223u;
-    out.push_back(static_cast<TokenId>(static_cast<int64_t>(state >> 8) % usable));
-  }
-  return out;
 }
 
 // The share of what the machine can do: of its memory's speed when generating, of its 8-bit
@@ -170,7 +160,7 @@ double measure(LoadedEngine& loaded, Case test, const Options& options) {
   std::vector<double> speeds;
   for (int64_t run = 0; run <= options.runs; ++run) {
     const std::vector<TokenId> ids =
-        tokens(loaded, std::max<int64_t>(options.depth, 1) + test.tokens);
+        bench_tokens(*loaded.tokenizer, std::max<int64_t>(options.depth, 1) + test.tokens);
     const auto depth = ids.begin() + std::max<int64_t>(options.depth, 1);
     Sequence sequence(*loaded.memory, {ids.begin(), depth});
     feed(loaded, batcher, sequence);

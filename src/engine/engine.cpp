@@ -138,7 +138,10 @@ std::vector<BatchItem> Engine::choose_rows() {
     if (rows[i] == 0) continue;
     const auto reserve = [&] { ready[i]->sequence().reserve(rows[i] + guesses[i]); };
     if (guarded(ready[i]->id(), reserve)) {
-      items.push_back({&ready[i]->sequence(), rows[i], ready[i]->verify(guesses[i])});
+      items.push_back({.sequence = &ready[i]->sequence(),
+                       .rows = rows[i],
+                       .guesses = ready[i]->verify(guesses[i]),
+                       .best = ready[i]->looks_at()});
     } else {
       std::erase_if(running_, [&](const Generation& g) { return &g == ready[i]; });
     }

@@ -15,17 +15,20 @@
 namespace cria::engine {
 namespace {
 
-fs::path test_model() {
+constexpr const char* kSmall = "SmolLM2-135M-Instruct.Q4_1.gguf";
+constexpr const char* kBigHead = "gemma-3-270m-q4_k_m.gguf";  // of kQ8_0
+
+fs::path test_model(const char* name = kSmall) {
   const char* folder = std::getenv("CRIA_TEST_MODELS");
   const char* home = std::getenv("HOME");
   return (folder != nullptr ? fs::path(folder)
                             : fs::path(home == nullptr ? "/" : home) / ".cache/cria-test-models") /
-         "SmolLM2-135M-Instruct.Q4_1.gguf";
+         name;
 }
 
-bool have_model() {
-  if (fs::exists(test_model())) return true;
-  test::skip("no " + test_model().string() + "; set CRIA_TEST_MODELS");
+bool have_model(const char* name = kSmall) {
+  if (fs::exists(test_model(name))) return true;
+  test::skip("no " + test_model(name).string() + "; set CRIA_TEST_MODELS");
   return false;
 }
 
@@ -42,9 +45,9 @@ constexpr const char* kChatml =
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
 
 struct Fixture {
-  explicit Fixture(LoadSettings settings) {
+  explicit Fixture(LoadSettings settings, const char* model = kSmall) {
     settings.threads = 2;
-    loaded = load_engine(formats::open_gguf(test_model()), settings);
+    loaded = load_engine(formats::open_gguf(test_model(model)), settings);
     engine = std::make_unique<Engine>(
         loaded,
         [this](const protocol::Generate& request, const Fits& fits) {
@@ -226,6 +229,27 @@ TEST_CASE("a chat is answered in the model's format and ends by itself") {
     CHECK(entry["top_logprobs"][0]["token"] == entry["token"]);  // greedy
   }
   CHECK(joined == answer.text);
+}
+
+TEST_CASE("tokens are the same whether all logits are computed, as for logprobs, or the best") {
+  if (!have_model(kBigHead)) return;
+  Fixture f({.num_ctx = 256}, kBigHead);
+  for (const char* options :
+       {R"({"temperature":0,"num_predict":40})", R"({"seed":7,"num_predict":40})",
+        R"({"seed":8,"temperature":1.5,"top_k":64,"top_p":1,"num_predict":40})",
+        R"({"seed":9,"repeat_penalty":1.3,"presence_penalty":0.5,"num_predict":40})"}) {
+    CAPTURE(options);
+    protocol::Generate request{.id = ++f.last_id, .prompt = kStory, .raw = true};
+    request.options = parse_json(options);
+    request.logprobs = true;
+    f.engine->submit(request);
+    f.finish();
+    const Answer best = f.ask(kStory, options), all = f.answers[request.id];
+    CHECK(all.failure.empty());
+    CHECK(best.text == all.text);
+    CHECK(std::ssize(all.logprobs) > 0);
+    for (const Json& entry : all.logprobs) CHECK(entry["logprob"].get<double>() <= 0);
+  }
 }
 
 TEST_CASE("the context of an answer continues the conversation") {

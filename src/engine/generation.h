@@ -46,6 +46,8 @@ class Generation {
   bool finished() const { return finished_; }
   // Before a step: makes room when the context is full, or ends the request.
   void make_room();
+  // How many of the best logits `take` looks at, 0: all.
+  int64_t looks_at() const { return wants_scores_ ? 0 : sampler_.looks_at(); }
   // Before a step: guesses at the next tokens, as many as the context and the request have room
   // for. Then how many of them the step verifies; valid until the next ones.
   std::span<const Guess> guess();

@@ -163,6 +163,17 @@ void Sampler::accept(TokenId token) {
   recent_.pop_front();
 }
 
+int64_t Sampler::looks_at() const {
+  const int64_t most = options_.temperature <= 0 ? 1 : options_.top_k;
+  if (most <= 0) return 0;
+  if (window_ == 0) return most;
+  // Penalties that only lower logits can push out no more of the best than there are tokens to
+  // punish, so what comes up in their place is among as many more.
+  const bool lowers = options_.repeat_penalty >= 1 && options_.presence_penalty >= 0 &&
+                      options_.frequency_penalty >= 0;
+  return lowers ? most + std::ssize(counts_) : 0;
+}
+
 void Sampler::penalise(std::span<float> logits) const {
   for (const auto& [token, count] : counts_) {
     if (token < 0 || static_cast<size_t>(token) >= logits.size()) continue;

@@ -29,6 +29,9 @@ class Sampler {
   Sampler(const SamplingOptions& options, int64_t context);
   // Tells which tokens came before: the prompt's, then each one that was sampled.
   void accept(TokenId token);
+  // How many of the best logits the next token depends on; 0: on all. The others may as well be
+  // -infinity, but not those equal to the last of them.
+  int64_t looks_at() const;
   // May change the logits. Throws Error{kInternal} when none of them is finite.
   TokenId sample(std::span<float> logits);
 

@@ -74,6 +74,51 @@ TEST_CASE("logits that are not finite never win, and nothing finite is an error"
     }
 }
 
+TEST_CASE("the next token depends on no more logits than the sampler says") {
+  const std::vector<SamplingOptions> cases = {
+      {.temperature = 0},
+      {.temperature = 0, .repeat_penalty = 1.5f},
+      {.top_k = 1},
+      {.top_k = 40},
+      {.top_k = 5, .repeat_penalty = 2.0f},
+      {.top_k = 5, .presence_penalty = 3.0f, .frequency_penalty = 1.0f}};
+  for (size_t i = 0; i < cases.size(); ++i)
+    for (int64_t seed = 0; seed < 200; ++seed) {
+      CAPTURE(i);
+      SamplingOptions options = cases[i];
+      options.seed = seed;
+      std::vector<float> logits = noise(300, static_cast<uint32_t>(seed)), some = logits;
+      Sampler sampler(options, 100), other(options, 100);
+      std::vector<Candidate> best;
+      largest(logits, 20, best);
+      for (const Candidate& candidate : best)
+        if (candidate.id % 2 == 0) {
+          sampler.accept(candidate.id);
+          other.accept(candidate.id);
+        }
+      const int64_t looks_at = sampler.looks_at();
+      REQUIRE(looks_at > 0);
+      largest(logits, looks_at, best);
+      for (float& logit : some)
+        if (logit < best.back().logit) logit = -kInf;
+      CHECK(sampler.sample(logits) == other.sample(some));
+    }
+}
+
+TEST_CASE("the next token depends on all logits without top_k, or when penalties may reward") {
+  const auto looks_at = [](const SamplingOptions& options) {
+    Sampler sampler(options, 10);
+    sampler.accept(3);
+    return sampler.looks_at();
+  };
+  CHECK(looks_at({.top_k = 40}) == 40);
+  CHECK(looks_at({.top_k = 40, .repeat_penalty = 1.1f}) == 41);
+  CHECK(looks_at({.top_k = 0}) == 0);
+  CHECK(looks_at({.top_k = 40, .repeat_penalty = 0.9f}) == 0);
+  CHECK(looks_at({.top_k = 40, .presence_penalty = -1.0f}) == 0);
+  CHECK(looks_at({.top_k = 40, .frequency_penalty = -1.0f}) == 0);
+}
+
 TEST_CASE("equal seeds draw equal tokens, other seeds others") {
   const std::vector<float> logits = noise(500, 3);
   const auto run = [&](int64_t seed) {

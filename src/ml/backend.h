@@ -54,6 +54,10 @@ struct StepInput {
   std::span<const int32_t> positions;       // {n}
   std::span<const int32_t> outputs;         // {m} ascending row numbers
   std::span<const SequenceRows> sequences;  // cover all rows in order
+  // How many of the best logits of each output row are looked at; 0: all. Logits below the best
+  // `best` ones may then be -infinity instead; those themselves, and any equal to the last of them,
+  // never differ.
+  int64_t best = 0;
 };
 
 // What a step takes of a machine, but for attention.

@@ -47,7 +47,7 @@ class TestWeights {
       std::vector<float> values(static_cast<size_t>(elements));
       for (float& value : values) value = noise_.next();
       type.quantize(values.data(), bytes.data(), elements);
-      return add(dtype, shape, bytes);
+      return blocks(dtype, shape, bytes);
     }
     for (std::byte& byte : bytes) byte = static_cast<std::byte>(noise_.bits() >> 24);
     for (size_t block = 0; block < bytes.size(); block += static_cast<size_t>(type.block_bytes))
@@ -55,13 +55,29 @@ class TestWeights {
         const uint16_t scale = quant::float_to_half(0.01f + 0.01f * std::abs(noise_.next()));
         std::memcpy(&bytes[block + offset], &scale, sizeof scale);
       }
-    return add(dtype, shape, bytes);
+    return blocks(dtype, shape, bytes);
   }
 
   Tensor floats(const Shape& shape, const std::vector<float>& values) {
     std::vector<std::byte> bytes(values.size() * sizeof(float));
     std::memcpy(bytes.data(), values.data(), bytes.size());
-    return add(DType::kF32, shape, bytes);
+    return blocks(DType::kF32, shape, bytes);
+  }
+
+  // Blocks as they are in a file.
+  Tensor blocks(DType dtype, const Shape& shape, const std::vector<std::byte>& bytes) {
+    std::FILE* stream = std::tmpfile();
+    CRIA_CHECK(stream != nullptr, "a temporary file");
+    const size_t written = std::fwrite(bytes.data(), 1, bytes.size(), stream);
+    CRIA_CHECK(written == bytes.size() && std::fflush(stream) == 0, "a temporary file");
+    const std::string name = "weight " + std::to_string(sources_.size());
+    sources_.push_back({.name = name,
+                        .dtype = dtype,
+                        .file = File::adopt(::dup(::fileno(stream)), name),
+                        .bytes = static_cast<int64_t>(bytes.size())});
+    std::fclose(stream);
+    nodes_.push_back({.op = Op::kWeight, .shape = shape, .weight = &sources_.back()});
+    return {nullptr, &nodes_.back()};
   }
 
  private:
@@ -78,21 +94,6 @@ class TestWeights {
       default:
         return {0};
     }
-  }
-
-  Tensor add(DType dtype, const Shape& shape, const std::vector<std::byte>& bytes) {
-    std::FILE* stream = std::tmpfile();
-    CRIA_CHECK(stream != nullptr, "a temporary file");
-    const size_t written = std::fwrite(bytes.data(), 1, bytes.size(), stream);
-    CRIA_CHECK(written == bytes.size() && std::fflush(stream) == 0, "a temporary file");
-    const std::string name = "weight " + std::to_string(sources_.size());
-    sources_.push_back({.name = name,
-                        .dtype = dtype,
-                        .file = File::adopt(::dup(::fileno(stream)), name),
-                        .bytes = static_cast<int64_t>(bytes.size())});
-    std::fclose(stream);
-    nodes_.push_back({.op = Op::kWeight, .shape = shape, .weight = &sources_.back()});
-    return {nullptr, &nodes_.back()};
   }
 
   Noise noise_{7};

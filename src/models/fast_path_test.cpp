@@ -36,7 +36,7 @@ class Session {
   }
 
   // Logits of all rows, or of the last one only.
-  std::vector<float> feed(std::span<const int32_t> ids, bool all = false) {
+  std::vector<float> feed(std::span<const int32_t> ids, bool all = false, int64_t best = 0) {
     std::vector<int32_t> positions(ids.size()), outputs;
     std::iota(positions.begin(), positions.end(), static_cast<int32_t>(position_));
     if (all) {
@@ -50,7 +50,11 @@ class Session {
                                    .first_position = position_,
                                    .pages = pages_};
     std::vector<float> logits(outputs.size() * static_cast<size_t>(model_.vocabulary));
-    plan_->run({.tokens = ids, .positions = positions, .outputs = outputs, .sequences = {&rows, 1}},
+    plan_->run({.tokens = ids,
+                .positions = positions,
+                .outputs = outputs,
+                .sequences = {&rows, 1},
+                .best = best},
                *kv_, logits);
     position_ += static_cast<int64_t>(ids.size());
     return logits;
@@ -231,6 +235,32 @@ TEST_CASE("the fast path is as close to the float reference as the peer's quanti
             (*golden)["perplexity"]["quantised"]["ppl"].get<double>());
     CHECK(got == doctest::Approx(want).epsilon(5e-3));
   }
+}
+
+TEST_CASE("the 64 best logits of a real text, token by token, are those of all logits at once") {
+  Json storage;
+  const Json* golden = find_golden(kCases[1], storage);  // whose head is in two planes
+  if (golden == nullptr) return;
+  Session session(model_folder() / kCases[1].model, false, 256);
+  const std::vector<int32_t> text = ids_of((*golden)["perplexity"]["ids"]);
+  const auto ids = std::span(text).first(std::min<size_t>(text.size(), 256));
+  const std::vector<float> all = session.feed(ids, true);
+  session.restart();
+  const auto vocabulary = static_cast<size_t>(session.vocabulary());
+  size_t excluded = 0;
+  for (size_t i = 0; i < ids.size(); ++i) {
+    const std::vector<float> some = session.feed(ids.subspan(i, 1), false, 64);
+    const auto want = std::span(all).subspan(i * vocabulary, vocabulary);
+    std::vector<float> sorted(want.begin(), want.end());
+    std::ranges::nth_element(sorted, sorted.begin() + 63, std::greater());
+    int wrong = 0;
+    for (size_t id = 0; id < vocabulary; ++id) {
+      wrong += some[id] != want[id] && (want[id] >= sorted[63] || std::isfinite(some[id]));
+      excluded += std::isinf(some[id]);
+    }
+    CHECK(wrong == 0);
+  }
+  CHECK(excluded > ids.size() * vocabulary * 9 / 10);  // nearly always the search found them
 }
 
 }  // namespace

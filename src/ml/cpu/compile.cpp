@@ -119,7 +119,7 @@ class Compiler {
   bool quantizes(const Node* node) const {
     if (node->op != Op::kMatmul) return false;
     const Weight& weight = weights_[node->in[0]->weight];
-    return weight.form == WeightForm::kPanels && !takes_floats(weight.kind);
+    return weight.in_panels() && !takes_floats(weight.kind);
   }
 
   // ---- memory ----
@@ -287,6 +287,9 @@ class Compiler {
         program_.tile_floats = std::max(program_.tile_floats, 2 * kPanelRows * weight.k);
       else
         integers |= !takes_floats(weight.kind);
+      if (weight.form == WeightForm::kPlanes)  // a panel with its planes joined
+        program_.tile_floats =
+            std::max(program_.tile_floats, align_up(panel_bytes(weight.kind, weight.k) / 4, 16));
       stage.parts.push_back({.weight = &weight, .out = ref(node)});
     }
     if (integers) {

@@ -41,6 +41,9 @@ inline constexpr int64_t kPanelRows = 16;
 inline constexpr int64_t kBlock = 32;  // activations are quantised per 32 values
 inline constexpr int64_t kGroup = 8;   // columns that a tile computes at once
 
+// A head in two planes begins each high panel with u8 error[16], f16 least[16], f16 largest[16].
+inline constexpr int64_t kHighHeader = 80;
+
 // Quantised activations: groups of kGroup columns, the last one with the columns that are left. A
 // group of c columns holds, for each block of 32 k: c times 32 int8, then c floats scale, c floats
 // scale * sum, c int32 sum, c int32 sum of the first 16.
@@ -62,6 +65,21 @@ struct MatmulArgs {
   int64_t columns;
   float* y;  // y[column * y_stride + row]
   int64_t y_stride;
+};
+
+// A head in two planes (planes.h) and one quantised column.
+struct PlanesArgs {
+  const uint8_t* panels;  // first high panel of the weight
+  int64_t panel_bytes;
+  const uint8_t* low;               // its first row
+  int64_t first_panel, last_panel;  // [first, last)
+  int64_t rows, k;
+  const uint8_t* x;
+  float* y;  // y[row]
+  // bound_planes only:
+  const float* blocks;  // {k / kBlock} of PlanesColumn
+  float rounding;       // of PlanesColumn
+  float* slack;         // slack[row], for whole panels
 };
 
 struct RopeArgs {
@@ -91,6 +109,14 @@ struct Kernels {
   const char* name;  // "scalar", "avx2", "avx512", "neon", "neon_dot"
   // y = w x for a range of panels; [PanelKind].
   void (*matmul[kPanelKinds])(const MatmulArgs&) noexcept;
+  // The products without the low bits' deviation from their middle, and what that may change.
+  void (*bound_planes)(const PlanesArgs&) noexcept;
+  // The products, the same as those of kQ8_0.
+  void (*multiply_planes)(const PlanesArgs&) noexcept;
+  // Adds up what the low bits of one row tell: see PlanesColumn. sums: total, total of magnitudes.
+  void (*sum_low_bits)(const uint8_t* low, int64_t k, const uint8_t* column, float* sums) noexcept;
+  // A high panel and its rows' low bits become a panel of kind kQ8_0.
+  void (*join_planes)(const uint8_t* high, const uint8_t* low, int64_t k, uint8_t* panel) noexcept;
   // Quantises one row of k values into column `column` of a group of `columns`.
   void (*quantize)(const float* x, int64_t k, uint8_t* group, int64_t columns,
                    int64_t column) noexcept;

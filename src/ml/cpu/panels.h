@@ -29,7 +29,7 @@
 //   F32, F16, BF16                      per k: 16 elements
 // IQ codes are those of quant/iq_groups.h: rows of codebooks are spelled out at load, which takes
 // 3.25 to 4.25 bits a weight instead of the file's 1.6 to 3.4, but no look-up in the inner loop.
-// Rows beyond the weight's last are zero.
+// Rows beyond the weight's last are zero. A vocabulary head of Q8_0 is packed otherwise: planes.h.
 #pragma once
 
 #include "ml/cpu/kernels.h"

@@ -21,7 +21,8 @@ CpuPlan::CpuPlan(const Graph& graph, const CompileOptions& options, const Kernel
       program_(compile_program(graph, weights_, options.threads)),
       scratch_(program_.scratch_bytes),
       tiles_(static_cast<size_t>(program_.tile_floats * options.threads)),
-      attention_(static_cast<size_t>(options.threads)) {
+      attention_(static_cast<size_t>(options.threads)),
+      best_(program_, options.threads) {
   for (const Stage& stage : program_.stages)
     if (const auto* attention = std::get_if<AttentionStage>(&stage)) {
       max_heads_ = std::max(max_heads_, attention->heads);
@@ -40,9 +41,8 @@ StepCost CpuPlan::cost() const {
     if (matmul == nullptr) continue;
     for (const MatmulPart& part : matmul->parts) {
       const Weight& w = *part.weight;
-      const int64_t units =
-          w.form == WeightForm::kPanels ? (w.rows + kPanelRows - 1) / kPanelRows : w.rows;
-      cost.weight_bytes += units * w.stride;
+      cost.weight_bytes += (w.in_panels() ? w.panels() : w.rows) * w.stride;
+      if (w.form == WeightForm::kPlanes) cost.weight_bytes += w.panels() * kPanelRows * w.k / 2;
       (matmul->axis == Axis::kOutputs ? cost.output_ops : cost.row_ops) += 2 * w.rows * w.k;
     }
   }
@@ -85,6 +85,7 @@ void CpuPlan::run(const StepInput& step, KvStore& kv, std::span<float> logits) n
              .single = tokens == 1};
   prepare_parts(store);
   const int64_t start = profile_ ? now_ns() : 0;
+  best_.begin_step();
   pool_.run([&](int thread) { run_thread(run, thread); });
   if (profile_) profile_->add_step(now_ns() - start);
 }
@@ -103,7 +104,10 @@ void CpuPlan::run_thread(const Run& run, int thread) noexcept {
     }
     if (const auto* matmul = std::get_if<MatmulStage>(&stage)) {
       if (live_rows(run, matmul->axis) == 0) continue;
-      run_matmul(run, *matmul, thread, phase++);
+      if (wants_best(run, *matmul))
+        phase = find_best(run, *matmul, thread, phase);
+      else
+        run_matmul(run, *matmul, thread, phase++);
     } else {
       run_attention(run, std::get<AttentionStage>(stage), thread, phase++);
     }
@@ -200,20 +204,29 @@ void CpuPlan::run_quantize(const Run& run, const RowOp& op, int64_t row, int thr
 
 // ---- matmuls ----
 
+// Panels that a thread claims at once, of so many with so many bytes together.
+int64_t CpuPlan::grain(int64_t panels, int64_t bytes) const noexcept {
+  return std::clamp<int64_t>(kGrainBytes * panels / std::max<int64_t>(bytes, 1), 1,
+                             std::max<int64_t>(1, panels / (2 * pool_.active())));
+}
+
+const uint8_t* CpuPlan::quantized(const Run& run, const MatmulStage& stage,
+                                  int thread) const noexcept {
+  return scratch_.data() + stage.quantized.offset +
+         (run.single ? thread * stage.quantized.thread_stride : 0);
+}
+
 void CpuPlan::run_matmul(const Run& run, const MatmulStage& stage, int thread,
                          int64_t phase) noexcept {
   int64_t panels = 0, bytes = 0;
   for (const MatmulPart& part : stage.parts) {
-    const int64_t count = (part.weight->rows + kPanelRows - 1) / kPanelRows;
-    panels += count;
-    bytes += count * std::max(part.weight->stride, int64_t{1});
+    panels += part.weight->panels();
+    bytes += part.weight->panels() * std::max(part.weight->stride, int64_t{1});
   }
-  const int64_t grain = std::clamp<int64_t>(kGrainBytes * panels / std::max<int64_t>(bytes, 1), 1,
-                                            std::max<int64_t>(1, panels / (2 * pool_.active())));
-  pool_.share(thread, phase, panels, grain, [&](int64_t first, int64_t last) {
+  pool_.share(thread, phase, panels, grain(panels, bytes), [&](int64_t first, int64_t last) {
     int64_t start = 0;
     for (const MatmulPart& part : stage.parts) {
-      const int64_t count = (part.weight->rows + kPanelRows - 1) / kPanelRows;
+      const int64_t count = part.weight->panels();
       const int64_t from = std::max<int64_t>(first - start, 0), to = std::min(last - start, count);
       if (from < to) run_panels(run, stage, part, from, to, thread);
       start += count;
@@ -236,9 +249,8 @@ void CpuPlan::run_panels(const Run& run, const MatmulStage& stage, const MatmulP
                      .y = at(part.out, 0, run, thread),
                      .y_stride = part.out.stride};
   if (w.form == WeightForm::kNative) return run_native(part, args, thread);
-  if (!takes_floats(w.kind))
-    args.x = scratch_.data() + stage.quantized.offset +
-             (run.single ? thread * stage.quantized.thread_stride : 0);
+  if (!takes_floats(w.kind)) args.x = quantized(run, stage, thread);
+  if (w.form == WeightForm::kPlanes) return run_planes(w, args, thread);
   kernels_.matmul[static_cast<size_t>(w.kind)](args);
 }
 

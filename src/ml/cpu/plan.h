@@ -1,6 +1,7 @@
 // plan.h - runs a compiled program on the pool.
 #pragma once
 
+#include "ml/cpu/best_logits.h"
 #include "ml/cpu/kv_store.h"
 #include "ml/cpu/profile.h"
 #include "ml/cpu/program.h"
@@ -62,6 +63,17 @@ class CpuPlan final : public Plan {
                   int64_t last, int thread) noexcept;
   void run_native(const MatmulPart& part, MatmulArgs args, int thread) noexcept;
 
+  // best_logits.cpp
+  bool wants_best(const Run& run, const MatmulStage& stage) const noexcept;
+  // Instead of run_matmul; returns the next phase.
+  int64_t find_best(const Run& run, const MatmulStage& stage, int thread, int64_t phase) noexcept;
+  void bound_rows(const Run& run, const Weight& w, const uint8_t* x, int thread,
+                  int64_t phase) noexcept;
+  void select_rows(const Run& run, const Weight& w, float least, int thread,
+                   int64_t phase) noexcept;
+  void run_planes(const Weight& w, MatmulArgs args, int thread) noexcept;
+  float full_product(const Weight& w, int64_t row, const uint8_t* x) const noexcept;
+
   // attention.cpp
   void run_attention(const Run& run, const AttentionStage& stage, int thread,
                      int64_t phase) noexcept;
@@ -82,7 +94,9 @@ class CpuPlan final : public Plan {
     return part_sums_.data() + (query * max_parts_ + part) * max_width_;
   }
 
+  const uint8_t* quantized(const Run& run, const MatmulStage& stage, int thread) const noexcept;
   float* at(const Ref& ref, int64_t row, const Run& run, int thread) const noexcept;
+  int64_t grain(int64_t panels, int64_t bytes) const noexcept;
   int64_t live_rows(const Run& run, Axis axis) const noexcept;
 
   Pool pool_;
@@ -92,6 +106,7 @@ class CpuPlan final : public Plan {
   Arena scratch_;
   std::vector<float> tiles_;  // per thread: 16 rows of a weight without panels, then their panel
   std::vector<AttentionScratch> attention_;
+  BestLogits best_;
   int64_t max_heads_ = 0, max_width_ = 0, max_key_ = 0;  // of attention stages
   // Parts of attention: [query][part]. In a step of one row a query is a head, shared by the
   // threads; otherwise each thread has kGroup queries of its own.

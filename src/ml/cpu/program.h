@@ -105,7 +105,7 @@ struct Program {
   int64_t scratch_bytes = 0;  // size of the arena that offsets point into
   int64_t capacity = 0;       // rows
   int64_t vocabulary = 0;
-  int64_t tile_floats = 0;  // per thread: 16 rows of the widest weight without panels
+  int64_t tile_floats = 0;  // per thread: 16 rows of the widest weight that is not in whole panels
 };
 
 Program compile_program(const Graph& graph, const WeightSet& weights, int threads);

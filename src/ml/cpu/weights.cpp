@@ -1,6 +1,7 @@
 #include "ml/cpu/weights.h"
 
 #include "base/error.h"
+#include "ml/cpu/planes.h"
 
 #include <algorithm>
 #include <cstring>
@@ -17,6 +18,18 @@ struct Uses {
   bool matmul = false, table = false;
 };
 
+// Below this many rows the second look at the best of them costs more than the low bits.
+constexpr int64_t kPlanesRows = 32768;
+
+// Whether the graph's result is this weight's product with nothing behind it, and in a format and
+// size for two planes.
+bool is_head(const Graph& graph, const Node* weight) {
+  const Node* result = graph.result();
+  return result->op == Op::kMatmul && result->in[0] == weight &&
+         weight->weight->dtype == DType::kQ8_0 && weight->shape[0] % 128 == 0 &&
+         weight->shape[1] >= kPlanesRows;
+}
+
 int64_t native_row_bytes(const Weight& weight) {
   return quant::row_bytes(weight.dtype, weight.k).value_or(0);
 }
@@ -24,7 +37,10 @@ int64_t native_row_bytes(const Weight& weight) {
 }  // namespace
 
 void Weight::read_row(int64_t row, float* out) const noexcept {
-  if (form == WeightForm::kPanels)
+  if (form == WeightForm::kPlanes)
+    unpack_planes_row(data + row / kPanelRows * stride, low + row / kPanelRows * kPanelRows * k / 2,
+                      row % kPanelRows, k, out);
+  else if (form == WeightForm::kPanels)
     unpack_row(kind, data + row / kPanelRows * stride, row % kPanelRows, k, out);
   else
     quant::info(dtype).dequantize(reinterpret_cast<const std::byte*>(data + row * stride), out, k);
@@ -56,7 +72,11 @@ void WeightSet::choose_forms(const Graph& graph, bool float_weights) {
            quant::info(source->dtype).name);
     Weight w = {.dtype = source->dtype, .k = use.node->shape[0], .rows = use.node->shape[1]};
     const auto kind = float_weights ? PanelKind::kF32 : panel_kind(source->dtype);
-    if (use.matmul && kind) {
+    if (use.matmul && !float_weights && is_head(graph, use.node)) {
+      w.form = WeightForm::kPlanes;
+      w.kind = PanelKind::kQ8_0;  // what a panel becomes to be multiplied
+      w.stride = high_panel_bytes(w.k);
+    } else if (use.matmul && kind) {
       w.form = WeightForm::kPanels;
       w.kind = *kind;
       w.stride = panel_bytes(*kind, w.k);
@@ -76,16 +96,20 @@ void WeightSet::load(Pool& pool, const CompileOptions& options) {
   for (size_t i = 0; i < entries_.size(); ++i) {
     Entry& entry = entries_[i];
     const Weight& w = entry.weight;
-    const bool panels = w.form == WeightForm::kPanels;
-    const int64_t units = panels ? (w.rows + kPanelRows - 1) / kPanelRows : w.rows;
+    const int64_t units = w.in_panels() ? w.panels() : w.rows;
     entry.offset = total;
     total += align_up(units * w.stride, 64);
+    if (w.form == WeightForm::kPlanes) total += align_up(units * kPanelRows * w.k / 2, 64);
     const int64_t step = std::max<int64_t>(1, kJobBytes / std::max<int64_t>(1, w.stride));
     for (int64_t first = 0; first < units; first += step)
       jobs.push_back({.entry = i, .first = first, .last = std::min(units, first + step)});
   }
   arena_ = std::make_unique<Arena>(total + 64);  // kernels may read a vector past the end
-  for (Entry& entry : entries_) entry.weight.data = arena_->data() + entry.offset;
+  for (Entry& entry : entries_) {
+    Weight& w = entry.weight;
+    w.data = arena_->data() + entry.offset;
+    if (w.form == WeightForm::kPlanes) w.low = w.data + align_up(w.panels() * w.stride, 64);
+  }
 
   std::atomic<size_t> next = 0;
   std::exception_ptr failure;
@@ -114,9 +138,8 @@ void WeightSet::run_job(const Job& job, std::vector<std::byte>& staging,
   const Weight& w = entry.weight;
   uint8_t* out = arena_->data() + entry.offset;
   const int64_t row_bytes = native_row_bytes(w);
-  const bool panels = w.form == WeightForm::kPanels;
-  const int64_t first_row = job.first * (panels ? kPanelRows : 1);
-  const int64_t last_row = std::min(w.rows, job.last * (panels ? kPanelRows : 1));
+  const int64_t unit = w.in_panels() ? kPanelRows : 1;
+  const int64_t first_row = job.first * unit, last_row = std::min(w.rows, job.last * unit);
   staging.resize(static_cast<size_t>((last_row - first_row) * row_bytes));
   entry.source->file->read_at(entry.source->offset + first_row * row_bytes, staging);
   const quant::DTypeInfo& type = quant::info(w.dtype);
@@ -134,6 +157,11 @@ void WeightSet::run_job(const Job& job, std::vector<std::byte>& staging,
     const int64_t rows = std::min(kPanelRows, w.rows - panel * kPanelRows);
     std::span<const std::byte> native(staging.data() + (panel - job.first) * kPanelRows * row_bytes,
                                       static_cast<size_t>(rows * row_bytes));
+    if (w.form == WeightForm::kPlanes) {
+      uint8_t* low = out + (w.low - w.data) + panel * kPanelRows * w.k / 2;
+      pack_planes(native, w.k, out + panel * w.stride, low);
+      continue;
+    }
     if (convert) {
       floats.resize(static_cast<size_t>(rows * w.k));
       type.dequantize(native.data(), floats.data(), rows * w.k);

@@ -15,6 +15,7 @@ namespace cria::ml::cpu {
 enum class WeightForm : uint8_t {
   kVector,  // floats: norms, biases
   kPanels,  // used by a matmul
+  kPlanes,  // a vocabulary head of 8 bits: high panels, then rows of low bits (planes.h)
   kNative,  // whole rows as in the file: a table only looked up, or a format without panels
 };
 
@@ -25,8 +26,11 @@ struct Weight {
   int64_t k = 0, rows = 0;
   int64_t stride = 0;  // bytes of a panel or of a native row
   const uint8_t* data = nullptr;
+  const uint8_t* low = nullptr;  // kPlanes: rows of k / 2 bytes, whole panels
 
   const float* floats() const { return reinterpret_cast<const float*>(data); }
+  bool in_panels() const { return form == WeightForm::kPanels || form == WeightForm::kPlanes; }
+  int64_t panels() const { return (rows + kPanelRows - 1) / kPanelRows; }
   // Row `row` as floats; not for vectors.
   void read_row(int64_t row, float* out) const noexcept;
 };

@@ -1,4 +1,4 @@
-// row_ops.h - the kernels of row_ops.cpp, attention.cpp and probe.cpp, for table.cpp.
+// row_ops.h - the kernels of row_ops.cpp, planes.cpp, attention.cpp and probe.cpp, for table.cpp.
 #pragma once
 
 #include "ml/cpu/kernels.h"
@@ -15,6 +15,10 @@ void gelu(float* y, const float* x, int64_t n) noexcept;
 void softcap(float* y, const float* x, float cap, int64_t n) noexcept;
 void rope(float* y, const float* x, const RopeArgs& args) noexcept;
 void to_half(uint16_t* y, const float* x, int64_t n) noexcept;
+void bound_planes(const PlanesArgs& args) noexcept;
+void multiply_planes(const PlanesArgs& args) noexcept;
+void sum_low_bits(const uint8_t* low, int64_t k, const uint8_t* column, float* sums) noexcept;
+void join_planes(const uint8_t* high, const uint8_t* low, int64_t k, uint8_t* panel) noexcept;
 void attention_f16(const AttentionArgs& args) noexcept;
 void attention_f32(const AttentionArgs& args) noexcept;
 void merge_attention(float* out, int64_t n, const float* sums, int64_t stride, const float* maxima,

@@ -9,6 +9,8 @@
 // 16 bits where 32-bit sums would cost more: begin_pairs(start), dot_pairs for up to
 // 32767 / (2 * 127 * max) groups, end_pairs(start, sums). What comes out is exact in 32 bits.
 //
+// dot_lanes is dot_narrow with four activations for every lane instead of the same ones for all.
+//
 // CRIA_ISA is both the namespace of this variant and its name. Only freestanding headers may be
 // included here: an inline function from the standard library compiled with wide instructions could
 // otherwise be the copy that the linker keeps for the whole program.

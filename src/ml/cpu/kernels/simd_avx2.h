@@ -232,6 +232,13 @@ CRIA_INLINE Ints dot_wide(Ints acc, Bytes w, const int8_t* p) {
   const __m256i a = four_everywhere(p);
   return {dot_signed(acc.a, w.a, a), dot_signed(acc.b, w.b, a)};
 }
+CRIA_INLINE __m256i dot_unsigned(__m256i acc, __m256i w, const int8_t* p) {
+  const __m256i a = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+  return widen_add(acc, _mm256_maddubs_epi16(w, a));
+}
+CRIA_INLINE Ints dot_lanes(Ints acc, Bytes w, const int8_t* p) {
+  return {dot_unsigned(acc.a, w.a, p), dot_unsigned(acc.b, w.b, p + 32)};
+}
 CRIA_INLINE Ints wide_start(int32_t) {
   return splat_int(0);
 }

@@ -143,6 +143,9 @@ CRIA_INLINE Ints dot_narrow(Ints acc, Bytes w, const int8_t* a) {
 CRIA_INLINE Ints dot_wide(Ints acc, Bytes w, const int8_t* a) {
   return {_mm512_dpbusd_epi32(acc.v, w.v, four_everywhere(a))};
 }
+CRIA_INLINE Ints dot_lanes(Ints acc, Bytes w, const int8_t* a) {
+  return {_mm512_dpbusd_epi32(acc.v, w.v, _mm512_loadu_si512(a))};
+}
 CRIA_INLINE Ints wide_start(int32_t sum) {
   return splat_int(-128 * sum);
 }

@@ -179,6 +179,11 @@ CRIA_INLINE Ints dot_narrow(Ints acc, Bytes w, const int8_t* p) {
   return each_register<Ints>(
       [&](int i) { return dot_signed(acc.v[i], vreinterpretq_s8_u8(w.v[i]), a); });
 }
+CRIA_INLINE Ints dot_lanes(Ints acc, Bytes w, const int8_t* p) {
+  return each_register<Ints>([&](int i) {
+    return dot_signed(acc.v[i], vreinterpretq_s8_u8(w.v[i]), vld1q_s8(p + 16 * i));
+  });
+}
 CRIA_INLINE Ints dot_wide(Ints acc, Bytes w, const int8_t* p) {
   const int8x16_t a = four_everywhere(p);
   return each_register<Ints>([&](int i) {

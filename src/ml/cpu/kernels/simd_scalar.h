@@ -183,6 +183,13 @@ CRIA_INLINE Ints dot_narrow(Ints acc, Bytes w, const int8_t* a) {
 CRIA_INLINE Ints dot_wide(Ints acc, Bytes w, const int8_t* a) {
   return dot_narrow(acc, w, a);
 }
+CRIA_INLINE Ints dot_lanes(Ints acc, Bytes w, const int8_t* a) {
+  return each_lane<Ints>([&](int i) {
+    int32_t sum = acc.v[i];
+    for (int j = 0; j < 4; ++j) sum += w.v[4 * i + j] * a[4 * i + j];
+    return sum;
+  });
+}
 CRIA_INLINE Ints wide_start(int32_t sum) {
   return splat_int(-128 * sum);
 }

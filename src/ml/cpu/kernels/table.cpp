@@ -11,6 +11,10 @@ void fill_table(Kernels& table) noexcept {
   table.name = CRIA_STRING(CRIA_ISA);
   set_float_matmuls(table);
   set_integer_matmuls(table);
+  table.bound_planes = bound_planes;
+  table.multiply_planes = multiply_planes;
+  table.sum_low_bits = sum_low_bits;
+  table.join_planes = join_planes;
   table.quantize = quantize;
   table.rms_norm = rms_norm;
   table.add = add;
