@@ -140,8 +140,9 @@ int64_t CpuPlan::find_best(const Run& run, const MatmulStage& stage, int thread,
 
   size_t candidates = 0;
   for (int i = 0; i < active; ++i) candidates += best_.thread(i).candidates.size();
-  if (thread == 0) best_.end_search(2 * candidates <= most_candidates(w));
-  if (candidates > most_candidates(w)) {
+  const bool paid = candidates <= most_candidates(w);
+  if (thread == 0) best_.end_search(paid);
+  if (!paid) {
     run_matmul(run, stage, thread, phase++);
     return phase;
   }
