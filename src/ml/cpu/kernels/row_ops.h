@@ -1,4 +1,4 @@
-// row_ops.h - the kernels of row_ops.cpp and attention.cpp, for table.cpp.
+// row_ops.h - the kernels of this folder's files, for table.cpp and for each other.
 #pragma once
 
 #include "ml/cpu/kernels.h"
@@ -17,8 +17,10 @@ void rope(float* y, const float* x, const RopeArgs& args) noexcept;
 void to_half(uint16_t* y, const float* x, int64_t n) noexcept;
 void attention_f16(const AttentionArgs& args) noexcept;
 void attention_f32(const AttentionArgs& args) noexcept;
+void attention_q8_0(const AttentionArgs& args) noexcept;
 void merge_attention(float* out, int64_t n, const float* sums, int64_t stride, const float* maxima,
                      const float* totals, int64_t parts) noexcept;
+void matmul_q8_0(const MatmulArgs& args) noexcept;
 // Fills the rows of table.matmul that the file defines.
 void set_float_matmuls(Kernels& table) noexcept;
 void set_integer_matmuls(Kernels& table) noexcept;
