@@ -1,8 +1,9 @@
 // model_speed.cpp - prompt and generation speed of a GGUF file on the cpu backend, alone in a
 // process.
 //
-//   bench_model_speed FILE THREADS PROMPT_TOKENS GENERATED_TOKENS [REPEATS] [DEPTH]
+//   bench_model_speed FILE THREADS PROMPT_TOKENS GENERATED_TOKENS [REPEATS] [DEPTH] [KV_TYPE]
 //
+// DEPTH tokens come before both, unmeasured; KV_TYPE is f16 (the default), q8_0 or f32.
 // Prints one JSON object: medians in tokens per second. bench/compare runs it in turn with the
 // peer.
 #include "base/error.h"
@@ -35,9 +36,10 @@ struct Runner {
   std::vector<int32_t> pages;
   std::vector<float> logits;
 
-  Runner(const char* path, int threads, int64_t context)
+  Runner(const char* path, int threads, int64_t context, ml::DType kv_type)
       : model(models::load_model(formats::open_gguf(path), 512)) {
     plan = backend->compile(*model.graph, {.threads = threads});
+    model.kv.dtype = kv_type;
     kv = backend->allocate_kv(model.kv, context / ml::kPageTokens + 1);
     pages.resize(static_cast<size_t>(kv->pages()));
     std::iota(pages.begin(), pages.end(), 0);
@@ -67,7 +69,7 @@ struct Runner {
 
 int main(int argc, char** argv) {
   if (argc < 5)
-    return std::fprintf(stderr, "usage: %s FILE THREADS PROMPT GENERATED [REPEATS] [DEPTH]\n",
+    return std::fprintf(stderr, "usage: %s FILE THREADS PROMPT GENERATED [REPEATS] [DEPTH] [KV]\n",
                         argv[0]),
            2;
   try {
@@ -75,7 +77,9 @@ int main(int argc, char** argv) {
     const int64_t prompt = std::atoll(argv[3]), generated = std::atoll(argv[4]);
     const int repeats = argc > 5 ? std::atoi(argv[5]) : 1;
     const int64_t depth = argc > 6 ? std::atoll(argv[6]) : 0;
-    Runner runner(argv[1], threads, depth + std::max(prompt, generated) + 64);
+    const quant::DTypeInfo* kv_type = quant::find_dtype(argc > 7 ? argv[7] : "f16");
+    if (kv_type == nullptr) fail(ErrorKind::kInvalidInput, "unknown KV type {}", argv[7]);
+    Runner runner(argv[1], threads, depth + std::max(prompt, generated) + 64, kv_type->dtype);
     runner.prompt(0, std::min<int64_t>(std::max<int64_t>(prompt, 32), 128));  // warm-up
     if (depth > 0) runner.prompt(0, depth);
     std::vector<double> prompt_speed, generate_speed;
@@ -88,10 +92,11 @@ int main(int argc, char** argv) {
       generate_speed.push_back(static_cast<double>(generated) / (seconds() - start));
     }
     std::printf(
-        "{\"threads\":%d,\"prompt_tokens\":%lld,\"prompt_tps\":%.2f,\"generated\":%lld,\"generate_"
+        "{\"threads\":%d,\"depth\":%lld,\"prompt_tokens\":%lld,\"prompt_tps\":%.2f,\"generated\":%"
+        "lld,\"generate_"
         "tps\":%.2f}\n",
-        threads, static_cast<long long>(prompt), median(prompt_speed),
-        static_cast<long long>(generated), median(generate_speed));
+        threads, static_cast<long long>(depth), static_cast<long long>(prompt),
+        median(prompt_speed), static_cast<long long>(generated), median(generate_speed));
     return 0;
   } catch (const Error& e) {
     std::fprintf(stderr, "%s\n", e.what());
