@@ -2,11 +2,14 @@
 //
 //   bench_kernels [K] [ROWS]     default 2048 x 8192
 //   bench_kernels --check        are they as many times faster than a plain loop as they were?
+//   bench_kernels attention [HEAD_DIM]     default 64
 //
-// Prints GB/s of packed weights for one column and Gop/s (2 per multiply-add) for more. --check
+// Prints GB/s of packed weights for one column and Gop/s (2 per multiply-add) for more. Of
+// attention: GB/s of keys and values in memory for one query, Gop/s for pages in the cache. --check
 // exits with 1 when a kernel fell below half of what it was when the floors below were taken; both
 // sides are measured in turn, and only their ratio counts.
 #include "ml/cpu/arena.h"
+#include "ml/cpu/kv_store.h"
 #include "ml/cpu/panels.h"
 
 #include <fmt/format.h>
@@ -123,12 +126,79 @@ int check() {
   return below > 0 ? 1 : 0;
 }
 
+// One key/value head's pages and queries against all of them.
+double attention_time(const Kernels& k, DType dtype, int64_t dim, int64_t pages, int64_t count) {
+  CpuKvStore store({.layers = {{.kv_heads = 1, .key_dim = dim, .value_dim = dim}}, .dtype = dtype},
+                   pages, k);
+  const int64_t width = (dim + 31) / 32 * 32;
+  std::vector<float> row(static_cast<size_t>(width));
+  std::vector<const uint8_t*> heads;
+  for (int32_t page = 0; page < pages; ++page) {
+    heads.push_back(store.head(0, page, 0));
+    for (int64_t slot = 0; slot < kPageTokens; ++slot) {
+      for (size_t i = 0; i < row.size(); ++i)
+        row[i] = static_cast<float>((i * 7 + static_cast<size_t>(slot)) % 17) * 0.02f - 0.16f;
+      store.write(store.head(0, page, 0), store.layer(0), slot,
+                  {.key = row.data(), .value = row.data()});
+    }
+  }
+  std::vector<const float*> queries(static_cast<size_t>(count), row.data());
+  std::vector<int64_t> last(queries.size(), pages * kPageTokens - 1);
+  std::vector<float> sums(static_cast<size_t>(count * width)), maximum(queries.size()),
+      total(queries.size()), scratch(static_cast<size_t>(count * kAttentionBlock));
+  std::vector<uint8_t> quantized(static_cast<size_t>(quantized_bytes(count, width)));
+  std::vector<float*> out;
+  for (int64_t i = 0; i < count; ++i) out.push_back(sums.data() + i * width);
+  const AttentionArgs args = {.queries = queries.data(),
+                              .last = last.data(),
+                              .count = count,
+                              .key_dim = dim,
+                              .value_dim = dim,
+                              .first_position = 0,
+                              .end_position = pages * kPageTokens,
+                              .window = 0,
+                              .softcap = 0,
+                              .pages = heads.data(),
+                              .out = out.data(),
+                              .maximum = maximum.data(),
+                              .total = total.data(),
+                              .scratch = scratch.data(),
+                              .quantized = quantized.data()};
+  double best = 1e9;
+  const double until = seconds() + 0.1;
+  for (double start = seconds(); start < until; start = seconds()) {
+    store.attend(args);
+    best = std::min(best, seconds() - start);
+  }
+  return best;
+}
+
+void bench_attention(int64_t dim) {
+  constexpr int64_t kCached = 16, kMemory = 1 << 14;
+  fmt::print("{} kernels, heads of {}\n{:8}{:>12}{:>12}{:>10}{:>10}{:>10}{:>10}{:>10}\n",
+             kernels().name, dim, "type", "1: GB/s", "4: GB/s", "1: Gop/s", "3", "4", "8", "16");
+  for (const DType dtype : {DType::kF16, DType::kQ8_0, DType::kF32}) {
+    const quant::DTypeInfo& type = quant::info(dtype);
+    const double bytes = static_cast<double>(kMemory * kPageTokens * 2 * dim * type.block_bytes) /
+                         static_cast<double>(type.block_elements);
+    fmt::print("{:8}", type.name);
+    for (const int64_t count : {1, 4})
+      fmt::print("{:12.1f}", bytes / attention_time(kernels(), dtype, dim, kMemory, count) / 1e9);
+    for (const int64_t count : {1, 3, 4, 8, 16})
+      fmt::print("{:10.1f}", 4.0 * static_cast<double>(kCached * kPageTokens * dim * count) /
+                                 attention_time(kernels(), dtype, dim, kCached, count) / 1e9);
+    fmt::print("\n");
+  }
+}
+
 }  // namespace
 }  // namespace cria::ml::cpu
 
 int main(int argc, char** argv) {
   using namespace cria::ml::cpu;
   if (argc > 1 && std::string_view(argv[1]) == "--check") return check();
+  if (argc > 1 && std::string_view(argv[1]) == "attention")
+    return bench_attention(argc > 2 ? std::atoll(argv[2]) : 64), 0;
   const int64_t width = argc > 1 ? std::atoll(argv[1]) : 2048;
   const int64_t rows = argc > 2 ? std::atoll(argv[2]) : 8192;
   fmt::print("{} kernels, {} x {}\n{:8}{:>12}{:>10}{:>10}{:>10}{:>10}\n", kernels().name, width,

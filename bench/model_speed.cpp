@@ -1,8 +1,10 @@
 // model_speed.cpp - prompt and generation speed of a GGUF file on the cpu backend, alone in a
 // process.
 //
-//   bench_model_speed FILE THREADS PROMPT_TOKENS GENERATED_TOKENS [REPEATS] [DEPTH] [BEST]
+//   bench_model_speed FILE THREADS PROMPT_TOKENS GENERATED_TOKENS [REPEATS] [DEPTH] [KV_TYPE]
+//   [BEST]
 //
+// DEPTH tokens come before both, unmeasured; KV_TYPE is f16 (the default), q8_0 or f32.
 // All tokens are those of an English text, over and over, since how fast the best logits are found
 // depends on what they are. BEST is how many of the best logits are asked for: 40 by default, as a
 // request does whose options are the default ones; 0 asks for all. Prints one JSON object: medians
@@ -41,12 +43,14 @@ struct Runner {
   std::vector<int32_t> text;  // the token of each position
   int64_t best = 40;
 
-  Runner(const char* path, int threads, int64_t context)
-      : Runner(formats::open_gguf(path), threads, context) {}
-  Runner(const std::shared_ptr<const formats::ModelFile>& file, int threads, int64_t context)
+  Runner(const char* path, int threads, int64_t context, ml::DType kv_type)
+      : Runner(formats::open_gguf(path), threads, context, kv_type) {}
+  Runner(const std::shared_ptr<const formats::ModelFile>& file, int threads, int64_t context,
+         ml::DType kv_type)
       : model(models::load_model(file, 512)),
         text(engine::bench_tokens(*text::make_tokenizer(engine::vocabulary_of(*file)), context)) {
     plan = backend->compile(*model.graph, {.threads = threads});
+    model.kv.dtype = kv_type;
     kv = backend->allocate_kv(model.kv, context / ml::kPageTokens + 1);
     pages.resize(static_cast<size_t>(kv->pages()));
     std::iota(pages.begin(), pages.end(), 0);
@@ -80,7 +84,7 @@ struct Runner {
 int main(int argc, char** argv) {
   if (argc < 5)
     return std::fprintf(stderr,
-                        "usage: %s FILE THREADS PROMPT GENERATED [REPEATS] [DEPTH] [BEST]\n",
+                        "usage: %s FILE THREADS PROMPT GENERATED [REPEATS] [DEPTH] [KV] [BEST]\n",
                         argv[0]),
            2;
   try {
@@ -88,8 +92,10 @@ int main(int argc, char** argv) {
     const int64_t prompt = std::atoll(argv[3]), generated = std::atoll(argv[4]);
     const int repeats = argc > 5 ? std::atoi(argv[5]) : 1;
     const int64_t depth = argc > 6 ? std::atoll(argv[6]) : 0;
-    Runner runner(argv[1], threads, depth + std::max(prompt, generated) + 64);
-    if (argc > 7) runner.best = std::atoll(argv[7]);
+    const quant::DTypeInfo* kv_type = quant::find_dtype(argc > 7 ? argv[7] : "f16");
+    if (kv_type == nullptr) fail(ErrorKind::kInvalidInput, "unknown KV type {}", argv[7]);
+    Runner runner(argv[1], threads, depth + std::max(prompt, generated) + 64, kv_type->dtype);
+    if (argc > 8) runner.best = std::atoll(argv[8]);
     runner.prompt(0, std::min<int64_t>(std::max<int64_t>(prompt, 32), 128));  // warm-up
     if (depth > 0) runner.prompt(0, depth);
     std::vector<double> prompt_speed, generate_speed;
@@ -101,11 +107,13 @@ int main(int argc, char** argv) {
       for (int64_t t = 0; t < generated; ++t) runner.step(depth + t, 1);
       generate_speed.push_back(static_cast<double>(generated) / (seconds() - start));
     }
+    const ml::StepCost cost = runner.plan->cost();
     std::printf(
-        "{\"threads\":%d,\"prompt_tokens\":%lld,\"prompt_tps\":%.2f,\"generated\":%lld,\"generate_"
-        "tps\":%.2f}\n",
-        threads, static_cast<long long>(prompt), median(prompt_speed),
-        static_cast<long long>(generated), median(generate_speed));
+        "{\"threads\":%d,\"depth\":%lld,\"prompt_tokens\":%lld,\"prompt_tps\":%.2f,"
+        "\"generated\":%lld,\"generate_tps\":%.2f,\"weight_bytes\":%lld,\"row_ops\":%lld}\n",
+        threads, static_cast<long long>(depth), static_cast<long long>(prompt),
+        median(prompt_speed), static_cast<long long>(generated), median(generate_speed),
+        static_cast<long long>(cost.weight_bytes), static_cast<long long>(cost.row_ops));
     return 0;
   } catch (const Error& e) {
     std::fprintf(stderr, "%s\n", e.what());

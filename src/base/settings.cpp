@@ -23,7 +23,8 @@ constexpr std::array kRows = {
     SettingRow{"OLLAMA_MAX_LOADED_MODELS", "0", "models loaded at once, 0: three"},
     SettingRow{"OLLAMA_MAX_QUEUE", "512", "requests that may wait before 503"},
     SettingRow{"OLLAMA_CONTEXT_LENGTH", "0", "default num_ctx, 0: 4096 or what the model has"},
-    SettingRow{"OLLAMA_KV_CACHE_TYPE", "f16", "type of the KV cache: f16 or f32"},
+    SettingRow{"OLLAMA_KV_CACHE_TYPE", "f16",
+               "type of the KV cache: f16, q8_0 (half the memory) or f32"},
     SettingRow{"OLLAMA_ORIGINS", "", "more origins that browsers may call from, comma-separated"},
     SettingRow{"OLLAMA_NOHISTORY", "", "1: the prompt keeps no history file"},
     SettingRow{

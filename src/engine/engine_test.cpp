@@ -301,5 +301,19 @@ TEST_CASE("a model that does not fit in memory is refused with the numbers") {
   }
 }
 
+TEST_CASE("the type of the KV cache is chosen by name, and an unknown one is refused") {
+  if (!have_model()) return;
+  Fixture half({.num_ctx = 4096});
+  Fixture small({.num_ctx = 4096, .kv_type = "Q8_0"});
+  const auto ratio = static_cast<double>(small.loaded.memory->store().bytes()) /
+                     static_cast<double>(half.loaded.memory->store().bytes());
+  CHECK(ratio == doctest::Approx(34.0 / 64).epsilon(0.03));  // whole huge pages
+  CHECK(small.ask("The capital of France is", kGreedy).done.generated_tokens > 0);
+  CHECK_THROWS_WITH_AS(
+      load_engine(formats::open_gguf(test_model()), {.kv_type = "q4_0"}),
+      "OLLAMA_KV_CACHE_TYPE=q4_0: the KV cache can be f16, q8_0 (half the memory of f16) or f32",
+      Error);
+}
+
 }  // namespace
 }  // namespace cria::engine

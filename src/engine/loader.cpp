@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "engine/resources.h"
 #include "engine/vocabulary.h"
 
@@ -35,13 +36,17 @@ int64_t context_of(int64_t asked, int64_t trained) {
 }
 
 int64_t kv_bytes(const ml::KvLayout& layout, int64_t tokens) {
-  const int64_t element = layout.dtype == ml::DType::kF32 ? 4 : 2;
-  int64_t values = 0;
+  const quant::DTypeInfo& type = quant::info(layout.dtype);
+  const auto bytes = [&](int64_t dim) {
+    return (dim + type.block_elements - 1) / type.block_elements * type.block_bytes;
+  };
+  int64_t each = 0;
   for (const ml::KvLayerLayout& layer : layout.layers) {
-    const int64_t width = checked_product({layer.kv_heads, layer.key_dim + layer.value_dim});
-    if (__builtin_add_overflow(values, width, &values)) return std::numeric_limits<int64_t>::max();
+    const int64_t width =
+        checked_product({layer.kv_heads, bytes(layer.key_dim) + bytes(layer.value_dim)});
+    if (__builtin_add_overflow(each, width, &each)) return std::numeric_limits<int64_t>::max();
   }
-  return checked_product({values, tokens, element});
+  return checked_product({each, tokens});
 }
 
 void check_memory(const models::LoadedModel& model, int64_t tokens, const LoadSettings& settings) {
@@ -61,10 +66,13 @@ void check_memory(const models::LoadedModel& model, int64_t tokens, const LoadSe
 }
 
 ml::DType kv_dtype(const std::string& name) {
-  if (name == "f32") return ml::DType::kF32;
-  if (name != "f16" && !name.empty())
-    log::warn("KV cache type {} is not available in this build; using f16", name);
-  return ml::DType::kF16;
+  const std::string lower = lower_case(name);
+  if (lower == "f16" || lower.empty()) return ml::DType::kF16;
+  if (lower == "q8_0") return ml::DType::kQ8_0;
+  if (lower == "f32") return ml::DType::kF32;
+  fail(ErrorKind::kUnsupported,
+       "OLLAMA_KV_CACHE_TYPE={}: the KV cache can be f16, q8_0 (half the memory of f16) or f32",
+       name);
 }
 
 text::JinjaSource chat_template_of(const formats::ModelFile& file,
@@ -109,10 +117,11 @@ LoadedEngine load_engine(std::shared_ptr<const formats::ModelFile> file,
   out.memory = std::make_unique<KvMemory>(out.backend->allocate_kv(out.model.kv, pages));
   log::debug(
       "loaded {} ({} layers, vocabulary {}) in {:.2f} s, {:.2f} s of it before the weights: {} "
-      "of weights, {} of scratch, KV cache {} in {} pages for {} x {} tokens, {} threads",
+      "of weights, {} of scratch, KV cache {} of {} in {} pages for {} x {} tokens, {} threads",
       out.model.architecture, out.model.layers, out.model.vocabulary, seconds_since(start), parsed,
       human_bytes(out.plan->weight_bytes()), human_bytes(out.plan->scratch_bytes()),
-      human_bytes(out.memory->store().bytes()), pages, out.parallel, out.context, out.threads);
+      human_bytes(out.memory->store().bytes()), quant::info(out.model.kv.dtype).name, pages,
+      out.parallel, out.context, out.threads);
   return out;
 }
 

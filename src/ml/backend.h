@@ -25,7 +25,7 @@ struct KvLayerLayout {
 
 struct KvLayout {
   std::vector<KvLayerLayout> layers;
-  DType dtype = DType::kF16;  // kF16 or kF32
+  DType dtype = DType::kF16;  // kF16, kQ8_0 or kF32
 };
 
 // The memory of a KV cache: `pages` pages for every layer. Which sequence owns which page is the

@@ -21,6 +21,8 @@ constexpr int64_t kCapacity = 512;
 // 32 values: a step of 1/127 of the largest gives about 2.5e-5 on average, and single results lie
 // three or four deviations out.
 constexpr double kExact = 0, kFloat = 1e-11, kHalfCache = 1e-6, kEightBit = 4e-4;
+// Keys, values and queries in 8 bits: an error of 0.4 % in each, and weights that move with scores.
+constexpr double kEightBitCache = 4e-4;
 
 constexpr std::array kPlain = {DType::kF32, DType::kF16, DType::kBF16};
 constexpr std::array kBlocks32 = {DType::kQ4_0, DType::kQ4_1, DType::kQ5_0, DType::kQ5_1,
@@ -151,17 +153,18 @@ std::vector<DType> all_weight_types() {
   return types;
 }
 
-// Every backend, every weight type, both weight paths; half caches where backends round.
+// Every backend, every weight type, both weight paths, every type of cache.
 void for_each_layer(const std::function<void(const Example&, TestRun&)>& body) {
   for (const std::string_view name : backend_names())
     for (const DType dtype : all_weight_types())
-      for (const bool floats : {false, true}) {
+      for (const DType cache : {DType::kF32, DType::kF16, DType::kQ8_0}) {
+        const bool floats = cache == DType::kF32;
         CAPTURE(std::string(name));
         CAPTURE(std::string(quant::info(dtype).name));
-        CAPTURE(floats);
+        CAPTURE(std::string(quant::info(cache).name));
         Example example;
         build_layer(example, dtype);
-        example.kv.dtype = floats ? DType::kF32 : DType::kF16;
+        example.kv.dtype = cache;
         TestRun run(example.graph, example.kv, name, {.threads = 2, .float_weights = floats});
         body(example, run);
       }
@@ -270,6 +273,8 @@ TEST_CASE("every backend attends as the reference does") {
     compare(example, kFloat);
     example.kv.dtype = DType::kF16;
     compare(example, kHalfCache);
+    example.kv.dtype = DType::kQ8_0;
+    compare(example, kEightBitCache);
   }
 }
 
@@ -309,20 +314,22 @@ TEST_CASE("a prompt in chunks gives exactly the results of one pass") {
 }
 
 TEST_CASE("a copied page serves as the original did") {
-  for (const std::string_view name : backend_names()) {
-    CAPTURE(std::string(name));
-    Example example;
-    build_layer(example, DType::kQ8_0);
-    TestRun run(example.graph, example.kv, name);
-    const std::vector<int32_t> tokens = some_tokens(41, kVocabulary, 6);
-    const std::vector<int32_t> next = {11};
-    run.run({{tokens, 0, {2, 5}}});
-    const std::vector<float> wanted = run.run({{next, 41, {2, 5}}});
-    run.kv().copy_page(2, 20);
-    run.kv().copy_page(5, 21);
-    run.run({{some_tokens(41, kVocabulary, 7), 0, {2, 5}}});  // the originals are overwritten
-    CHECK(run.run({{next, 41, {20, 21}}}) == wanted);
-  }
+  for (const std::string_view name : backend_names())
+    for (const DType cache : {DType::kF32, DType::kF16, DType::kQ8_0}) {
+      CAPTURE(std::string(name));
+      Example example;
+      build_layer(example, DType::kQ8_0);
+      example.kv.dtype = cache;
+      TestRun run(example.graph, example.kv, name);
+      const std::vector<int32_t> tokens = some_tokens(41, kVocabulary, 6);
+      const std::vector<int32_t> next = {11};
+      run.run({{tokens, 0, {2, 5}}});
+      const std::vector<float> wanted = run.run({{next, 41, {2, 5}}});
+      run.kv().copy_page(2, 20);
+      run.kv().copy_page(5, 21);
+      run.run({{some_tokens(41, kVocabulary, 7), 0, {2, 5}}});  // the originals are overwritten
+      CHECK(run.run({{next, 41, {20, 21}}}) == wanted);
+    }
 }
 
 TEST_CASE("shifted positions give what the shorter sequence would have given") {
@@ -335,7 +342,7 @@ TEST_CASE("shifted positions give what the shorter sequence would have given") {
                       .original_context = 64};
   for (const std::string_view name : backend_names())
     for (const RopeSpec& spec : {rope, partial, yarn})
-      for (const DType dtype : {DType::kF32, DType::kF16}) {
+      for (const DType dtype : {DType::kF32, DType::kF16, DType::kQ8_0}) {
         CAPTURE(std::string(name));
         CAPTURE(spec.dims);
         Example example;
@@ -351,8 +358,29 @@ TEST_CASE("shifted positions give what the shorter sequence would have given") {
         tokens.push_back(17);
         const std::vector<float> fresh = run.run({{tokens, 0, {8, 9}}});
         CHECK(relative_error(shifted, tail(fresh, shifted.size()), mean_square(fresh)) <=
-              (dtype == DType::kF16 ? kHalfCache : kFloat));
+              (dtype == DType::kF32   ? kFloat
+               : dtype == DType::kF16 ? kHalfCache
+                                      : kEightBitCache));
       }
+}
+
+TEST_CASE("a cache of 8 bits takes little over half of one in f16") {
+  const KvLayout f16{.layers = {{.kv_heads = 2, .key_dim = 64, .value_dim = 64}},
+                     .dtype = DType::kF16};
+  KvLayout q8 = f16;
+  q8.dtype = DType::kQ8_0;
+  const auto bytes = [](const KvLayout& layout) {
+    return make_backend("cpu")->allocate_kv(layout, 4096)->bytes();
+  };
+  CHECK(bytes(f16) == 4096 * kPageTokens * 2 * 128 * 2);
+  CHECK(bytes(q8) == 4096 * kPageTokens * 2 * 128 * 34 / 32);
+}
+
+TEST_CASE("a type that the cache cannot have is refused with those it can") {
+  const KvLayout layout{.layers = {{.kv_heads = 1, .key_dim = 32, .value_dim = 32}},
+                        .dtype = DType::kQ4_0};
+  CHECK_THROWS_WITH_AS(make_backend("cpu")->allocate_kv(layout, 1),
+                       "the KV cache can be f16, q8_0 or f32, not Q4_0", Error);
 }
 
 TEST_CASE("an unknown backend is refused with the list of known ones") {

@@ -25,11 +25,12 @@ fs::path model_folder() {
 // One sequence on a compiled model.
 class Session {
  public:
-  Session(const fs::path& path, bool float_weights, int64_t capacity)
+  Session(const fs::path& path, bool float_weights, int64_t capacity,
+          ml::DType cache = ml::DType::kF16)
       : model_(load_model(formats::open_gguf(path), capacity)), backend_(ml::make_backend("cpu")) {
     plan_ = backend_->compile(*model_.graph, {.threads = 2, .float_weights = float_weights});
     ml::KvLayout layout = model_.kv;
-    layout.dtype = float_weights ? ml::DType::kF32 : ml::DType::kF16;
+    layout.dtype = float_weights ? ml::DType::kF32 : cache;
     kv_ = backend_->allocate_kv(layout, 128);
     pages_.resize(128);
     std::iota(pages_.begin(), pages_.end(), 0);
@@ -261,6 +262,20 @@ TEST_CASE("the 64 best logits of a real text, token by token, are those of all l
     CHECK(wrong == 0);
   }
   CHECK(excluded > ids.size() * vocabulary / 2);  // mostly the search found them
+}
+
+TEST_CASE("a KV cache in q8_0 costs less than half a percent of perplexity") {
+  for (const Case& c : kCases) {
+    Json storage;
+    const Json* golden = find_golden(c, storage);
+    if (golden == nullptr) continue;
+    CAPTURE(std::string(c.model));
+    Session half(model_folder() / c.model, false, 256);
+    Session small(model_folder() / c.model, false, 256, ml::DType::kQ8_0);
+    const double want = perplexity(half, *golden), got = perplexity(small, *golden);
+    MESSAGE(std::string(c.model), ": perplexity with the cache in q8_0 ", got, ", in f16 ", want);
+    CHECK(got == doctest::Approx(want).epsilon(5e-3));
+  }
 }
 
 }  // namespace

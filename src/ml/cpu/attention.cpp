@@ -10,7 +10,7 @@ void CpuPlan::prepare_parts(const CpuKvStore& kv) {
   const int64_t parts = kv.pages() * kPageTokens / kPartTokens + 1;
   if (parts <= max_parts_) return;
   max_parts_ = parts;
-  const int64_t queries = std::max<int64_t>(max_heads_, pool_.threads() * kGroup);
+  const int64_t queries = std::max<int64_t>(max_heads_, pool_.threads() * kAttentionQueries);
   part_sums_.resize(static_cast<size_t>(queries * parts * max_width_));
   part_maxima_.resize(static_cast<size_t>(queries * parts));
   part_totals_.resize(static_cast<size_t>(queries * parts));
@@ -23,8 +23,9 @@ void CpuPlan::store_kv(const Run& run, const AttentionStage& stage, const Sequen
   const int64_t position = run.step.positions[static_cast<size_t>(row)];
   const int32_t page = sequence.pages[static_cast<size_t>(position / kPageTokens)];
   run.kv.write(run.kv.head(stage.spec.layer, page, head), run.kv.layer(stage.spec.layer),
-               position % kPageTokens, at(stage.k, row, run, thread) + head * stage.key_dim,
-               at(stage.v, row, run, thread) + head * stage.value_dim);
+               position % kPageTokens,
+               {.key = at(stage.k, row, run, thread) + head * stage.key_dim,
+                .value = at(stage.v, row, run, thread) + head * stage.value_dim});
 }
 
 void CpuPlan::store_row(const Run& run, const AttentionStage& stage, int64_t row,
@@ -36,6 +37,13 @@ void CpuPlan::store_row(const Run& run, const AttentionStage& stage, int64_t row
   }
 }
 
+int64_t CpuPlan::count_tiles(const Run& run, int64_t tile_rows) noexcept {
+  int64_t tiles = 0;
+  for (const SequenceRows& sequence : run.step.sequences)
+    tiles += (sequence.rows + tile_rows - 1) / tile_rows;
+  return tiles;
+}
+
 void CpuPlan::run_attention(const Run& run, const AttentionStage& stage, int thread,
                             int64_t phase) noexcept {
   if (run.single) {
@@ -45,13 +53,12 @@ void CpuPlan::run_attention(const Run& run, const AttentionStage& stage, int thr
     });
     return;
   }
-  const int64_t tile = std::max<int64_t>(1, kGroup / (stage.heads / stage.kv_heads));
-  int64_t tiles = 0;
-  for (const SequenceRows& sequence : run.step.sequences)
-    tiles += (sequence.rows + tile - 1) / tile;
-  pool_.share(thread, phase, tiles * stage.kv_heads, 1, [&](int64_t first, int64_t last) {
-    for (int64_t unit = first; unit < last; ++unit) attend_rows(run, stage, unit, thread);
-  });
+  const int64_t tile = std::max<int64_t>(1, kAttentionQueries / (stage.heads / stage.kv_heads));
+  pool_.share(thread, phase, count_tiles(run, tile) * stage.kv_heads, 1,
+              [&](int64_t first, int64_t last) {
+                for (int64_t unit = first; unit < last; ++unit)
+                  attend_rows(run, stage, unit, thread);
+              });
 }
 
 // One row: a unit is a key/value head and a part. The last part also stores the new position.
@@ -62,8 +69,8 @@ void CpuPlan::attend_single(const Run& run, const AttentionStage& stage, int64_t
   const SequenceRows& sequence = run.step.sequences[0];
   if (part == parts - 1) store_kv(run, stage, sequence, 0, kv_head, thread);
   const int64_t group = stage.heads / stage.kv_heads;
-  for (int64_t first = kv_head * group; first < (kv_head + 1) * group; first += kGroup) {
-    QueryTile tile = {.count = std::min(kGroup, (kv_head + 1) * group - first),
+  for (int64_t first = kv_head * group; first < (kv_head + 1) * group; first += kAttentionQueries) {
+    QueryTile tile = {.count = std::min(kAttentionQueries, (kv_head + 1) * group - first),
                       .kv_head = kv_head,
                       .part = part,
                       .sequence = &sequence};
@@ -94,13 +101,15 @@ void CpuPlan::merge_query(int64_t query, int64_t parts, int64_t width, float* ou
   kernels_.merge_attention(out, width, part_sum(query, 0), max_width_, maxima, totals, parts);
 }
 
-// Several rows: a unit is a key/value head and a few consecutive rows of one sequence.
+// Several rows: a unit is a key/value head and a few consecutive rows of one sequence. Units of one
+// head follow each other, so that the threads find its pages in the shared cache.
 void CpuPlan::attend_rows(const Run& run, const AttentionStage& stage, int64_t unit,
                           int thread) noexcept {
   const int64_t group = stage.heads / stage.kv_heads;
-  const int64_t tile_rows = std::max<int64_t>(1, kGroup / group);
-  const int64_t kv_head = unit % stage.kv_heads;
-  int64_t tile_index = unit / stage.kv_heads;
+  const int64_t tile_rows = std::max<int64_t>(1, kAttentionQueries / group);
+  const int64_t tiles_in_all = count_tiles(run, tile_rows);
+  const int64_t kv_head = unit / tiles_in_all;
+  int64_t tile_index = unit % tiles_in_all;
   for (const SequenceRows& sequence : run.step.sequences) {
     const int64_t tiles = (sequence.rows + tile_rows - 1) / tile_rows;
     if (tile_index >= tiles) {
@@ -109,13 +118,13 @@ void CpuPlan::attend_rows(const Run& run, const AttentionStage& stage, int64_t u
     }
     const int64_t first_row = sequence.first_row + tile_index * tile_rows;
     const int64_t rows = std::min(tile_rows, sequence.first_row + sequence.rows - first_row);
-    for (int64_t head = 0; head < group; head += kGroup) {
+    for (int64_t head = 0; head < group; head += kAttentionQueries) {
       QueryTile tile = {.kv_head = kv_head, .sequence = &sequence};
       attend_heads(run, stage, tile,
                    {.first_row = first_row,
                     .rows = rows,
                     .first_head = kv_head * group + head,
-                    .heads = std::min(kGroup, group - head)},
+                    .heads = std::min(kAttentionQueries, group - head)},
                    thread);
     }
     return;
@@ -125,7 +134,7 @@ void CpuPlan::attend_rows(const Run& run, const AttentionStage& stage, int64_t u
 // All parts of a tile's queries, merged into the result.
 void CpuPlan::attend_heads(const Run& run, const AttentionStage& stage, QueryTile& tile,
                            const TileRange& range, int thread) noexcept {
-  const int64_t own = thread * kGroup;
+  const int64_t own = thread * kAttentionQueries;
   int64_t last = 0;
   for (int64_t row = range.first_row; row < range.first_row + range.rows; ++row)
     for (int64_t head = range.first_head; head < range.first_head + range.heads; ++head) {
@@ -161,9 +170,11 @@ void CpuPlan::attend_part(const Run& run, const AttentionStage& stage, QueryTile
   const int64_t end = std::min(latest + 1, first + kPartTokens);
   if (stage.spec.window > 0)
     first = std::max(first, (earliest - stage.spec.window + 1) / kPageTokens * kPageTokens);
-  std::array<const float*, kGroup> queries;
+  const int64_t key_width = align_up(stage.key_dim, kBlock);
+  std::array<const float*, kAttentionQueries> queries;
   for (size_t i = 0; i < static_cast<size_t>(tile.count); ++i) {
-    float* scaled = scratch.queries.data() + static_cast<int64_t>(i) * stage.key_dim;
+    float* scaled = scratch.queries.data() + static_cast<int64_t>(i) * key_width;
+    std::fill(scaled + stage.key_dim, scaled + key_width, 0.0f);
     kernels_.scale(scaled, tile.queries[i], stage.spec.scale, stage.key_dim);
     queries[i] = scaled;
   }
@@ -184,8 +195,9 @@ void CpuPlan::attend_part(const Run& run, const AttentionStage& stage, QueryTile
                               .out = tile.out.data(),
                               .maximum = tile.maximum.data(),
                               .total = tile.total.data(),
-                              .scratch = scratch.scores.data()};
-  (run.kv.half() ? kernels_.attention_f16 : kernels_.attention_f32)(args);
+                              .scratch = scratch.scores.data(),
+                              .quantized = scratch.quantized.data()};
+  run.kv.attend(args);
 }
 
 }  // namespace cria::ml::cpu

@@ -38,8 +38,11 @@ enum class PanelKind : uint8_t {
 };
 inline constexpr int kPanelKinds = 22;
 inline constexpr int64_t kPanelRows = 16;
-inline constexpr int64_t kBlock = 32;  // activations are quantised per 32 values
-inline constexpr int64_t kGroup = 8;   // columns that a tile computes at once
+inline constexpr int64_t kBlock = 32;             // activations are quantised per 32 values
+inline constexpr int64_t kGroup = 8;              // columns that a tile computes at once
+inline constexpr int64_t kAttentionQueries = 16;  // most queries of one call of attention
+inline constexpr int64_t kAttentionBlock = 128;   // positions whose scores it takes at once
+inline constexpr int64_t kQ8KvBytes = 34;         // of 32 keys or values in q8_0: int8, a half
 
 // A head in two planes begins each high panel with u8 error[16], f16 least[16], f16 largest[16].
 inline constexpr int64_t kHighHeader = 80;
@@ -90,9 +93,10 @@ struct RopeArgs {
 
 // Queries that share one key/value head, against one sequence's pages.
 struct AttentionArgs {
-  const float* const* queries;  // [count], each head_dim floats, already scaled
-  const int64_t* last;          // [count] last position that a query sees
-  int64_t count;                // <= kGroup
+  // [count], each key_dim floats, already scaled; then zeros up to a multiple of kBlock.
+  const float* const* queries;
+  const int64_t* last;  // [count] last position that a query sees
+  int64_t count;        // <= kAttentionQueries
   int64_t key_dim, value_dim;
   int64_t first_position;       // window start of the earliest query, rounded down to a page
   int64_t end_position;         // one past the last position to read
@@ -102,7 +106,9 @@ struct AttentionArgs {
   float* const* out;            // [count] value_dim floats: weighted sums, not yet divided
   float* maximum;               // [count]
   float* total;                 // [count]
-  float* scratch;               // >= kGroup * kPageTokens floats
+  float* scratch;               // count * kAttentionBlock floats
+  // q8_0 only: room for quantized_bytes(count, key_dim rounded up to a multiple of kBlock).
+  uint8_t* quantized;
 };
 
 struct Kernels {
@@ -128,9 +134,10 @@ struct Kernels {
   void (*gelu)(float* y, const float* x, int64_t n) noexcept;
   void (*softcap)(float* y, const float* x, float cap, int64_t n) noexcept;
   void (*rope)(float* y, const float* x, const RopeArgs& args) noexcept;
-  // Attention over positions [first, end) of pages in f16 or f32; see attention.cpp for the layout.
+  // Attention over positions [first, end) of pages; see kv_store.h for their layouts.
   void (*attention_f16)(const AttentionArgs&) noexcept;
   void (*attention_f32)(const AttentionArgs&) noexcept;
+  void (*attention_q8_0)(const AttentionArgs&) noexcept;
   // Merges the parts (maximum, total, weighted sum) of one query into `out`, in order, and divides.
   // sums: {n rounded up to 16, parts}, parts `stride` floats apart.
   void (*merge_attention)(float* out, int64_t n, const float* sums, int64_t stride,

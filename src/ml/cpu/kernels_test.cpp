@@ -1,6 +1,7 @@
 // Every kernel of every runnable variant against the scalar one, bit by bit, and panels against the
 // block formats' own conversion.
 #include "ml/cpu/kernels.h"
+#include "ml/cpu/kv_store.h"
 #include "ml/cpu/panels.h"
 #include "quant/half.h"
 #include "tests/skip.h"
@@ -244,64 +245,92 @@ TEST_CASE("silu and gelu match their definitions") {
   }
 }
 
-// One head's pages of random keys and values.
-std::vector<std::vector<uint16_t>> random_pages(int64_t count, int64_t key_dim, int64_t width) {
-  std::vector<std::vector<uint16_t>> pages;
-  for (int64_t i = 0; i < count; ++i) {
-    const std::vector<float> values = noise(32 * (key_dim + width), static_cast<unsigned>(100 + i));
-    std::vector<uint16_t> page(values.size());
-    for (size_t j = 0; j < values.size(); ++j) page[j] = quant::float_to_half(values[j]);
-    pages.push_back(std::move(page));
+// One head of random keys and values, in pages of `store`.
+void fill(const CpuKvStore& store, int64_t positions) {
+  const KvLayerLayout& shape = store.layer(0);
+  for (int64_t p = 0; p < positions; ++p) {
+    const std::vector<float> row =
+        noise(shape.key_dim + shape.value_dim, static_cast<unsigned>(100 + p));
+    store.write(store.head(0, static_cast<int32_t>(p / kPageTokens), 0), shape, p % kPageTokens,
+                {.key = row.data(), .value = row.data() + shape.key_dim});
   }
-  return pages;
+}
+
+struct AttentionCase {
+  DType dtype;
+  int64_t key_dim, value_dim, window;
+};
+
+// Queries `first` to `first + count` of kAttentionQueries that end at position `end`: their sums,
+// maxima and totals.
+std::vector<std::vector<float>> attend(const Kernels& kernels, const AttentionCase& c, int64_t end,
+                                       int64_t first, int64_t count) {
+  const int64_t pages = (end + kPageTokens - 1) / kPageTokens;
+  const KvLayerLayout layer = {.kv_heads = 1, .key_dim = c.key_dim, .value_dim = c.value_dim};
+  const CpuKvStore store({.layers = {layer}, .dtype = c.dtype}, pages, kernels);
+  fill(store, end);
+  std::vector<const uint8_t*> heads;
+  for (int32_t page = 0; page < pages; ++page) heads.push_back(store.head(0, page, 0));
+  const int64_t key_width = (c.key_dim + 31) / 32 * 32, width = (c.value_dim + 15) / 16 * 16;
+  std::vector<std::vector<float>> queries, out;
+  for (int64_t i = first; i < first + count; ++i) {
+    queries.push_back(noise(c.key_dim, static_cast<unsigned>(9 + i)));
+    queries.back().resize(static_cast<size_t>(key_width));
+    out.emplace_back(static_cast<size_t>(width));
+  }
+  std::vector<const float*> query_rows;
+  std::vector<int64_t> last;
+  std::vector<float*> out_rows;
+  for (size_t i = 0; i < queries.size(); ++i) {
+    query_rows.push_back(queries[i].data());
+    last.push_back(end - kAttentionQueries + first + static_cast<int64_t>(i));
+    out_rows.push_back(out[i].data());
+  }
+  std::vector<float> maximum(queries.size()), total(queries.size()),
+      scratch(static_cast<size_t>(count * kAttentionBlock));
+  std::vector<uint8_t> quantized(static_cast<size_t>(quantized_bytes(count, key_width)));
+  store.attend({.queries = query_rows.data(),
+                .last = last.data(),
+                .count = count,
+                .key_dim = c.key_dim,
+                .value_dim = c.value_dim,
+                .first_position = 0,
+                .end_position = last.back() + 1,
+                .window = c.window,
+                .softcap = 0,
+                .pages = heads.data(),
+                .out = out_rows.data(),
+                .maximum = maximum.data(),
+                .total = total.data(),
+                .scratch = scratch.data(),
+                .quantized = quantized.data()});
+  for (size_t i = 0; i < out.size(); ++i) {
+    out[i].resize(static_cast<size_t>(c.value_dim));
+    out[i].push_back(maximum[i]);
+    out[i].push_back(total[i]);
+  }
+  return out;
 }
 
 TEST_CASE("attention is the same in every variant and for a query alone or among others") {
-  constexpr int64_t kDim = 64, kCount = 8, kEnd = 75;
-  const auto pages = random_pages(3, kDim, kDim);
-  std::vector<const uint8_t*> starts;
-  for (const auto& page : pages) starts.push_back(reinterpret_cast<const uint8_t*>(page.data()));
-  const std::vector<float> q = noise(kCount * kDim, 9);
-  for (const int64_t window : {int64_t{0}, int64_t{20}}) {
-    const auto run = [&](const Kernels& k, int64_t first, int64_t count) {
-      std::vector<float> out(static_cast<size_t>(count * kDim)), maximum(8), total(8), scratch(256);
-      std::vector<const float*> queries;
-      std::vector<int64_t> last;
-      std::vector<float*> outs;
-      for (int64_t i = 0; i < count; ++i) {
-        queries.push_back(q.data() + (first + i) * kDim);
-        last.push_back(kEnd - kCount + first + i);
-        outs.push_back(out.data() + i * kDim);
-      }
-      k.attention_f16({.queries = queries.data(),
-                       .last = last.data(),
-                       .count = count,
-                       .key_dim = kDim,
-                       .value_dim = kDim,
-                       .first_position = 0,
-                       .end_position = last.back() + 1,
-                       .window = window,
-                       .softcap = 0,
-                       .pages = starts.data(),
-                       .out = outs.data(),
-                       .maximum = maximum.data(),
-                       .total = total.data(),
-                       .scratch = scratch.data()});
-      for (int64_t i = 0; i < count; ++i) {
-        out.push_back(maximum[static_cast<size_t>(i)]);
-        out.push_back(total[static_cast<size_t>(i)]);
-      }
-      return out;
-    };
-    const Kernels& scalar = *runnable_kernels().items[0];
-    const std::vector<float> all = run(scalar, 0, kCount);
-    for (int64_t i = 0; i < kCount; ++i) {
-      const std::vector<float> one = run(scalar, i, 1);
-      CHECK(std::memcmp(one.data(), all.data() + i * kDim, kDim * 4) == 0);
+  const Kernels& scalar = *runnable_kernels().items[0];
+  for (const AttentionCase& c :
+       {AttentionCase{DType::kF16, 64, 64, 0}, AttentionCase{DType::kF16, 64, 48, 20},
+        AttentionCase{DType::kF32, 48, 80, 0}, AttentionCase{DType::kQ8_0, 64, 64, 0},
+        AttentionCase{DType::kQ8_0, 80, 40, 150}, AttentionCase{DType::kQ8_0, 16, 112, 0}})
+    for (const int64_t end : {19, 75, 128, 129, 300}) {
+      CAPTURE(std::string(quant::info(c.dtype).name));
+      CAPTURE(end);
+      const auto all = attend(scalar, c, end, 0, kAttentionQueries);
+      for_each_variant([&](const Kernels&, const Kernels& fast) {
+        CHECK(attend(fast, c, end, 0, kAttentionQueries) == all);
+        for (const int64_t count : {1, 2, 3, 4, 5, 6, 7, 9}) {
+          CAPTURE(count);
+          const auto some = attend(fast, c, end, 3, count);
+          for (size_t i = 0; i < some.size(); ++i) CHECK(same_bits(some[i], all[3 + i]));
+        }
+      });
     }
-    for_each_variant(
-        [&](const Kernels&, const Kernels& fast) { CHECK(same_bits(run(fast, 0, kCount), all)); });
-  }
 }
 
 }  // namespace

@@ -1,4 +1,10 @@
 // kv_store.h - pages of keys and values in the layout that kernels/attention.cpp reads.
+//
+// One head's part of a page of 32 positions is its keys, then its values:
+//   f16, f32   keys {32 positions, key_dim}; values {value_dim rounded up to 16, 32 positions}
+//   q8_0       keys: two Q8_0 panels (panels.h) whose rows are positions, key_dim rounded up to 32;
+//              values: per 32 of value_dim, rounded up, f16 scale[32 positions] and
+//              int8 {32 values, 32 positions}
 #pragma once
 
 #include "ml/backend.h"
@@ -8,6 +14,11 @@
 #include <vector>
 
 namespace cria::ml::cpu {
+
+struct KvVectors {     // of one position and head
+  const float* key;    // {key_dim}
+  const float* value;  // {value_dim}
+};
 
 class CpuKvStore final : public KvStore {
  public:
@@ -19,7 +30,8 @@ class CpuKvStore final : public KvStore {
   void copy_page(int32_t from, int32_t to) override;
   void shift(std::span<const int32_t> pages, int64_t from, int64_t to, int64_t count) override;
 
-  bool half() const { return half_; }
+  // The kernel that reads these pages.
+  void attend(const AttentionArgs& args) const noexcept { attention_(args); }
   const KvLayerLayout& layer(int64_t i) const { return layout_.layers[static_cast<size_t>(i)]; }
   // One head's part of a page.
   uint8_t* head(int64_t layer, int32_t page, int64_t head) const {
@@ -27,25 +39,25 @@ class CpuKvStore final : public KvStore {
     return arena_.data() + l.offset +
            (page * layout_.layers[static_cast<size_t>(layer)].kv_heads + head) * l.head_bytes;
   }
-  // Writes one position of one head; key {key_dim}, value {value_dim}.
-  void write(uint8_t* head, const KvLayerLayout& shape, int64_t slot, const float* key,
-             const float* value) const noexcept;
+  // Writes one position of one head.
+  void write(uint8_t* head, const KvLayerLayout& shape, int64_t slot,
+             const KvVectors& from) const noexcept;
 
  private:
   struct Layer {
     int64_t offset = 0, head_bytes = 0;
     std::vector<double> frequencies;  // of the keys' rotation
   };
-  int64_t element() const { return half_ ? 2 : 4; }
-  float read_key(const uint8_t* head, int64_t key_dim, int64_t slot, int64_t d) const;
+  void read(uint8_t* head, const KvLayerLayout& shape, int64_t slot, std::span<float> key,
+            std::span<float> value) const;
   void move_position(int64_t layer, std::span<const int32_t> pages, int64_t from, int64_t to,
                      std::span<const float> table);
-  static int64_t plan(const KvLayout& layout, int64_t pages, bool half, std::vector<Layer>& layers);
+  static int64_t plan(const KvLayout& layout, int64_t pages, std::vector<Layer>& layers);
 
   KvLayout layout_;
   int64_t pages_;
-  bool half_;
   const Kernels& kernels_;
+  void (*attention_)(const AttentionArgs&) noexcept;
   std::vector<Layer> layers_;
   Arena arena_;
 };

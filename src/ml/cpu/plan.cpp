@@ -27,10 +27,12 @@ CpuPlan::CpuPlan(const Graph& graph, const CompileOptions& options, const Kernel
     if (const auto* attention = std::get_if<AttentionStage>(&stage)) {
       max_heads_ = std::max(max_heads_, attention->heads);
       max_width_ = std::max(max_width_, align_up(attention->value_dim, 16));
-      max_key_ = std::max(max_key_, attention->key_dim);
+      max_key_ = std::max(max_key_, align_up(attention->key_dim, kBlock));
     }
-  for (AttentionScratch& scratch : attention_)
-    scratch.queries.resize(static_cast<size_t>(kGroup * max_key_));
+  for (AttentionScratch& scratch : attention_) {
+    scratch.queries.resize(static_cast<size_t>(kAttentionQueries * max_key_));
+    scratch.quantized.resize(static_cast<size_t>(quantized_bytes(kAttentionQueries, max_key_)));
+  }
   if (setting_flag("CRIA_PROFILE")) profile_ = std::make_unique<Profile>(program_);
 }
 

@@ -34,12 +34,12 @@ class CpuPlan final : public Plan {
     int64_t tokens, outputs;
     bool single;  // one row: row stages run on every thread
   };
-  // Up to kGroup queries of one key/value head and one part of the past.
+  // Up to kAttentionQueries queries of one key/value head and one part of the past.
   struct QueryTile {
-    std::array<const float*, kGroup> queries;
-    std::array<int64_t, kGroup> last;
-    std::array<float*, kGroup> out;
-    std::array<float, kGroup> maximum, total;
+    std::array<const float*, kAttentionQueries> queries;
+    std::array<int64_t, kAttentionQueries> last;
+    std::array<float*, kAttentionQueries> out;
+    std::array<float, kAttentionQueries> maximum, total;
     int64_t count = 0;
     int64_t kv_head = 0, part = 0;
     const SequenceRows* sequence = nullptr;
@@ -48,8 +48,9 @@ class CpuPlan final : public Plan {
     int64_t first_row, rows, first_head, heads;
   };
   struct alignas(64) AttentionScratch {  // of one thread
-    std::vector<float> queries;          // scaled
-    std::array<float, kGroup * kPageTokens> scores;
+    std::vector<float> queries;          // scaled, padded to a multiple of 32
+    std::vector<uint8_t> quantized;      // the same in 8 bits
+    std::array<float, kAttentionQueries * kAttentionBlock> scores;
     std::vector<const uint8_t*> pages;
   };
 
@@ -77,6 +78,7 @@ class CpuPlan final : public Plan {
   // attention.cpp
   void run_attention(const Run& run, const AttentionStage& stage, int thread,
                      int64_t phase) noexcept;
+  static int64_t count_tiles(const Run& run, int64_t tile_rows) noexcept;
   void attend_single(const Run& run, const AttentionStage& stage, int64_t unit,
                      int thread) noexcept;
   void attend_rows(const Run& run, const AttentionStage& stage, int64_t unit, int thread) noexcept;
@@ -109,7 +111,7 @@ class CpuPlan final : public Plan {
   BestLogits best_;
   int64_t max_heads_ = 0, max_width_ = 0, max_key_ = 0;  // of attention stages
   // Parts of attention: [query][part]. In a step of one row a query is a head, shared by the
-  // threads; otherwise each thread has kGroup queries of its own.
+  // threads; otherwise each thread has kAttentionQueries of its own.
   int64_t max_parts_ = 0;
   std::vector<float> part_sums_, part_maxima_, part_totals_;
   std::unique_ptr<Profile> profile_;  // null: nobody asked

@@ -569,6 +569,10 @@ void matmul(const MatmulArgs& a) noexcept {
 
 }  // namespace
 
+void matmul_q8_0(const MatmulArgs& args) noexcept {
+  matmul<Q8_0>(args);
+}
+
 void set_integer_matmuls(Kernels& table) noexcept {
   const auto set = [&](PanelKind kind, auto* function) {
     table.matmul[static_cast<int>(kind)] = function;
@@ -577,7 +581,7 @@ void set_integer_matmuls(Kernels& table) noexcept {
   set(PanelKind::kQ4_1, matmul<Q4_1>);
   set(PanelKind::kQ5_0, matmul<Q5_0>);
   set(PanelKind::kQ5_1, matmul<Q5_1>);
-  set(PanelKind::kQ8_0, matmul<Q8_0>);
+  set(PanelKind::kQ8_0, matmul_q8_0);
   set(PanelKind::kQ4_K, matmul<Q4_K>);
   set(PanelKind::kQ5_K, matmul<Q5_K>);
   set(PanelKind::kQ6_K, matmul<Q6_K>);

@@ -1,4 +1,4 @@
-// row_ops.h - the kernels of row_ops.cpp, planes.cpp, attention.cpp and probe.cpp, for table.cpp.
+// row_ops.h - the kernels of this folder's files, for table.cpp and for each other.
 #pragma once
 
 #include "ml/cpu/kernels.h"
@@ -21,11 +21,13 @@ void sum_low_bits(const uint8_t* low, int64_t k, const uint8_t* column, float* s
 void join_planes(const uint8_t* high, const uint8_t* low, int64_t k, uint8_t* panel) noexcept;
 void attention_f16(const AttentionArgs& args) noexcept;
 void attention_f32(const AttentionArgs& args) noexcept;
+void attention_q8_0(const AttentionArgs& args) noexcept;
 void merge_attention(float* out, int64_t n, const float* sums, int64_t stride, const float* maxima,
                      const float* totals, int64_t parts) noexcept;
 int64_t probe_int8(int64_t rounds) noexcept;
 int64_t probe_float(int64_t rounds) noexcept;
 void probe_read(const uint8_t* p, int64_t bytes) noexcept;
+void matmul_q8_0(const MatmulArgs& args) noexcept;
 // Fills the rows of table.matmul that the file defines.
 void set_float_matmuls(Kernels& table) noexcept;
 void set_integer_matmuls(Kernels& table) noexcept;

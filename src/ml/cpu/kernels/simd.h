@@ -3,7 +3,7 @@
 // Every set has the same 16 lanes and the same order of operations, so that all variants of a
 // kernel give the same bits: AVX-512 holds them in one register, AVX2 in two, NEON in four, scalar
 // code in arrays. A set is one header that defines Floats, Ints, Bytes and the same functions;
-// sum() adds lanes i and i + 8, then i and i + 4, and so on: one fixed tree.
+// sum() adds lanes i and i + 8, then i and i + 4, and so on: one fixed tree; max_lane() likewise.
 //
 // Products of narrow unsigned quants (at most `max`) with int8 in [-127, 127] may be summed up in
 // 16 bits where 32-bit sums would cost more: begin_pairs(start), dot_pairs for up to
@@ -59,15 +59,6 @@ CRIA_INLINE Ints weigh_halves(const HalfScales& s, int32_t first, int32_t second
   return s.first * splat_int(first) + s.second * splat_int(second);
 }
 #endif
-
-CRIA_INLINE float max_lane(Floats a) {
-  float lanes[16];
-  store(lanes, a);
-  for (int width = 8; width > 0; width /= 2)
-    for (int i = 0; i < width; ++i)
-      lanes[i] = lanes[i] > lanes[i + width] ? lanes[i] : lanes[i + width];
-  return lanes[0];
-}
 
 CRIA_INLINE Floats load_first(const float* p, int64_t n, float other) {
   if (n >= kLanes) return load(p);

@@ -211,3 +211,9 @@ CRIA_INLINE float sum(Floats a) {
   const float32x2_t two = vadd_f32(vget_low_f32(four), vget_high_f32(four));
   return vget_lane_f32(two, 0) + vget_lane_f32(two, 1);
 }
+CRIA_INLINE float max_lane(Floats a) {
+  const auto larger = [](float32x4_t x, float32x4_t y) { return vbslq_f32(vcgtq_f32(x, y), x, y); };
+  const float32x4_t four = larger(larger(a.v[0], a.v[2]), larger(a.v[1], a.v[3]));
+  const float32x4_t two = larger(four, vextq_f32(four, four, 2));
+  return vgetq_lane_f32(larger(two, vextq_f32(two, two, 1)), 0);
+}

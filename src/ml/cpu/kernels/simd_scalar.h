@@ -210,3 +210,8 @@ CRIA_INLINE float sum(Floats a) {
     for (int i = 0; i < width; ++i) a.v[i] += a.v[i + width];
   return a.v[0];
 }
+CRIA_INLINE float max_lane(Floats a) {
+  for (int width = 8; width > 0; width /= 2)
+    for (int i = 0; i < width; ++i) a.v[i] = a.v[i] > a.v[i + width] ? a.v[i] : a.v[i + width];
+  return a.v[0];
+}

@@ -26,6 +26,7 @@ void fill_table(Kernels& table) noexcept {
   table.rope = rope;
   table.attention_f16 = attention_f16;
   table.attention_f32 = attention_f32;
+  table.attention_q8_0 = attention_q8_0;
   table.merge_attention = merge_attention;
   table.to_half = to_half;
   table.probe_int8 = probe_int8;
