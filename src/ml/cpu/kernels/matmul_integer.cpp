@@ -441,10 +441,9 @@ CRIA_INLINE void few_columns(const MatmulArgs& a) {
 
 // ---- many columns: a piece of a panel is unpacked once for all of them ----
 
-constexpr bool kUnpackFirst =
-    kTile == 4;                        // with 16 registers unpacking is too much for the inner loop
-constexpr int64_t kPieceBlocks = 8;    // 256 k: 4 KiB of quants, which stay in the first cache
-constexpr int64_t kBatchColumns = 64;  // their activations stay in the second cache
+constexpr bool kUnpackFirst = kTile == 4;  // too few registers to unpack in the inner loop
+constexpr int64_t kPieceBlocks = 8;        // 256 k: 4 KiB of quants, which stay in the first cache
+constexpr int64_t kBatchColumns = 64;      // their activations stay in the second cache
 
 // A block of a piece: the scales as floats, the halves' scales as they are, a byte for each quant.
 template <class Format>
