@@ -105,7 +105,11 @@ void quantize(const float* x, int64_t k, uint8_t* group, int64_t columns, int64_
     const Floats low = load(x + i), high = load(x + i + kLanes);
     const float largest = max_lane(max(abs(low), abs(high)));
     const Floats inverse = splat(largest > 0 ? 127.0f / largest : 0.0f);
-    const Ints a = round(low * inverse), b = round(high * inverse);
+    // The limits matter for NaN alone, which then goes on in the scale and not as a wild integer.
+    const auto whole = [&](Floats v) {
+      return round(min(max(v * inverse, splat(-127)), splat(127)));
+    };
+    const Ints a = whole(low), b = whole(high);
     store_i8(reinterpret_cast<int8_t*>(group + column * kBlock), a);
     store_i8(reinterpret_cast<int8_t*>(group + column * kBlock + kLanes), b);
     const Floats fa = to_floats(a), fb = to_floats(b);
