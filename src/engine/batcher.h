@@ -21,7 +21,7 @@ struct BatchItem {
   int64_t rows = 0;              // > 0
   // Tokens that may come after its last one. Their rows leave the sequence as it is; whoever takes
   // one for right appends it and calls advance.
-  std::span<const TokenId> guesses = {};
+  std::span<const TokenId> guesses;
   int64_t best = 0;  // how many of the best logits are looked at, 0: all
 };
 

@@ -91,7 +91,7 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 
 }  // namespace
 
-LoadedEngine load_engine(std::shared_ptr<const formats::ModelFile> file,
+LoadedEngine load_engine(const std::shared_ptr<const formats::ModelFile>& file,
                          const LoadSettings& settings) {
   const auto start = std::chrono::steady_clock::now();
   LoadedEngine out;

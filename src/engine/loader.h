@@ -42,7 +42,7 @@ struct LoadedEngine {
 
 // Checks that weights and KV cache fit in available_memory before it allocates either. Throws
 // Error{kOutOfMemory} with both numbers, and what the file's readers throw.
-LoadedEngine load_engine(std::shared_ptr<const formats::ModelFile> file,
+LoadedEngine load_engine(const std::shared_ptr<const formats::ModelFile>& file,
                          const LoadSettings& settings);
 
 }  // namespace cria::engine

@@ -19,9 +19,9 @@ struct IqGroup {
 
 struct IqFormat {
   DType dtype;
-  uint16_t (*d)(const std::byte* block) noexcept;                      // a half
-  void (*read)(const std::byte* block, int g, IqGroup& out) noexcept;  // g in [0, 8)
-  float factor;                                                        // a power of two
+  uint16_t (*d)(const std::byte* block) noexcept;                          // a half
+  void (*read)(const std::byte* block, int64_t g, IqGroup& out) noexcept;  // g in [0, 8)
+  float factor;                                                            // a power of two
   std::array<int8_t, 16> levels;
 };
 

@@ -98,17 +98,17 @@ std::string hash_of(std::span<const uint16_t> rows, int values, int (*value)(uin
 }
 
 TEST_CASE("the codebooks are the published ones") {
-  CHECK(hash_of(kGridIQ2_XXS, 8, iq2_value) ==
+  CHECK(hash_of(kGridIq2Xxs, 8, iq2_value) ==
         "05826b5d3e472a3a78f196be62ac78acf81df0f909626e12ab9fa2a5d490dd54");
-  CHECK(hash_of(kGridIQ2_XS, 8, iq2_value) ==
+  CHECK(hash_of(kGridIq2Xs, 8, iq2_value) ==
         "06e47aaca60b4dc1d9b5a3f34540437058a6b142b4d7a59d5ded769b4d1bf1de");
-  CHECK(hash_of(kGridIQ2_S, 8, iq2_value) ==
+  CHECK(hash_of(kGridIq2S, 8, iq2_value) ==
         "e1aa1473412b0552c2174c30ef22ab4073f6a181b85a17056e8249bd2932fd88");
-  CHECK(hash_of(kGridIQ3_XXS, 4, iq3_xxs_value) ==
+  CHECK(hash_of(kGridIq3Xxs, 4, iq3_xxs_value) ==
         "46e35f5a997efdee6c99ce57854c8a0d4f0ff8ca57e5e8a60c0793ea580acf5d");
-  CHECK(hash_of(kGridIQ3_S, 4, iq3_s_value) ==
+  CHECK(hash_of(kGridIq3S, 4, iq3_s_value) ==
         "bd1af4945a1717c65610b0284e4628b9a1ba3b306fae3a06f6e5f597356e349f");
-  CHECK(hash_of(kGridIQ1_S, 8, iq1_value) ==
+  CHECK(hash_of(kGridIq1S, 8, iq1_value) ==
         "07540ffc1aeaf6ad4d97e96b0fcc765aae39671d4ae4a27bbd0e796fde167c6a");
 }
 

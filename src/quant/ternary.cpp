@@ -80,7 +80,7 @@ void quantize_tq2_0(const float* in, std::byte* out, int64_t count) noexcept {
     for (int64_t m = 0; m < 64; ++m) {
       const float* first = x + 128 * (m / 32) + m % 32;
       int packed = 0;
-      for (int l = 0; l < 4; ++l) packed |= code_of(first[32 * l], inverse) << (2 * l);
+      for (int64_t l = 0; l < 4; ++l) packed |= code_of(first[32 * l], inverse) << (2 * l);
       p[m] = static_cast<std::byte>(packed);
     }
   });

@@ -22,7 +22,7 @@ class Arena {
   int64_t bytes_;
 };
 
-inline constexpr int64_t align_up(int64_t n, int64_t to) {
+constexpr int64_t align_up(int64_t n, int64_t to) {
   return (n + to - 1) / to * to;
 }
 

@@ -50,10 +50,10 @@ inline constexpr int64_t kHighHeader = 80;
 // Quantised activations: groups of kGroup columns, the last one with the columns that are left. A
 // group of c columns holds, for each block of 32 k: c times 32 int8, then c floats scale, c floats
 // scale * sum, c int32 sum, c int32 sum of the first 16.
-inline constexpr int64_t column_block_bytes(int64_t columns) {
+constexpr int64_t column_block_bytes(int64_t columns) {
   return columns * (kBlock + 16);
 }
-inline constexpr int64_t quantized_bytes(int64_t columns, int64_t k) {
+constexpr int64_t quantized_bytes(int64_t columns, int64_t k) {
   return column_block_bytes(columns) * (k / kBlock);
 }
 

@@ -124,29 +124,11 @@ void scale_and_min(const std::byte* s, int64_t j, uint8_t& scale, uint8_t& min) 
   }
 }
 
-// The quants of part `sub` of a native block, without offsets.
-[[gnu::always_inline]] inline void native_quants(DType dtype, const std::byte* p, int64_t sub,
-                                                 Words& q) {
+// Formats of 256 values: the quants of their part `sub`.
+[[gnu::always_inline]] inline void k_quants(DType dtype, const std::byte* p, int64_t sub,
+                                            Words& q) {
   const auto two = static_cast<unsigned>(2 * sub % 8), four = static_cast<unsigned>(4 * (sub % 2));
   switch (dtype) {
-    case DType::kQ4_0:
-    case DType::kIQ4_NL:
-      return split_nibbles(p + 2, q);
-    case DType::kQ4_1:
-      return split_nibbles(p + 4, q);
-    case DType::kMXFP4:
-      return split_nibbles(p + 1, q);
-    case DType::kQ5_0:
-      split_nibbles(p + 6, q);
-      return add_fifth_bits(p + 2, q);
-    case DType::kQ5_1:
-      split_nibbles(p + 8, q);
-      return add_fifth_bits(p + 4, q);
-    case DType::kIQ4_XS:
-      return split_nibbles(p + 8 + 16 * sub, q);
-    case DType::kQ8_0:
-      for (size_t g = 0; g < 8; ++g) q[g] = word(p + 2, g) ^ 0x80808080u;
-      return;
     case DType::kQ4_K:
       for (size_t g = 0; g < 8; ++g) q[g] = word(p + 16 + 32 * (sub / 2), g) >> four & kLowNibbles;
       return;
@@ -175,6 +157,38 @@ void scale_and_min(const std::byte* s, int64_t j, uint8_t& scale, uint8_t& min) 
     case DType::kTQ2_0:
       for (size_t g = 0; g < 8; ++g) q[g] = word(p + 32 * (sub / 4), g) >> two & kPairs;
       return;
+    default: {
+      const quant::IqFormat* iq = quant::find_iq_format(dtype);
+      CRIA_CHECK(iq != nullptr, "no panels for this type");
+      quant::IqGroup group;
+      iq->read(p, sub, group);
+      q = std::bit_cast<Words>(group.codes);
+    }
+  }
+}
+
+// The quants of part `sub` of a native block, without offsets.
+[[gnu::always_inline]] inline void native_quants(DType dtype, const std::byte* p, int64_t sub,
+                                                 Words& q) {
+  switch (dtype) {
+    case DType::kQ4_0:
+    case DType::kIQ4_NL:
+      return split_nibbles(p + 2, q);
+    case DType::kQ4_1:
+      return split_nibbles(p + 4, q);
+    case DType::kMXFP4:
+      return split_nibbles(p + 1, q);
+    case DType::kQ5_0:
+      split_nibbles(p + 6, q);
+      return add_fifth_bits(p + 2, q);
+    case DType::kQ5_1:
+      split_nibbles(p + 8, q);
+      return add_fifth_bits(p + 4, q);
+    case DType::kIQ4_XS:
+      return split_nibbles(p + 8 + 16 * sub, q);
+    case DType::kQ8_0:
+      for (size_t g = 0; g < 8; ++g) q[g] = word(p + 2, g) ^ 0x80808080u;
+      return;
     case DType::kTQ1_0: {
       std::array<uint8_t, kBlock> codes;
       for (int64_t j = 0; j < kBlock; ++j)
@@ -182,13 +196,8 @@ void scale_and_min(const std::byte* s, int64_t j, uint8_t& scale, uint8_t& min) 
       q = std::bit_cast<Words>(codes);
       return;
     }
-    default: {
-      const quant::IqFormat* iq = quant::find_iq_format(dtype);
-      CRIA_CHECK(iq != nullptr, "no panels for this type");
-      quant::IqGroup group;
-      iq->read(p, static_cast<int>(sub), group);
-      q = std::bit_cast<Words>(group.codes);
-    }
+    default:
+      return k_quants(dtype, p, sub, q);
   }
 }
 
@@ -274,7 +283,7 @@ void pack_scales(DType dtype, const std::byte* native, int64_t sub, int64_t r, b
       const quant::IqFormat* iq = quant::find_iq_format(dtype);
       CRIA_CHECK(iq != nullptr, "no panels for this type");
       quant::IqGroup group;
-      iq->read(native, static_cast<int>(sub), group);
+      iq->read(native, sub, group);
       scales[r] = static_cast<uint8_t>(group.scales[0]);
       if (two_scales) scales[16 + r] = static_cast<uint8_t>(group.scales[1]);
     }
@@ -346,8 +355,9 @@ float value_of(PanelKind kind, const uint8_t* head, const uint8_t* scales, int64
       return std::ldexp(static_cast<float>(kFp4Values[static_cast<size_t>(q)]), scales[r] - 128);
     case PanelKind::kQ4_K:
     case PanelKind::kQ5_K: {
-      const float d = read_half(head + 2 * r) * scales[r];
-      return d * static_cast<float>(q) - read_half(head + 32 + 2 * r) * scales[16 + r];
+      const float d = read_half(head + 2 * r) * static_cast<float>(scales[r]);
+      return d * static_cast<float>(q) -
+             read_half(head + 32 + 2 * r) * static_cast<float>(scales[16 + r]);
     }
     case PanelKind::kQ6_K: {
       const auto scale = static_cast<int8_t>(scales[16 * (j / 16) + r]);
@@ -358,8 +368,9 @@ float value_of(PanelKind kind, const uint8_t* head, const uint8_t* scales, int64
              static_cast<float>(kIq4Values[static_cast<size_t>(q)]);
     case PanelKind::kQ2_K: {
       const int64_t half = 16 * (j / 16) + r;
-      const float d = read_half(head + 2 * r) * scales[half];
-      return d * static_cast<float>(q) - read_half(head + 32 + 2 * r) * scales[32 + half];
+      const float d = read_half(head + 2 * r) * static_cast<float>(scales[half]);
+      return d * static_cast<float>(q) -
+             read_half(head + 32 + 2 * r) * static_cast<float>(scales[32 + half]);
     }
     case PanelKind::kQ3_K: {
       const auto scale = static_cast<int8_t>(scales[16 * (j / 16) + r]);

@@ -209,7 +209,7 @@ void CpuPlan::run_quantize(const Run& run, const RowOp& op, int64_t row, int thr
 // Panels that a thread claims at once, of so many with so many bytes together.
 int64_t CpuPlan::grain(int64_t panels, int64_t bytes) const noexcept {
   return std::clamp<int64_t>(kGrainBytes * panels / std::max<int64_t>(bytes, 1), 1,
-                             std::max<int64_t>(1, panels / (2 * pool_.active())));
+                             std::max<int64_t>(1, panels / (int64_t{2} * pool_.active())));
 }
 
 const uint8_t* CpuPlan::quantized(const Run& run, const MatmulStage& stage,

@@ -24,7 +24,7 @@ struct Limits {
 
 struct Settings {
   Limits limits = {};
-  std::optional<std::tm> now = {};  // what strftime_now sees; the local time when absent
+  std::optional<std::tm> now;  // what strftime_now sees; the local time when absent
 };
 
 struct Program;
