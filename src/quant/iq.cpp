@@ -55,7 +55,8 @@ uint16_t d_first(const std::byte* p) noexcept {
 // The top nibbles of four u16 together are the half d.
 uint16_t d_iq1_m(const std::byte* p) noexcept {
   uint32_t bits = 0;
-  for (int i = 0; i < 4; ++i) bits |= uint32_t{read_as<uint16_t>(p + 48 + 2 * i)} >> 12 << (4 * i);
+  for (int64_t i = 0; i < 4; ++i)
+    bits |= uint32_t{read_as<uint16_t>(p + 48 + 2 * i)} >> 12 << (4 * i);
   return static_cast<uint16_t>(bits);
 }
 

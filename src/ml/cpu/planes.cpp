@@ -96,7 +96,7 @@ void unpack_planes_row(const uint8_t* high, const uint8_t* low, int64_t row, int
 
 PlanesColumn::PlanesColumn(int64_t k)
     : k_(k),
-      rounding_(0x1p-9f * static_cast<float>((k + 2 * kBlock) / kBlock)),
+      rounding_(0x1p-9f * (static_cast<float>(k) / kBlock + 2)),
       blocks_(static_cast<size_t>(k / kBlock)),
       lanes_(static_cast<size_t>(2 * k)) {}
 

@@ -56,21 +56,21 @@ enum class Operator : uint8_t {
 struct Expr {
   ExprKind kind = ExprKind::kConstant;
   Position at = {};
-  std::string_view text = {};  // into the source
-  int name = -1;               // kName: its number in Program::names
-  int depth = 1;               // of the tree below
-  Value constant = {};
+  std::string_view text;  // into the source
+  int name = -1;          // kName: its number in Program::names
+  int depth = 1;          // of the tree below
+  Value constant;
   const Routine* routine = nullptr;  // of a filter or test; null when there is none of that name
-  std::vector<Operator> operators = {};
-  std::vector<Expr> parts = {};
-  std::vector<std::string_view> keywords = {};  // names of the last parts
+  std::vector<Operator> operators;
+  std::vector<Expr> parts;
+  std::vector<std::string_view> keywords;  // names of the last parts
 };
 
 // What an assignment writes to.
 struct Target {
   int name = -1;  // a variable, or the namespace that has `attribute`
-  std::string_view attribute = {};
-  std::vector<Target> parts = {};  // of a tuple; then name is -1
+  std::string_view attribute;
+  std::vector<Target> parts;  // of a tuple; then name is -1
   bool tuple = false;
   Position at = {};
 };
@@ -80,9 +80,9 @@ using Nodes = std::vector<Node>;
 
 struct Macro {
   std::string_view name;
-  std::vector<int> parameters = {};
-  std::vector<std::string_view> parameter_names = {};
-  std::vector<Expr> defaults = {};  // of the last parameters
+  std::vector<int> parameters;
+  std::vector<std::string_view> parameter_names;
+  std::vector<Expr> defaults;  // of the last parameters
   bool reads_caller = false, reads_varargs = false, reads_kwargs = false;
   Nodes body;  // no initializer: Node is incomplete here
 };
@@ -105,11 +105,11 @@ enum class NodeKind : uint8_t {
 struct Node {
   NodeKind kind;
   Position at = {};
-  std::string_view text = {};
-  std::vector<Target> targets = {};
-  std::vector<Expr> exprs = {};
-  std::vector<Nodes> bodies = {};
-  std::vector<Macro> macros = {};
+  std::string_view text;
+  std::vector<Target> targets;
+  std::vector<Expr> exprs;
+  std::vector<Nodes> bodies;
+  std::vector<Macro> macros;
 };
 
 // A template, parsed. Variables are numbered: a render looks each up once.

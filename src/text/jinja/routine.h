@@ -13,8 +13,8 @@
 namespace cria::jinja {
 
 struct Arguments {
-  std::vector<Value> positional = {};
-  std::vector<std::pair<std::string_view, Value>> named = {};
+  std::vector<Value> positional;
+  std::vector<std::pair<std::string_view, Value>> named;
 };
 
 struct Call {

@@ -27,7 +27,7 @@ struct Frame;
 struct Function {
   std::string_view name;
   const Routine* routine = nullptr;
-  Value self = {};
+  Value self;
   const Macro* macro = nullptr;
   Frame* scope = nullptr;
 };
