@@ -6,8 +6,10 @@
 //
 // Prints GB/s of packed weights for one column and Gop/s (2 per multiply-add) for more. Of
 // attention: GB/s of keys and values in memory for one query, Gop/s for pages in the cache. --check
-// exits with 1 when a kernel fell below half of what it was when the floors below were taken; both
-// sides are measured in turn, and only their ratio counts.
+// exits with 1 when a kernel fell below its floor: half of the ratio to the plain loop that was
+// measured when the floor was taken. Both sides are measured in turn, and only their ratio counts.
+#include "measure.h"
+
 #include "ml/cpu/arena.h"
 #include "ml/cpu/kv_store.h"
 #include "ml/cpu/panels.h"
@@ -29,10 +31,6 @@ constexpr const char* kNames[] = {"F32",    "F16",     "BF16",  "Q4_0", "Q4_1", 
                                   "IQ4_XS", "MXFP4",   "Q2_K",  "Q3_K", "TQ",   "IQ2_XXS",
                                   "IQ2",    "IQ3_XXS", "IQ3_S", "IQ1"};
 static_assert(std::size(kNames) == kPanelKinds);
-
-double seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 double best_time(const Kernels& k, PanelKind kind, const Arena& weights, int64_t width,
                  int64_t rows, int64_t columns) {
@@ -58,9 +56,9 @@ double best_time(const Kernels& k, PanelKind kind, const Arena& weights, int64_t
                            .y_stride = rows};
   double best = 1e9;
   for (int i = 0; i < 7; ++i) {
-    const double start = seconds();
+    const double start = seconds_now();
     k.matmul[static_cast<size_t>(kind)](args);
-    best = std::min(best, seconds() - start);
+    best = std::min(best, seconds_now() - start);
   }
   return best;
 }
@@ -72,11 +70,11 @@ double plain_time() {
   const std::vector<float> w(kSide * kSide, 0.5f), x(kSide, 0.25f);
   double best = 1e9;
   for (int i = 0; i < 3; ++i) {
-    const double start = seconds();
+    const double start = seconds_now();
     float total = 0;
     for (size_t row = 0; row < kSide; ++row)
       for (size_t k = 0; k < kSide; ++k) total += w[row * kSide + k] * x[k];
-    best = std::min(best, total > 0 ? seconds() - start : 1e9);
+    best = std::min(best, total > 0 ? seconds_now() - start : 1e9);
   }
   return best / static_cast<double>(2 * kSide * kSide);
 }
@@ -165,10 +163,10 @@ double attention_time(const Kernels& k, DType dtype, int64_t dim, int64_t pages,
                               .scratch = scratch.data(),
                               .quantized = quantized.data()};
   double best = 1e9;
-  const double until = seconds() + 0.1;
-  for (double start = seconds(); start < until; start = seconds()) {
+  const double until = seconds_now() + 0.1;
+  for (double start = seconds_now(); start < until; start = seconds_now()) {
     store.attend(args);
-    best = std::min(best, seconds() - start);
+    best = std::min(best, seconds_now() - start);
   }
   return best;
 }

@@ -5,6 +5,8 @@
 // Cases that repeat their prompt (editing, quoting, summarising) and stories, which do not; greedy
 // and sampled. Both sides share one loaded model and find the prompt in the prefix cache; the
 // ratio is of tokens per second of output. The answers must be equal, or the program fails.
+#include "measure.h"
+
 #include "base/error.h"
 #include "engine/engine.h"
 #include "engine/render.h"
@@ -129,11 +131,6 @@ struct Side {
 double speed(const protocol::Done& done) {
   return static_cast<double>(done.generated_tokens - 1) * 1e9 /
          static_cast<double>(std::max<int64_t>(done.generate_ns, 1));
-}
-
-double median(std::vector<double> values) {
-  std::ranges::sort(values);
-  return values[values.size() / 2];
 }
 
 void compare(Side& plain, Side& guessing, const Case& test, const Json& options, int pairs) {

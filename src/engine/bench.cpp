@@ -110,21 +110,31 @@ void feed(LoadedEngine& loaded, Batcher& batcher, Sequence& sequence) {
   }
 }
 
-// The share of what the machine can do: of its memory's speed when generating, of its 8-bit
-// products when reading a prompt. Attention's arithmetic is not counted.
-double share_of_limit(const LoadedEngine& loaded, bool prompt, int64_t depth, double per_second,
-                      const ml::cpu::MachineLimits& limits) {
+// The share of what the machine can do: of its memory's speed when generating, of its products
+// when reading a prompt. Attention's arithmetic is not counted. Null where the backend does not say
+// what a step costs.
+Json share_of_limit(const LoadedEngine& loaded, bool prompt, int64_t depth, double per_second,
+                    const ml::cpu::MachineLimits& limits) {
   const ml::StepCost cost = loaded.plan->cost();
-  if (prompt) return per_second * static_cast<double>(cost.row_ops) / limits.int8_ops;
+  if (cost.weight_bytes == 0) return nullptr;
+  if (prompt)
+    return per_second * (static_cast<double>(cost.int8_ops) / limits.int8_ops +
+                         static_cast<double>(cost.float_ops) / limits.float_ops);
   const ml::KvStore& store = loaded.memory->store();
   const int64_t kv = store.bytes() / (store.pages() * ml::kPageTokens) * depth;
   return per_second * static_cast<double>(cost.weight_bytes + kv) / limits.read_bytes;
 }
 
+// What is read is many times the last cache, but a small part of what is free.
+ml::cpu::MachineLimits limits_of(int threads) {
+  constexpr int64_t kMost = int64_t{512} << 20, kLeast = int64_t{64} << 20;
+  return ml::cpu::measure_limits(threads, std::clamp(available_memory() / 8, kLeast, kMost));
+}
+
 Json machine_report(const std::vector<int>& threads) {
   Json rows = Json::array();
   for (const int count : threads) {
-    const ml::cpu::MachineLimits limits = ml::cpu::measure_limits(count);
+    const ml::cpu::MachineLimits limits = limits_of(count);
     rows.push_back({{"threads", count},
                     {"read_gigabytes_per_second", limits.read_bytes * 1e-9},
                     {"int8_gigaops_per_second", limits.int8_ops * 1e-9},
@@ -181,6 +191,7 @@ Json measure_all(const Options& options, const std::shared_ptr<const formats::Mo
   constexpr Case kCases[] = {{"prompt", 32}, {"prompt", 128}, {"prompt", 512}, {"generate", 64}};
   Json results = Json::array();
   for (const int threads : options.threads) {
+    const ml::cpu::MachineLimits limits = limits_of(threads);  // while no model is in memory
     LoadSettings settings{.num_ctx = options.depth + 1024,
                           .threads = threads,
                           .backend = options.backend,
@@ -189,7 +200,6 @@ Json measure_all(const Options& options, const std::shared_ptr<const formats::Mo
     const double seconds = seconds_of([&] { loaded.emplace(load_engine(file, settings)); });
     results.push_back(
         {{"test", "load"}, {"tokens", 0}, {"threads", threads}, {"seconds", seconds}});
-    const ml::cpu::MachineLimits limits = ml::cpu::measure_limits(threads);
     for (const Case& test : kCases) {
       if (options.depth + 1 + test.tokens > loaded->context) continue;  // a short model
       const double speed = measure(*loaded, test, options);
@@ -220,16 +230,17 @@ void print_table(const Json& report) {
     const std::string result =
         load ? fmt::format("{:.2f} s", row["seconds"].get<double>())
              : fmt::format("{:.1f} t/s", row["tokens_per_second"].get<double>());
+    const Json limit = load ? Json() : row["share_of_limit"];
     const std::string share =
-        load ? "" : fmt::format("{:.0f} %", 100 * row["share_of_limit"].get<double>());
+        limit.is_null() ? "" : fmt::format("{:.0f} %", 100 * limit.get<double>());
     std::fputs(fmt::format("{:>8}  {:<14}  {:>12}  {:>8}\n", row["threads"].get<int>(), name,
                            result, share)
                    .c_str(),
                stdout);
   }
   std::fputs(
-      "\nThe limit is the memory's reading speed for generate, the 8-bit arithmetic for "
-      "prompt (cria bench --machine).\n",
+      "\nThe limit is the memory's reading speed for generate, the arithmetic of the weights' type "
+      "for prompt (cria bench --machine).\n",
       stdout);
 }
 

@@ -63,8 +63,8 @@ struct StepInput {
 // What a step takes of a machine, but for attention.
 struct StepCost {
   int64_t weight_bytes = 0;  // that any step with an output reads
-  int64_t row_ops = 0;       // of matmuls, for each row; a multiplication and an addition are two
-  int64_t output_ops = 0;    // likewise, for each output row
+  // Of matmuls, for each row that yields no output; a multiplication and an addition are two.
+  int64_t int8_ops = 0, float_ops = 0;
 };
 
 // A compiled graph with its weights in memory. One thread at a time.

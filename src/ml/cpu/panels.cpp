@@ -157,13 +157,8 @@ void scale_and_min(const std::byte* s, int64_t j, uint8_t& scale, uint8_t& min) 
     case DType::kTQ2_0:
       for (size_t g = 0; g < 8; ++g) q[g] = word(p + 32 * (sub / 4), g) >> two & kPairs;
       return;
-    default: {
-      const quant::IqFormat* iq = quant::find_iq_format(dtype);
-      CRIA_CHECK(iq != nullptr, "no panels for this type");
-      quant::IqGroup group;
-      iq->read(p, sub, group);
-      q = std::bit_cast<Words>(group.codes);
-    }
+    default:
+      CRIA_CHECK(false, "no panels for this type");
   }
 }
 
@@ -225,16 +220,12 @@ void pack_head(DType dtype, const std::byte* native, int64_t r, uint8_t* head) {
     case DType::kIQ4_XS:
       return put(0, 0);
     default:
-      if (const quant::IqFormat* iq = quant::find_iq_format(dtype)) {
-        const uint16_t half = iq->d(native);
-        std::memcpy(head + 2 * r, &half, 2);
-      }
+      return;  // no head
   }
 }
 
 // The scales at the start of a block of 32: those of row `r`.
-void pack_scales(DType dtype, const std::byte* native, int64_t sub, int64_t r, bool two_scales,
-                 uint8_t* scales) {
+void pack_scales(DType dtype, const std::byte* native, int64_t sub, int64_t r, uint8_t* scales) {
   switch (dtype) {
     case DType::kQ4_1:
     case DType::kQ5_1:
@@ -279,14 +270,8 @@ void pack_scales(DType dtype, const std::byte* native, int64_t sub, int64_t r, b
     case DType::kTQ1_0:
     case DType::kTQ2_0:
       return;
-    default: {
-      const quant::IqFormat* iq = quant::find_iq_format(dtype);
-      CRIA_CHECK(iq != nullptr, "no panels for this type");
-      quant::IqGroup group;
-      iq->read(native, sub, group);
-      scales[r] = static_cast<uint8_t>(group.scales[0]);
-      if (two_scales) scales[16 + r] = static_cast<uint8_t>(group.scales[1]);
-    }
+    default:
+      CRIA_CHECK(false, "no panels for this type");
   }
 }
 
@@ -335,7 +320,7 @@ uint8_t packed_quant(const KindRow& kind, const uint8_t* block, int64_t r, int64
   return static_cast<uint8_t>(q);
 }
 
-// Value of quant q of row r: the formulas of the block formats (docs/formats/).
+// Value of quant q of row r: the formulas of the block formats (src/quant/).
 float value_of(PanelKind kind, const uint8_t* head, const uint8_t* scales, int64_t r, int64_t j,
                int q) {
   const uint8_t* s = scales + 2 * r;
@@ -405,6 +390,21 @@ void pack_plain(std::span<const std::byte> native, int64_t k, uint8_t* panel) {
                   sizeof(Element));
 }
 
+// The formats with codebooks: scales of row `r`, its d where a superblock begins, and its quants.
+Words pack_group(const quant::IqFormat& iq, const std::byte* block, int64_t sub, int64_t r,
+                 uint8_t* head, std::span<uint8_t> scales) {
+  if (head != nullptr) {
+    const uint16_t half = iq.d(block);
+    std::memcpy(head + 2 * r, &half, 2);
+  }
+  quant::IqGroup group;
+  iq.read(block, sub, group);
+  const auto row = static_cast<size_t>(r);
+  scales[row] = static_cast<uint8_t>(group.scales[0]);
+  if (scales.size() == 32) scales[16 + row] = static_cast<uint8_t>(group.scales[1]);
+  return std::bit_cast<Words>(group.codes);
+}
+
 // One function for each type, so that the compiler knows it inside the loop.
 template <DType kType>
 void pack_blocks(std::span<const std::byte> native, int64_t k, uint8_t* panel) {
@@ -413,16 +413,24 @@ void pack_blocks(std::span<const std::byte> native, int64_t k, uint8_t* panel) {
   const int64_t row_bytes = k / type.block_elements * type.block_bytes;
   const int64_t rows = std::ssize(native) / row_bytes;
   const int64_t native_blocks = type.block_elements / kBlock;
+  constexpr bool kCodebook = kShape.kind >= PanelKind::kIQ2_XXS;
+  const quant::IqFormat* const iq = kCodebook ? quant::find_iq_format(kType) : nullptr;
   for (int64_t b = 0; b < k / kBlock; ++b) {
     uint8_t* head = panel;
-    if (b % kShape.sub_blocks == 0) panel += kShape.head_bytes;
+    const bool first = b % kShape.sub_blocks == 0;
+    if (first) panel += kShape.head_bytes;
     for (int64_t r = 0; r < rows; ++r) {
       const std::byte* block = native.data() + r * row_bytes + b / native_blocks * type.block_bytes;
       const int64_t sub = b % native_blocks;
-      if (b % kShape.sub_blocks == 0) pack_head(kType, block, r, head);
-      pack_scales(kType, block, sub, r, kShape.scale_bytes == 32, panel);
       Words q;
-      native_quants(kType, block, sub, q);
+      if constexpr (kCodebook) {
+        q = pack_group(*iq, block, sub, r, first ? head : nullptr,
+                       {panel, static_cast<size_t>(kShape.scale_bytes)});
+      } else {
+        if (first) pack_head(kType, block, r, head);
+        pack_scales(kType, block, sub, r, panel);
+        native_quants(kType, block, sub, q);
+      }
       pack_quants(kShape, q, static_cast<size_t>(r), panel + kShape.scale_bytes);
     }
     panel += kShape.block_bytes();

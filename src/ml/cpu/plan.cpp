@@ -45,7 +45,9 @@ StepCost CpuPlan::cost() const {
       const Weight& w = *part.weight;
       cost.weight_bytes += (w.in_panels() ? w.panels() : w.rows) * w.stride;
       if (w.form == WeightForm::kPlanes) cost.weight_bytes += w.panels() * kPanelRows * w.k / 2;
-      (matmul->axis == Axis::kOutputs ? cost.output_ops : cost.row_ops) += 2 * w.rows * w.k;
+      if (matmul->axis == Axis::kOutputs) continue;
+      const bool integers = w.in_panels() && !takes_floats(w.kind);
+      (integers ? cost.int8_ops : cost.float_ops) += 2 * w.rows * w.k;
     }
   }
   return cost;

@@ -14,6 +14,6 @@ struct MachineLimits {
 
 // With `threads` threads at once, each on its own part of `bytes` bytes, which should be many times
 // the last cache. Takes about a second. Throws Error{kOutOfMemory}.
-MachineLimits measure_limits(int threads, int64_t bytes = int64_t{512} << 20);
+MachineLimits measure_limits(int threads, int64_t bytes);
 
 }  // namespace cria::ml::cpu

@@ -5,8 +5,8 @@
 
 #include "ml/cpu/program.h"
 
-#include <map>
 #include <string>
+#include <vector>
 
 namespace cria::ml::cpu {
 
