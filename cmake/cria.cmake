@@ -62,16 +62,18 @@ function(cria_module name)
   endif()
 endfunction()
 
-# cria_kernel_variant(ISA FLAGS...): every file of src/ml/cpu/kernels compiled for one instruction set.
+# cria_kernel_variant(ISA [FOLDER folder] FLAGS...): every file of src/ml/cpu/kernels, or of that folder in it,
+# compiled for one instruction set.
 function(cria_kernel_variant isa)
-  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/ml/cpu/kernels/*.cpp)
+  cmake_parse_arguments(arg "" "FOLDER" "" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/ml/cpu/kernels/${arg_FOLDER}/*.cpp)
   if(NOT sources)
     return()
   endif()
   add_library(cria_kernels_${isa} OBJECT ${sources})
   target_compile_definitions(cria_kernels_${isa} PRIVATE CRIA_ISA=${isa})
   target_compile_options(cria_kernels_${isa} PRIVATE
-    ${CRIA_KERNEL_OPTIMIZATION} -fno-math-errno -ffp-contract=off -fno-exceptions -fno-rtti ${ARGN})
+    ${CRIA_KERNEL_OPTIMIZATION} -fno-math-errno -ffp-contract=off -fno-exceptions -fno-rtti ${arg_UNPARSED_ARGUMENTS})
   target_link_libraries(cria_kernels_${isa} PRIVATE cria_flags)
   target_sources(cria_ml PRIVATE $<TARGET_OBJECTS:cria_kernels_${isa}>)
 endfunction()

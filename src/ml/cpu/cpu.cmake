@@ -3,9 +3,10 @@ cria_kernel_variant(scalar)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   cria_kernel_variant(avx2 -mavx2 -mfma -mf16c)
   # GCC 12 reports its own AVX-512 header as uninitialized (GCC bug 105593).
-  cria_kernel_variant(avx512 -Wno-uninitialized
-    $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized> -mavx512f -mavx512bw
+  set(avx512 -Wno-uninitialized $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized> -mavx512f -mavx512bw
     -mavx512vl -mavx512dq -mavx512vnni -mfma -mf16c -mprefer-vector-width=512)
+  cria_kernel_variant(avx512 ${avx512})
+  cria_kernel_variant(amx FOLDER amx ${avx512})
 elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
   cria_kernel_variant(neon -DCRIA_NEON)
   cria_kernel_variant(neon_dot -DCRIA_NEON -march=armv8.2-a+dotprod)

@@ -6,6 +6,10 @@
 #if defined(__aarch64__)
 #include <asm/hwcap.h>
 #include <sys/auxv.h>
+#elif defined(__x86_64__)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #endif
 
 namespace cria::ml::cpu {
@@ -19,6 +23,9 @@ void fill_table(Kernels& table) noexcept;
 }
 namespace avx512 {
 void fill_table(Kernels& table) noexcept;
+}
+namespace amx {
+void fill_table(Kernels& table, const Kernels& avx512) noexcept;
 }
 #elif defined(__aarch64__)
 namespace neon {
@@ -36,12 +43,25 @@ const Kernels& filled(void (*fill)(Kernels&) noexcept, Kernels& storage) {
   return storage;
 }
 
+#if defined(__x86_64__)
+// A process has to ask Linux for the tiles' registers (8 KiB a thread); also says whether Linux and
+// the hypervisor know them.
+bool may_use_tiles() noexcept {
+  constexpr unsigned kTiles = 1u << 24, kInt8 = 1u << 25;
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0 || (d & kTiles) == 0 || (d & kInt8) == 0)
+    return false;
+  constexpr int kRequestPermission = 0x1023, kTileData = 18;  // Linux: asm/prctl.h, asm/fpu/types.h
+  return ::syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+}
+#endif
+
 KernelList find_kernels() {
   KernelList list = {};
   static Kernels scalar_table = {};
   list.items[list.size++] = &filled(scalar::fill_table, scalar_table);
 #if defined(__x86_64__)
-  static Kernels avx2_table = {}, avx512_table = {};
+  static Kernels avx2_table = {}, avx512_table = {}, amx_table = {};
   const bool avx2 = __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0 &&
                     __builtin_cpu_supports("f16c") != 0;
   if (avx2) list.items[list.size++] = &filled(avx2::fill_table, avx2_table);
@@ -50,6 +70,10 @@ KernelList find_kernels() {
       __builtin_cpu_supports("avx512vl") != 0 && __builtin_cpu_supports("avx512dq") != 0 &&
       __builtin_cpu_supports("avx512vnni") != 0;
   if (avx512) list.items[list.size++] = &filled(avx512::fill_table, avx512_table);
+  if (avx512 && may_use_tiles()) {
+    amx::fill_table(amx_table, avx512_table);
+    list.items[list.size++] = &amx_table;
+  }
 #elif defined(__aarch64__)
   static Kernels neon_table = {}, dot_table = {};
   list.items[list.size++] = &filled(neon::fill_table, neon_table);

@@ -1,9 +1,9 @@
 // kernels.h - the table of CPU kernels and the choice of one table at start-up.
 //
-// Every file in kernels/ is compiled once per instruction set (cpu.cmake). Each variant fills one
-// Kernels table; nothing else in the program may call a variant directly. Kernels are
-// single-threaded and noexcept: shapes were checked when the graph was built. All variants give the
-// same bits.
+// Every file in kernels/ is compiled once per instruction set (cpu.cmake); kernels/amx/ is what AMX
+// does otherwise than AVX-512. Each variant fills one Kernels table; nothing else in the program
+// may call a variant directly. Kernels are single-threaded and noexcept: shapes were checked when
+// the graph was built. All variants give the same bits.
 #pragma once
 
 #include <stddef.h>
@@ -39,7 +39,7 @@ enum class PanelKind : uint8_t {
 inline constexpr int kPanelKinds = 22;
 inline constexpr int64_t kPanelRows = 16;
 inline constexpr int64_t kBlock = 32;             // activations are quantised per 32 values
-inline constexpr int64_t kGroup = 8;              // columns that a tile computes at once
+inline constexpr int64_t kGroup = 16;             // columns whose quantised values lie together
 inline constexpr int64_t kAttentionQueries = 16;  // most queries of one call of attention
 inline constexpr int64_t kAttentionBlock = 128;   // positions whose scores it takes at once
 inline constexpr int64_t kQ8KvBytes = 34;         // of 32 keys or values in q8_0: int8, a half
@@ -112,7 +112,7 @@ struct AttentionArgs {
 };
 
 struct Kernels {
-  const char* name;  // "scalar", "avx2", "avx512", "neon", "neon_dot"
+  const char* name;  // "scalar", "avx2", "avx512", "amx", "neon", "neon_dot"
   // y = w x for a range of panels; [PanelKind].
   void (*matmul[kPanelKinds])(const MatmulArgs&) noexcept;
   // The products without the low bits' deviation from their middle, and what that may change.

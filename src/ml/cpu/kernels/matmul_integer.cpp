@@ -7,8 +7,8 @@
 // acc = fma(weight_min, activation_scale * activation_sum, acc). Where scales or minima are per 16,
 // the halves are weighed by them in int32 before.
 
+#include "ml/cpu/kernels/formats.h"
 #include "ml/cpu/kernels/row_ops.h"
-#include "ml/cpu/kernels/simd.h"
 
 namespace cria::ml::cpu::CRIA_ISA {
 namespace {
@@ -20,271 +20,6 @@ constexpr int kTile = 4;
 #else
 constexpr int kTile = 1;  // nothing to gain without registers, and a minute of compilation to lose
 #endif
-
-CRIA_INLINE const uint16_t* halves(const uint8_t* p) {
-  return reinterpret_cast<const uint16_t*>(p);
-}
-CRIA_INLINE const int8_t* signed_bytes(const uint8_t* p) {
-  return reinterpret_cast<const int8_t*>(p);
-}
-CRIA_INLINE float read_float(const uint8_t* p) {
-  float x;
-  __builtin_memcpy(&x, p, 4);
-  return x;
-}
-CRIA_INLINE int32_t read_int(const uint8_t* p) {
-  int32_t x;
-  __builtin_memcpy(&x, p, 4);
-  return x;
-}
-
-struct NoHead {};
-struct ScaleHead {
-  Floats d;
-};
-struct ScaleMinHead {
-  Floats d, min;
-};
-struct Scales {
-  Floats scale, min;  // min only with kHasMin
-};
-
-// Group g of a block whose nibbles start at `q`.
-template <int g>
-CRIA_INLINE Bytes nibble_group(const uint8_t* q) {
-  const Bytes both = load_bytes(q + 64 * (g % 4));
-  return g < 4 ? low_nibbles(both) : high_nibbles(both);
-}
-
-alignas(16) constexpr uint8_t kIq4Table[16] = {1,   24,  45,  63,  79,  93,  106, 118,
-                                               129, 141, 153, 166, 181, 197, 217, 241};  // + 128
-alignas(16) constexpr uint8_t kFp4Table[16] = {12, 13, 14, 15, 16, 18, 20, 24,
-                                               12, 11, 10, 9,  8,  6,  4,  0};  // + 12
-
-// Each format: how a superblock begins, where a block's scales are, and group g of its quants.
-// kOffset is subtracted from every quant, and none is over kMax; kWide marks 8-bit quants that
-// stand for q - 128.
-struct Plain {
-  using Head = NoHead;
-  static constexpr int kSub = 1, kHeadBytes = 0;
-  static constexpr bool kHasMin = false, kWide = false, kHalves = false;
-  static constexpr bool kStreams = true;  // comes from memory
-  static constexpr int kOffset = 0, kMax = 15;
-  CRIA_INLINE static Head head(const uint8_t*) { return {}; }
-  CRIA_INLINE static Scales scales(const uint8_t* p, Head) {
-    return {load_half(halves(p)), splat(0)};
-  }
-};
-struct Q4_0 : Plain {
-  static constexpr int kBytes = 288, kOffset = 8;
-  template <int g>
-  CRIA_INLINE static Bytes group(const uint8_t* p) {
-    return nibble_group<g>(p + 32);
-  }
-};
-struct Q5_0 : Plain {
-  static constexpr int kBytes = 352, kOffset = 16, kMax = 31;
-  template <int g>
-  CRIA_INLINE static Bytes group(const uint8_t* p) {
-    return add_bits<16>(nibble_group<g>(p + 96), p + 32 + 8 * g);
-  }
-};
-struct Q8_0 : Plain {
-  static constexpr int kBytes = 544;
-  static constexpr bool kWide = true;
-  template <int g>
-  CRIA_INLINE static Bytes group(const uint8_t* p) {
-    return load_bytes(p + 32 + 64 * g);
-  }
-};
-struct Iq4Nl : Plain {
-  static constexpr int kBytes = 288;
-  static constexpr bool kWide = true;
-  template <int g>
-  CRIA_INLINE static Bytes group(const uint8_t* p) {
-    return look_up(nibble_group<g>(p + 32), kIq4Table);
-  }
-};
-struct Mxfp4 : Plain {
-  static constexpr int kBytes = 272, kOffset = 12, kMax = 24;
-  // 2^(e - 128), half of 2^(e - 127): the table holds doubled values. e = 0 counts as e = 1.
-  CRIA_INLINE static Scales scales(const uint8_t* p, Head) {
-    const Ints exponent = round(max(load_u8(p), splat(1.0f)));
-    return {as_floats(shift_left(exponent, 23)) * splat(0.5f), splat(0)};
-  }
-  template <int g>
-  CRIA_INLINE static Bytes group(const uint8_t* p) {
-    return look_up(nibble_group<g>(p + 16), kFp4Table);
-  }
-};
-struct WithMin : Plain {
-  static constexpr bool kHasMin = true;
-  CRIA_INLINE static Scales scales(const uint8_t* p, Head) {
-    return {load_half(halves(p)), load_half(halves(p + 32))};
-  }
-};
-struct Q4_1 : WithMin {
-  static constexpr int kBytes = 320;
-  template <int g>
-  CRIA_INLINE static Bytes group(const uint8_t* p) {
-    return nibble_group<g>(p + 64);
-  }
-};
-struct Q5_1 : WithMin {
-  static constexpr int kBytes = 384, kMax = 31;
-  template <int g>
-  CRIA_INLINE static Bytes group(const uint8_t* p) {
-    return add_bits<16>(nibble_group<g>(p + 128), p + 64 + 8 * g);
-  }
-};
-struct SuperMin : Plain {
-  using Head = ScaleMinHead;
-  static constexpr int kSub = 8, kHeadBytes = 64;
-  static constexpr bool kHasMin = true;
-  CRIA_INLINE static Head head(const uint8_t* p) {
-    return {load_half(halves(p)), splat(0) - load_half(halves(p + 32))};
-  }
-  CRIA_INLINE static Scales scales(const uint8_t* p, Head h) {
-    return {h.d * load_u8(p), h.min * load_u8(p + 16)};  // 11 times 6 bits: exact
-  }
-};
-struct Q4_K : SuperMin {
-  static constexpr int kBytes = 288;
-  template <int g>
-  CRIA_INLINE static Bytes group(const uint8_t* p) {
-    return nibble_group<g>(p + 32);
-  }
-};
-struct Q5_K : SuperMin {
-  static constexpr int kBytes = 352, kMax = 31;
-  template <int g>
-  CRIA_INLINE static Bytes group(const uint8_t* p) {
-    return add_bits<16>(nibble_group<g>(p + 96), p + 32 + 8 * g);
-  }
-};
-struct Super : Plain {
-  using Head = ScaleHead;
-  static constexpr int kSub = 8, kHeadBytes = 32;
-  CRIA_INLINE static Head head(const uint8_t* p) { return {load_half(halves(p))}; }
-};
-struct Iq4Xs : Super {
-  static constexpr int kBytes = 272;
-  static constexpr bool kWide = true;
-  CRIA_INLINE static Scales scales(const uint8_t* p, Head h) {
-    return {h.d * to_floats(load_i8(signed_bytes(p))), splat(0)};
-  }
-  template <int g>
-  CRIA_INLINE static Bytes group(const uint8_t* p) {
-    return look_up(nibble_group<g>(p + 16), kIq4Table);
-  }
-};
-// A scale per 16: the two halves' sums are weighted in int32, which stays exact (2 * 16 * 63 * 127
-// * 128).
-struct Q6_K : Super {
-  static constexpr int kBytes = 416, kOffset = 32, kMax = 63;
-  static constexpr bool kHalves = true;
-  CRIA_INLINE static HalfScales half_scales(const uint8_t* p) { return load_half_scales(p); }
-  CRIA_INLINE static Scales scales(const uint8_t*, Head h) { return {h.d, splat(0)}; }
-  template <int g>
-  CRIA_INLINE static Bytes group(const uint8_t* p) {
-    return add_upper_bits<g % 4>(nibble_group<g>(p + 160), load_bytes(p + 32 + 64 * (g / 4)));
-  }
-};
-
-// Group g of quants of two bits.
-template <int g>
-CRIA_INLINE Bytes pair_group(const uint8_t* p) {
-  return bit_pairs<g % 4>(load_bytes(p + 64 * (g / 4)));
-}
-// A minimum per 16, too.
-struct Q2_K : Super {
-  using Head = ScaleMinHead;
-  static constexpr int kBytes = 192, kHeadBytes = 64, kMax = 3;
-  static constexpr bool kHalves = true, kHasMin = true;
-  CRIA_INLINE static Head head(const uint8_t* p) { return SuperMin::head(p); }
-  CRIA_INLINE static Scales scales(const uint8_t*, Head h) { return {h.d, h.min}; }
-  CRIA_INLINE static HalfScales half_scales(const uint8_t* p) { return load_half_scales(p); }
-  CRIA_INLINE static HalfScales half_mins(const uint8_t* p) { return load_half_scales(p + 32); }
-  template <int g>
-  CRIA_INLINE static Bytes group(const uint8_t* p) {
-    return pair_group<g>(p + 64);
-  }
-};
-struct Q3_K : Super {
-  static constexpr int kBytes = 224, kOffset = 4, kMax = 7;
-  static constexpr bool kHalves = true;
-  CRIA_INLINE static Scales scales(const uint8_t*, Head h) { return {h.d, splat(0)}; }
-  CRIA_INLINE static HalfScales half_scales(const uint8_t* p) { return load_half_scales(p); }
-  template <int g>
-  CRIA_INLINE static Bytes group(const uint8_t* p) {
-    return add_bits<4>(pair_group<g>(p + 96), p + 32 + 8 * g);
-  }
-};
-struct Ternary : Super {
-  static constexpr int kBytes = 128, kOffset = 1, kMax = 3;
-  CRIA_INLINE static Scales scales(const uint8_t*, Head h) { return {h.d, splat(0)}; }
-  template <int g>
-  CRIA_INLINE static Bytes group(const uint8_t* p) {
-    return pair_group<g>(p);
-  }
-};
-
-// Levels of quant/iq_groups.h plus kOffset.
-alignas(16) constexpr uint8_t kIq2Table[16] = {51, 68, 86, 43, 35, 18, 0, 43};
-alignas(16) constexpr uint8_t kIq1Table[16] = {2, 10, 18, 9, 0, 8, 16, 9};
-alignas(16) constexpr uint8_t kIq3XxsTable[16] = {66, 74, 82, 90, 98, 106, 114, 124,
-                                                  58, 50, 42, 34, 26, 18,  10,  0};
-alignas(16) constexpr uint8_t kIq3STable[16] = {16, 18, 20, 22, 24, 26, 28, 30,
-                                                14, 12, 10, 8,  6,  4,  2,  0};
-template <int g>
-CRIA_INLINE Bytes signed_pair_group(const uint8_t* p, const uint8_t* table) {
-  return look_up(add_bits<4>(pair_group<g>(p + 64), p + 8 * g), table);
-}
-struct EighthHead : Super {
-  CRIA_INLINE static Head head(const uint8_t* p) { return {Super::head(p).d * splat(0.125f)}; }
-};
-struct Iq2Xxs : EighthHead {
-  static constexpr int kBytes = 208, kOffset = 43, kMax = 86;
-  CRIA_INLINE static Scales scales(const uint8_t* p, Head h) { return Iq4Xs::scales(p, h); }
-  template <int g>
-  CRIA_INLINE static Bytes group(const uint8_t* p) {
-    return signed_pair_group<g>(p + 16, kIq2Table);
-  }
-};
-struct Iq2 : EighthHead {
-  static constexpr int kBytes = 224, kOffset = 43, kMax = 86;
-  static constexpr bool kHalves = true;
-  CRIA_INLINE static Scales scales(const uint8_t*, Head h) { return {h.d, splat(0)}; }
-  CRIA_INLINE static HalfScales half_scales(const uint8_t* p) { return load_half_scales(p); }
-  template <int g>
-  CRIA_INLINE static Bytes group(const uint8_t* p) {
-    return signed_pair_group<g>(p + 32, kIq2Table);
-  }
-};
-struct Iq1 : Iq2 {
-  static constexpr int kOffset = 9, kMax = 18;
-  template <int g>
-  CRIA_INLINE static Bytes group(const uint8_t* p) {
-    return signed_pair_group<g>(p + 32, kIq1Table);
-  }
-};
-struct Iq3Xxs : Iq4Xs {
-  static constexpr bool kWide = false;
-  static constexpr int kOffset = 62, kMax = 124;
-  CRIA_INLINE static Head head(const uint8_t* p) { return {Super::head(p).d * splat(0.25f)}; }
-  template <int g>
-  CRIA_INLINE static Bytes group(const uint8_t* p) {
-    return look_up(nibble_group<g>(p + 16), kIq3XxsTable);
-  }
-};
-struct Iq3S : Iq4Xs {
-  static constexpr bool kWide = false;
-  static constexpr int kOffset = 15, kMax = 30;
-  template <int g>
-  CRIA_INLINE static Bytes group(const uint8_t* p) {
-    return look_up(nibble_group<g>(p + 16), kIq3STable);
-  }
-};
 
 // Where a tile's columns lie inside their group.
 struct Columns {
@@ -339,11 +74,25 @@ CRIA_INLINE void dot_narrow_groups(const uint8_t* p, const Columns& x,
   }
 }
 
-// The integer sums of a block: for each row and column, scaled where halves have scales.
+// The sums of a block for each row and column, scaled where halves have scales: exact integers, or
+// rounded once to float where they are too large.
 template <class Format, int kColumns>
-CRIA_INLINE void dot_block(Ints (&acc)[kColumns], const uint8_t* p, const Columns& x) {
-  if constexpr (Format::kHalves) {
-    const HalfScales scales = Format::half_scales(p);
+CRIA_INLINE void dot_block(Floats (&out)[kColumns], const uint8_t* p, const Columns& x) {
+  Ints acc[kColumns];
+  if constexpr (Format::kHalves && kFloatHalves) {
+    const auto scales = Format::half_scales(p);
+    const auto end = [&](int c, Pairs sums) { acc[c] = end_pairs(acc[c], sums); };
+    for (int c = 0; c < kColumns; ++c) acc[c] = start<Format>(read_int(x.tail(3, c)));
+    dot_narrow_groups<Format, kColumns, 0, 4>(p, x, acc, end);
+    for (int c = 0; c < kColumns; ++c) {
+      out[c] = to_floats(acc[c]) * scales.first;
+      acc[c] = start<Format>(read_int(x.tail(2, c)) - read_int(x.tail(3, c)));
+    }
+    dot_narrow_groups<Format, kColumns, 4, 8>(p, x, acc, end);
+    for (int c = 0; c < kColumns; ++c) out[c] = fma(to_floats(acc[c]), scales.second, out[c]);
+    return;
+  } else if constexpr (Format::kHalves) {
+    const auto scales = Format::half_scales(p);
     Ints zero[kColumns];
     for (int c = 0; c < kColumns; ++c) {
       const int32_t sum = read_int(x.tail(2, c)), half = read_int(x.tail(3, c));
@@ -362,14 +111,7 @@ CRIA_INLINE void dot_block(Ints (&acc)[kColumns], const uint8_t* p, const Column
       dot_narrow_groups<Format, kColumns, 0, 8>(
           p, x, acc, [&](int c, Pairs sums) { acc[c] = end_pairs(acc[c], sums); });
   }
-}
-
-// Asks for a block's bytes well before they are needed: with few columns memory is the limit, and
-// the CPU's own prefetching leaves a third of one core's share unused (docs/benchmarks.md).
-constexpr int kAhead = 2048;
-template <class Format>
-CRIA_INLINE void prefetch_block(const uint8_t* p) {
-  for (int at = 0; at < Format::kBytes; at += 64) __builtin_prefetch(p + kAhead + at);
+  for (int c = 0; c < kColumns; ++c) out[c] = to_floats(acc[c]);
 }
 
 // 16 rows by kColumns columns over k values: y += w x.
@@ -381,16 +123,16 @@ CRIA_INLINE void tile(const uint8_t* p, Columns x, int64_t k, Floats (&y)[kColum
     p += Format::kHeadBytes;
     for (int sub = 0; sub < Format::kSub; ++sub, p += Format::kBytes, x.block += stride) {
       if constexpr (Format::kStreams && kColumns <= 4) prefetch_block<Format>(p);
-      Ints acc[kColumns];
-      dot_block<Format, kColumns>(acc, p, x);
+      Floats sums[kColumns];
+      dot_block<Format, kColumns>(sums, p, x);
       const Scales s = Format::scales(p, head);
       for (int c = 0; c < kColumns; ++c)
-        y[c] = fma(to_floats(acc[c]) * splat(read_float(x.tail(0, c))), s.scale, y[c]);
+        y[c] = fma(sums[c] * splat(read_float(x.tail(0, c))), s.scale, y[c]);
       if constexpr (Format::kHasMin && Format::kHalves) {
-        const HalfScales mins = Format::half_mins(p);
+        const auto mins = Format::half_mins(p);
         for (int c = 0; c < kColumns; ++c) {
           const int32_t sum = read_int(x.tail(2, c)), half = read_int(x.tail(3, c));
-          const Floats weighed = to_floats(weigh_halves(mins, half, sum - half));
+          const Floats weighed = weighed_halves(mins, half, sum - half);
           y[c] = fma(weighed * splat(read_float(x.tail(0, c))), s.min, y[c]);
         }
       } else if constexpr (Format::kHasMin) {
@@ -417,14 +159,15 @@ CRIA_INLINE void some_columns(int64_t count, const uint8_t* panel, const Columns
     some_columns<Format, kColumns - 1>(count, panel, x, k, y, y_stride, rows);
 }
 
+// Columns [first, last) of all panels; `first` begins a group.
 template <class Format>
-CRIA_INLINE void few_columns(const MatmulArgs& a) {
+CRIA_INLINE void few_columns(const MatmulArgs& a, int64_t first, int64_t last) {
   const auto* x = static_cast<const uint8_t*>(a.x);
   const int64_t group_bytes = quantized_bytes(kGroup, a.k);
   for (int64_t panel = a.first_panel; panel < a.last_panel; ++panel) {
     const uint8_t* w = a.panels + panel * a.panel_bytes;
     const int64_t row = panel * kPanelRows;
-    for (int64_t column = 0; column < a.columns; column += kGroup) {
+    for (int64_t column = first; column < last; column += kGroup) {
       const int64_t left = a.columns - column;
       Columns group = {.block = x + column / kGroup * group_bytes,
                        .group_columns = left < kGroup ? left : kGroup,
@@ -563,7 +306,9 @@ void matmul(const MatmulArgs& a) noexcept {
   constexpr int64_t kMany = 16;
   if constexpr (kUnpackFirst)
     if (a.columns >= kMany) return many_columns<Format>(a);
-  few_columns<Format>(a);
+  const int64_t batch = batch_columns(a.k, a.columns);
+  for (int64_t first = 0; first < a.columns; first += batch)
+    few_columns<Format>(a, first, first + batch < a.columns ? first + batch : a.columns);
 }
 
 }  // namespace
@@ -573,28 +318,9 @@ void matmul_q8_0(const MatmulArgs& args) noexcept {
 }
 
 void set_integer_matmuls(Kernels& table) noexcept {
-  const auto set = [&](PanelKind kind, auto* function) {
-    table.matmul[static_cast<int>(kind)] = function;
-  };
-  set(PanelKind::kQ4_0, matmul<Q4_0>);
-  set(PanelKind::kQ4_1, matmul<Q4_1>);
-  set(PanelKind::kQ5_0, matmul<Q5_0>);
-  set(PanelKind::kQ5_1, matmul<Q5_1>);
-  set(PanelKind::kQ8_0, matmul_q8_0);
-  set(PanelKind::kQ4_K, matmul<Q4_K>);
-  set(PanelKind::kQ5_K, matmul<Q5_K>);
-  set(PanelKind::kQ6_K, matmul<Q6_K>);
-  set(PanelKind::kIQ4_NL, matmul<Iq4Nl>);
-  set(PanelKind::kIQ4_XS, matmul<Iq4Xs>);
-  set(PanelKind::kMXFP4, matmul<Mxfp4>);
-  set(PanelKind::kQ2_K, matmul<Q2_K>);
-  set(PanelKind::kQ3_K, matmul<Q3_K>);
-  set(PanelKind::kTQ, matmul<Ternary>);
-  set(PanelKind::kIQ2_XXS, matmul<Iq2Xxs>);
-  set(PanelKind::kIQ2, matmul<Iq2>);
-  set(PanelKind::kIQ3_XXS, matmul<Iq3Xxs>);
-  set(PanelKind::kIQ3_S, matmul<Iq3S>);
-  set(PanelKind::kIQ1, matmul<Iq1>);
+  for_each_format([&]<class Format>(auto kind) {
+    table.matmul[static_cast<int>(kind.value)] = matmul<Format>;
+  });
 }
 
 }  // namespace cria::ml::cpu::CRIA_ISA

@@ -40,8 +40,24 @@ inline constexpr int kLanes = 16;
 #include "ml/cpu/kernels/simd_scalar.h"
 #endif
 
-#if !defined(__AVX2__) || defined(__AVX512F__)
-// Scales of a block's two halves. The sums of a half's products are weighed in 32 bits.
+// Scales of a block's two halves. The sums of a half's products are weighed in 32 bits, or, with
+// kFloatHalves, in float: each product is below 2^24 and so exact, and their sum is rounded once,
+// as the conversion of the integer sum is.
+#if defined(__AVX512F__)
+constexpr bool kFloatHalves = true;  // a multiplication of 32 bits takes ten cycles there
+struct HalfScales {
+  Floats first, second;
+};
+CRIA_INLINE HalfScales load_half_scales(const uint8_t* p) {
+  const auto* scales = reinterpret_cast<const int8_t*>(p);
+  return {to_floats(load_i8(scales)), to_floats(load_i8(scales + 16))};
+}
+CRIA_INLINE Floats weighed_halves(const HalfScales& s, int32_t first, int32_t second) {
+  return fma(to_floats(splat_int(second)), s.second, to_floats(splat_int(first)) * s.first);
+}
+#else
+constexpr bool kFloatHalves = false;
+#if !defined(__AVX2__)
 struct HalfScales {
   Ints first, second;
 };
@@ -57,6 +73,10 @@ CRIA_INLINE Ints end_second_half(Ints acc, Pairs sums, const HalfScales& s) {
 }
 CRIA_INLINE Ints weigh_halves(const HalfScales& s, int32_t first, int32_t second) {
   return s.first * splat_int(first) + s.second * splat_int(second);
+}
+#endif
+CRIA_INLINE Floats weighed_halves(const HalfScales& s, int32_t first, int32_t second) {
+  return to_floats(weigh_halves(s, first, second));
 }
 #endif
 
