@@ -9,7 +9,8 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <map>
+#include <optional>
+#include <string>
 
 namespace cria::grammar {
 namespace {
@@ -19,7 +20,6 @@ namespace fs = std::filesystem;
 struct Counts {
   int schemas = 0, refused = 0, accepted_schemas = 0;
   int valid = 0, restricted = 0, invalid = 0;
-  std::map<std::string, int> refusals;
 };
 
 const Json* at(const Json& schema, const char* key) {
@@ -30,9 +30,13 @@ const Json* at(const Json& schema, const char* key) {
 // an independent look at schema and value, without the grammar.
 bool restricted(const Json& schema, const Json& value) {
   if (!schema.is_object()) return false;
+  if (at(schema, "format") != nullptr) return true;  // fewer than their standards allow
   if (at(schema, "type") == nullptr && at(schema, "enum") == nullptr &&
       at(schema, "const") == nullptr && !type_allows(types_of(schema), type_of(value)))
     return true;
+  // Objects among constants keep the order of their own keys.
+  if (const Json* constant = at(schema, "const"))
+    if (nlohmann::json::parse(constant->dump()) == nlohmann::json::parse(value.dump())) return true;
   const std::string text = value.dump();
   if (text.find('e') != std::string::npos && value.is_number()) return true;
   if (value.is_number() && text.size() > 20) return true;
@@ -82,7 +86,6 @@ void check_schema(const std::string& where, const Json& group, Counts& counts) {
     nothing = std::string_view(e.what()).find("no text matches") != std::string_view::npos;
     if (!nothing) {
       ++counts.refused;
-      ++counts.refusals[std::string(e.what()).substr(0, 60)];
       return;
     }
   }
@@ -121,8 +124,7 @@ void check_folder(const char* draft, int least_schemas) {
           entry.path().filename().string() + ": " + group["description"].get<std::string>(), group,
           counts);
   }
-  for (const auto& [why, count] : counts.refusals) MESSAGE(count, " ", why);
-  MESSAGE(draft, ": ", counts.schemas, " schemas, ", counts.refused,
+  MESSAGE(std::string(draft), ": ", counts.schemas, " schemas, ", counts.refused,
           " refused by name; of the others ", counts.valid, " valid instances matched, ",
           counts.invalid, " invalid ones not, ", counts.restricted,
           " valid ones outside of the documented restrictions");
@@ -130,11 +132,11 @@ void check_folder(const char* draft, int least_schemas) {
 }
 
 TEST_CASE("no instance that the JSON-Schema suite calls invalid is matched: draft 2020-12") {
-  check_folder("draft2020-12", 10);
+  check_folder("draft2020-12", 130);
 }
 
 TEST_CASE("no instance that the JSON-Schema suite calls invalid is matched: draft 7") {
-  check_folder("draft7", 10);
+  check_folder("draft7", 110);
 }
 
 }  // namespace

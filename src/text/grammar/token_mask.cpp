@@ -20,7 +20,10 @@ size_t common_bytes(std::string_view a, std::string_view b) {
 TokenTrie::TokenTrie(const text::Tokenizer& tokenizer) : size_(tokenizer.size()) {
   std::vector<std::pair<std::string, TokenId>> pieces;
   for (TokenId id = 0; id < size_; ++id)
-    if (!tokenizer.is_end(id)) pieces.emplace_back(tokenizer.piece(id), id);
+    if (tokenizer.is_end(id))
+      ends_.push_back(id);
+    else
+      pieces.emplace_back(tokenizer.piece(id), id);
   build(std::move(pieces));
 }
 

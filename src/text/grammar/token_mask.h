@@ -12,8 +12,10 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace cria::grammar {
@@ -33,15 +35,17 @@ class TokenTrie {
 
   // Tokens without text and those that end an answer are left out.
   explicit TokenTrie(const text::Tokenizer& tokenizer);
+  // A vocabulary of `size` tokens that only has these.
   TokenTrie(std::span<const std::pair<std::string, TokenId>> pieces, int64_t size);
   std::span<const Node> nodes() const { return nodes_; }
   std::span<const TokenId> ids() const { return ids_; }
+  std::span<const TokenId> ends() const { return ends_; }  // tokens that end an answer
   int64_t size() const { return size_; }
 
  private:
   void build(std::vector<std::pair<std::string, TokenId>> pieces);
   std::vector<Node> nodes_;
-  std::vector<TokenId> ids_;
+  std::vector<TokenId> ids_, ends_;
   int64_t size_;
 };
 
