@@ -39,9 +39,17 @@ class Vocabulary:
         self.special_token_ids = [i for i, kind in enumerate(types) if kind != 1]
         self.eos_token_id = fields["tokenizer.ggml.eos_token_id"].contents()
         self.bos_token_id = None
+        self.ids = {token: i for i, token in enumerate(self.tokens)}
 
     def __call__(self, text):
-        raise NotImplementedError  # greedy_tokenize is used
+        """The longest token each time: they only ask for short texts, to see what a token looks like."""
+        data = text if isinstance(text, bytes) else text.encode()
+        out = []
+        while data:
+            size = next(n for n in range(min(len(data), 64), 0, -1) if data[:n] in self.ids)
+            out.append(self.ids[data[:size]])
+            data = data[size:]
+        return out
 
 
 def theirs(tokenizer, schema, text):

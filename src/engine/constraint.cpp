@@ -46,7 +46,9 @@ std::optional<Constraint> Formats::constraint(
     fail(ErrorKind::kTooLarge, "the format has {} bytes; at most {} are allowed", key.size(),
          kMostBytes);
   const auto known = std::ranges::find(entries_, key, &Entry::key);
-  if (known != entries_.end()) {
+  if (known != entries_.end() && known->format->grammar.worn()) {
+    entries_.erase(known);  // those that use it keep it
+  } else if (known != entries_.end()) {
     entries_.splice(entries_.begin(), entries_, known);
     return Constraint(entries_.front().format);
   }

@@ -309,17 +309,27 @@ Expr Expressions::derive_sequence(Expr e, uint8_t byte) {
 // A search for the shortest text; what lies on the way to it is alive, too.
 bool Expressions::is_alive(Expr both) {
   if (const auto known = alive_.find(both); known != alive_.end()) return known->second;
-  searching_ = true;
-  const auto outer = std::exchange(derived_, {});
+  // Whatever ends the search, derivatives ask again and remember what they knew.
+  struct Search {
+    explicit Search(Expressions& expressions)
+        : of(expressions), derived(std::exchange(of.derived_, {})) {
+      of.searching_ = true;
+    }
+    ~Search() {
+      of.searching_ = false;
+      of.derived_ = std::move(derived);
+    }
+    Search(const Search&) = delete;
+    Search& operator=(const Search&) = delete;
+    Expressions& of;
+    std::unordered_map<Expr, Expr> derived;
+  };
+  const Search search(*this);
   std::unordered_map<Expr, Expr> visits{{both, both}};  // each with where it was reached from
   const std::vector<uint8_t> alphabet = representatives_;
   size_t steps = 0;
   std::deque<Expr> queue{both};
   Expr found = kNothing;
-  const auto restore = [&] {
-    searching_ = false;
-    derived_ = outer;
-  };
   while (!queue.empty() && found == kNothing) {
     const Expr e = queue.front();
     queue.pop_front();
@@ -333,14 +343,11 @@ bool Expressions::is_alive(Expr both) {
       if (next != kNothing && visits.try_emplace(next, e).second) queue.push_back(next);
     }
     steps += alphabet.size();
-    if (steps > kMostSearch) {
-      restore();
+    if (steps > kMostSearch)
       fail(ErrorKind::kTooLarge,
            "the conditions on one text are too complex to be combined; drop one, or make bounds "
            "smaller");
-    }
   }
-  restore();
   if (found == kNothing) {
     for (const auto& [e, from] : visits)
       if (nodes_[e].kind == Kind::kBoth) alive_.emplace(e, false);

@@ -96,6 +96,11 @@ Expr Grammar::find_next(Expr state, uint8_t byte) {
   return out;
 }
 
+bool Grammar::worn() const {
+  constexpr size_t kManyStates = 300'000;
+  return expressions_.size() > kManyStates || rows_.size() > kMostTransitions / 3;
+}
+
 bool Grammar::accepts(std::string_view text) {
   Expr state = start_;
   for (const char c : text) state = next(state, static_cast<uint8_t>(c));

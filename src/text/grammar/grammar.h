@@ -41,6 +41,8 @@ class Grammar {
   }
   bool may_end(Expr state) const { return expressions_[state].nullable; }
   bool accepts(std::string_view text);
+  // So many states were made that another answer may not find room: better to compile it anew.
+  bool worn() const;
   // For the token masks.
   const Expressions& expressions() const { return expressions_; }
   // A state that agrees with `state` on all that `bytes` more bytes can tell: counts above that

@@ -109,6 +109,7 @@ class Compiler {
     if (schema.empty()) return parts_.any_value();
     const std::vector<std::string> types = types_of(schema);
     std::vector<Expr> out;
+    out.reserve(types.size());
     for (const std::string& type : types) out.push_back(typed(schema, type, place, depth));
     return to_.choice(out);
   }
