@@ -27,14 +27,6 @@ void refuse_unsupported(const protocol::Generate& request) {
     images = images || (list != nullptr && !list->empty());
   }
   if (images) fail(ErrorKind::kInvalidInput, "this model does not support images");
-  const Json& format = request.format;
-  const bool free =
-      format.is_null() || (format.is_string() && format.get_ref<const std::string&>().empty());
-  if (!free)
-    fail(
-        ErrorKind::kUnsupported,
-        "output constrained by \"format\" is not supported in this build; leave \"format\" out and "
-        "ask for JSON in the prompt");
 }
 
 }  // namespace
@@ -50,7 +42,8 @@ Engine::Engine(LoadedEngine& loaded, Render render, Emit emit)
               .speculation = loaded.speculation != Speculation::kOff,
               .emit = std::move(emit)},
       batcher_(*loaded.plan, loaded.memory->store(), loaded.model.vocabulary),
-      sizer_(loaded.capacity) {}
+      sizer_(loaded.capacity),
+      formats_(*loaded.tokenizer) {}
 
 template <class Body>
 bool Engine::guarded(uint64_t id, Body&& body) {
@@ -107,7 +100,11 @@ void Engine::start(const protocol::Generate& request) {
   prompt.truncated_messages = rendered.truncated_messages;
   if (prompt.ids.empty()) return shared_.emit(protocol::Done{.id = request.id, .reason = "load"});
   fit_prompt(prompt, request, options, limits);
-  running_.emplace_back(shared_, request, options, std::move(prompt), std::move(rendered.parser));
+  std::optional<grammar::ThinkingMarks> thinking;
+  if (rendered.parser) thinking = rendered.parser->thinking_marks();
+  AnswerRules answer{.parser = std::move(rendered.parser),
+                     .constraint = formats_.constraint(request.format, thinking)};
+  running_.emplace_back(shared_, request, options, std::move(prompt), std::move(answer));
 }
 
 std::vector<BatchItem> Engine::choose_rows() {

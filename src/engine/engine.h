@@ -5,6 +5,7 @@
 #pragma once
 
 #include "engine/batcher.h"
+#include "engine/constraint.h"
 #include "engine/generation.h"
 #include "engine/loader.h"
 #include "engine/prompt.h"
@@ -61,6 +62,7 @@ class Engine {
   Batcher batcher_;
   StepSizer sizer_;
   StepCosts costs_;
+  Formats formats_;
   std::deque<protocol::Generate> waiting_;
   std::list<Generation> running_;
   size_t turn_ = 0;  // who gets the first share of prompt rows

@@ -270,13 +270,68 @@ TEST_CASE("the context of an answer continues the conversation") {
   CHECK(f.answers[61].failure.find("context holds token 1073741824") != std::string::npos);
 }
 
+TEST_CASE("an answer obeys its format, in company and at any temperature") {
+  if (!have_model()) return;
+  Fixture f({.num_ctx = 512, .parallel = 4, .speculation = Speculation::kAlways});
+  const std::vector<std::string> formats = {
+      R"json({"type":"regex","regex":"(yes|no), [a-z]{3,9}\\."})json",
+      R"json({"type":"gbnf","grammar":"root ::= \"<\" [0-9]{4} \">\" | \"none\""})json",
+      R"json({"type":"object","required":["n","s","l"],"properties":{
+          "n":{"type":"integer","minimum":5,"maximum":77},"s":{"type":"string","maxLength":8},
+          "l":{"type":"array","items":{"enum":["a","b"]},"maxItems":3}}})json"};
+  std::map<uint64_t, Json> asked;
+  for (const char* options :
+       {R"({"temperature":0,"num_predict":200})",
+        R"({"temperature":1.5,"top_k":0,"top_p":1,"seed":1,"num_predict":200})",
+        R"({"temperature":5,"top_k":0,"top_p":1,"seed":2,"num_predict":200})"})
+    for (const std::string& format : formats) {
+      protocol::Generate request{.id = ++f.last_id,
+                                 .prompt = kStory,
+                                 .raw = true,
+                                 .format = parse_json(format),
+                                 .logprobs = f.last_id % 2 == 0};
+      request.options = parse_json(options);
+      asked[request.id] = request.format;
+      f.engine->submit(request);
+    }
+  const uint64_t free = f.submit(kStory, kGreedy);
+  f.finish();
+  for (const auto& [id, format] : asked) {
+    INFO(dump_json(format), " ", f.answers[id].text, f.answers[id].failure);
+    CHECK(f.answers[id].done.reason == "stop");
+    CHECK(grammar::Grammar::compile(format).accepts(f.answers[id].text));
+    CHECK(f.answers[id].done.guessed_tokens == 0);
+    if (id % 2 == 0)
+      CHECK(std::ssize(f.answers[id].logprobs) == f.answers[id].done.generated_tokens);
+  }
+  Fixture alone({.num_ctx = 512});
+  CHECK(f.answers[free].text == alone.ask(kStory, kGreedy).text);
+}
+
+TEST_CASE("a format ends with the token limit or a stop string as other answers do") {
+  if (!have_model()) return;
+  Fixture f({.num_ctx = 256});
+  const auto ask = [&](const char* options) {
+    protocol::Generate request{.id = ++f.last_id, .prompt = kStory, .raw = true};
+    request.format = parse_json(R"({"type":"regex","regex":"ab+c{200}"})");
+    request.options = parse_json(options);
+    f.engine->submit(request);
+    f.finish();
+    return f.answers[f.last_id];
+  };
+  const Answer cut = ask(R"({"temperature":0,"num_predict":3})");
+  CHECK(cut.done.reason == "length");
+  CHECK(cut.text.starts_with("ab"));
+  CHECK(ask(R"({"temperature":0,"num_predict":3,"stop":["b"]})").text == "a");
+}
+
 TEST_CASE("errors of a request are its own") {
   if (!have_model()) return;
   Fixture f({.num_ctx = 128});
   CHECK(f.ask("x", R"({"top_k":"many"})").failure.find("top_k") != std::string::npos);
   protocol::Generate request{.id = 70, .prompt = "x", .images = {"png"}};
   f.engine->submit(request);
-  request = {.id = 71, .prompt = "x", .format = "json"};
+  request = {.id = 71, .prompt = "x", .format = parse_json(R"({"not":{}})")};
   f.engine->submit(request);
   request = {.id = 72, .chat = true, .messages = parse_json("[7]")};
   f.engine->submit(request);
@@ -284,7 +339,7 @@ TEST_CASE("errors of a request are its own") {
   f.engine->submit(request);
   f.finish();
   CHECK(f.answers[70].failure == "this model does not support images");
-  CHECK(f.answers[71].failure.find("\"format\"") != std::string::npos);
+  CHECK(f.answers[71].failure == "invalid JSON schema in format: \"not\" at # is not supported");
   CHECK(f.answers[72].failure == "a message must be an object");
   CHECK(f.answers[73].done.reason == "load");
   CHECK(f.ask("x", kGreedy).done.generated_tokens > 0);

@@ -20,8 +20,7 @@ constexpr int64_t kMostContexts = 10;
 }  // namespace
 
 Generation::Generation(const GenerationContext& shared, const protocol::Generate& request,
-                       const GenerationOptions& options, Prompt prompt,
-                       std::optional<text::OutputParser> parser)
+                       const GenerationOptions& options, Prompt prompt, AnswerRules answer)
     : shared_(shared),
       id_(request.id),
       options_(options),
@@ -36,11 +35,13 @@ Generation::Generation(const GenerationContext& shared, const protocol::Generate
       sequence_(shared.memory, std::move(prompt.ids)),
       sampler_(options.sampling, shared.context),
       stops_(options.stop),
-      parser_(std::move(parser)),
+      parser_(std::move(answer.parser)),
+      constraint_(std::move(answer.constraint)),
       start_(Clock::now()),
       first_token_(start_) {
   for (const TokenId token : sequence_.tokens()) sampler_.accept(token);
-  if (shared.speculation) drafter_.emplace(sequence_.tokens());
+  // A guess would have to pass the constraint first; answers with one are never guessed at.
+  if (shared.speculation && !constraint_) drafter_.emplace(sequence_.tokens());
   log::debug("request {}: {} prompt tokens, {} of them in the prefix cache", id_, prompt_tokens_,
              sequence_.reused());
 }
@@ -143,6 +144,7 @@ TokenId Generation::take_row(std::span<float> logits) {
   }
   std::vector<float> raw;
   if (wants_scores_) raw.assign(logits.begin(), logits.end());
+  if (constraint_) constraint_->apply(logits);
   const TokenId token = sampler_.sample(logits);
   ++generated_;
   if (shared_.tokenizer.is_end(token)) {
@@ -155,6 +157,7 @@ TokenId Generation::take_row(std::span<float> logits) {
   const std::string piece = shared_.tokenizer.piece(token);
   if (wants_scores_) scores_.push_back({spelled_, spelled_ + std::ssize(piece), score(raw, token)});
   spelled_ += std::ssize(piece);
+  if (constraint_) constraint_->accept(piece);
   std::string text = stops_.push(decoder_.push(piece));
   if (wants_context_) history_.push_back(token);
   if (stops_.stopped()) {
@@ -162,7 +165,10 @@ TokenId Generation::take_row(std::span<float> logits) {
     return token;
   }
   send(std::move(text), false);
-  if (generated_ >= output_limit()) finish("length");
+  if (constraint_ && constraint_->complete())
+    finish("stop");
+  else if (generated_ >= output_limit())
+    finish("length");
   return token;
 }
 

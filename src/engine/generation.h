@@ -1,6 +1,7 @@
 // generation.h - one request while it runs: from logits to events.
 #pragma once
 
+#include "engine/constraint.h"
 #include "engine/draft.h"
 #include "engine/options.h"
 #include "engine/prompt.h"
@@ -33,13 +34,17 @@ struct GenerationContext {
   Emit emit;
 };
 
+// What is done with the answer.
+struct AnswerRules {
+  std::optional<text::OutputParser> parser;  // splits it into thinking, content and tool calls
+  std::optional<Constraint> constraint;      // which tokens it may have
+};
+
 class Generation {
  public:
-  // The prompt fits into the context and is not empty. `parser` splits the answer into thinking,
-  // content and tool calls.
+  // The prompt fits into the context and is not empty.
   Generation(const GenerationContext& shared, const protocol::Generate& request,
-             const GenerationOptions& options, Prompt prompt,
-             std::optional<text::OutputParser> parser);
+             const GenerationOptions& options, Prompt prompt, AnswerRules answer);
 
   uint64_t id() const { return id_; }
   Sequence& sequence() { return sequence_; }
@@ -47,7 +52,7 @@ class Generation {
   // Before a step: makes room when the context is full, or ends the request.
   void make_room();
   // How many of the best logits `take` looks at, 0: all.
-  int64_t looks_at() const { return wants_scores_ ? 0 : sampler_.looks_at(); }
+  int64_t looks_at() const { return wants_scores_ || constraint_ ? 0 : sampler_.looks_at(); }
   // Before a step: guesses at the next tokens, as many as the context and the request have room
   // for. Then how many of them the step verifies; valid until the next ones.
   std::span<const Guess> guess();
@@ -87,6 +92,7 @@ class Generation {
   text::StreamDecoder decoder_;
   StopFilter stops_;
   std::optional<text::OutputParser> parser_;
+  std::optional<Constraint> constraint_;
   std::deque<Scored> scores_;       // of tokens whose text is not sent yet
   int64_t spelled_ = 0, sent_ = 0;  // bytes of output: of all tokens, and sent
   int64_t generated_ = 0;

@@ -355,6 +355,13 @@ OutputParser::OutputParser(const AnswerMarks& marks, std::string_view prompt, co
   if (tools.is_array() && !tools.empty()) tools_.emplace(marks.tool_tag, tools, marks.bare_calls);
 }
 
+std::optional<grammar::ThinkingMarks> OutputParser::thinking_marks() const {
+  if (!thinking_) return std::nullopt;
+  return grammar::ThinkingMarks{.open = thinking_->tags().open,
+                                .close = thinking_->tags().close,
+                                .inside = thinking_->inside()};
+}
+
 void OutputParser::pass_on(Parsed& out, Parsed part) {
   if (tools_ && !part.content.empty()) {
     out += tools_->add(std::exchange(part.content, {}));

@@ -6,7 +6,9 @@
 
 #include "base/json.h"
 #include "text/chat/tags.h"
+#include "text/grammar/grammar.h"
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,6 +25,9 @@ class ThinkingParser {
  public:
   // `inside`: the prompt already ends with the opening tag.
   ThinkingParser(ThinkingTags tags, bool inside);
+  // Whether nothing but a thought can come first; the marks around it.
+  bool inside() const { return state_ == State::kEatSpaceInside || state_ == State::kInside; }
+  const ThinkingTags& tags() const { return tags_; }
   Parsed add(std::string_view text);
   Parsed finish();
 
@@ -69,6 +74,8 @@ class OutputParser {
   // `prompt` is the rendered prompt; `think` as resolved for the request.
   OutputParser(const AnswerMarks& marks, std::string_view prompt, const Json& tools,
                const Json& think);
+  // Of the thought that the answer may begin with, for who constrains what follows.
+  std::optional<grammar::ThinkingMarks> thinking_marks() const;
   Parsed add(std::string_view text);
   Parsed finish();
 

@@ -1,0 +1,279 @@
+#include "text/grammar/grammar.h"
+
+#include "base/error.h"
+#include "text/grammar/token_mask.h"
+
+#include <doctest/doctest.h>
+
+#include <chrono>
+#include <random>
+#include <regex>
+
+namespace cria::grammar {
+namespace {
+
+Grammar of(const char* format) {
+  return Grammar::compile(parse_json(format));
+}
+
+std::string failure(const Json& format) {
+  try {
+    Grammar::compile(format);
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "nothing was thrown";
+}
+
+void check(Grammar grammar, std::initializer_list<std::string_view> yes,
+           std::initializer_list<std::string_view> no) {
+  for (const std::string_view text : yes)
+    CHECK_MESSAGE(grammar.accepts(text), "not matched: ", text);
+  for (const std::string_view text : no) CHECK_MESSAGE(!grammar.accepts(text), "matched: ", text);
+}
+
+TEST_CASE("\"json\" is any object in valid JSON") {
+  check(of(R"("json")"),
+        {R"({})", R"({"a": [1, -2.5e3, true, null, "x\n\u0001", {}]})",
+         "{\n  \"ü\": \"\xF0\x9F\x98\x80\"\n}"},
+        {"", "[]", "1", R"({"a")", R"({"a":01})", "{\"a\":\"\n\"}", "{\"a\":\"\xC3\"}",
+         R"({"a":"\x"})", R"({} )", R"({"a":1,})", R"({,"a":1})", "{\"a\":\"\xED\xA0\x80\"}"});
+}
+
+TEST_CASE("an object has its properties in order, the required ones always") {
+  check(of(R"({"type":"object","properties":{"a":{"type":"integer"},"b":{"type":"string"},
+               "c":{"enum":["x","y"]}},"required":["b"]})"),
+        {R"({"a":1,"b":"","c":"x"})", R"({"b":"q"})", R"({"b":"q", "c":"y"})",
+         R"({ "a":-7,"b":"" })"},
+        {R"({})", R"({"a":1})", R"({"b":"","a":1})", R"({"b":1})", R"({"b":"","c":"z"})",
+         R"({"b":"","d":1})", R"({"a":1.5,"b":""})", R"({"a":1,"b":"",})"});
+  check(of(R"({"properties":{"a":{}},"additionalProperties":{"type":"integer"}})"),
+        {R"({"a":"x","b":1,"c":2})", R"({"b":1})", R"({"ab":1})", R"({})"},
+        {R"({"b":1,"a":"x"})", R"({"b":"x"})"});
+}
+
+TEST_CASE("numbers keep their bounds: compared with arithmetic") {
+  std::mt19937 random(1);
+  const auto pick = [&](int most) {
+    return static_cast<int>(random() % static_cast<unsigned>(most));
+  };
+  for (int round = 0; round < 60; ++round) {
+    const double least = (pick(4000) - 2000) / (round % 2 ? 8.0 : 1.0);
+    const double most = least + pick(3000) / 8.0;
+    const bool strict = pick(2) == 0, whole = pick(2) == 0;
+    const Json format = {{"type", whole ? "integer" : "number"},
+                         {strict ? "exclusiveMinimum" : "minimum", least},
+                         {strict ? "exclusiveMaximum" : "maximum", most}};
+    std::optional<Grammar> grammar;
+    if (failure(format) == "nothing was thrown") grammar = Grammar::compile(format);
+    for (int i = 0; i < 200; ++i) {
+      const double value = least + (pick(4000) - 500) / (whole ? 1.0 : 16.0);
+      const double number = whole ? std::floor(value) : value;
+      const bool right =
+          strict ? number > least && number < most : number >= least && number <= most;
+      const Json text = whole ? Json(static_cast<int64_t>(number)) : Json(number);
+      INFO(dump_json(format), " ", dump_json(text));
+      const bool matched = grammar && grammar->accepts(dump_json(text));
+      if (number != 0 || !std::signbit(number)) CHECK(matched == right);
+    }
+  }
+}
+
+TEST_CASE("a pattern matches what std::regex finds") {
+  const auto patterns = std::to_array<const char*>(
+      {"a", "^a", "a$", "^(ab|c)*$", "^a{2,3}$", "[^ab]", "^\\d+-\\w*$", "a.c", "^$", "^a|b$",
+       "^[a-c]+?b$", "(?:ab)+", "^(a|ab)(c|bcd)$", "^\\s?[-a]\\S$"});
+  std::mt19937 random(2);
+  for (const char* pattern : patterns) {
+    Grammar grammar = Grammar::compile({{"type", "string"}, {"pattern", pattern}});
+    const std::regex oracle(pattern);
+    for (int i = 0; i < 400; ++i) {
+      std::string text;
+      for (auto n = random() % 6; n > 0; --n) text += "abcd-1 "[random() % 7];
+      INFO(pattern, " ", text);
+      CHECK(grammar.accepts('"' + text + '"') == std::regex_search(text, oracle));
+    }
+  }
+}
+
+TEST_CASE("length counts characters, and conditions on one string hold together") {
+  check(of(R"({"type":"string","minLength":2,"maxLength":3})"),
+        {R"("ab")", R"("üü\n")", "\"\xF0\x9F\x98\x80z\""}, {R"("a")", R"("abcd")", R"("ü")"});
+  check(of(R"({"type":"string","pattern":"^a+$","maxLength":3,"minLength":2})"),
+        {R"("aa")", R"("aaa")"}, {R"("a")", R"("aaaa")", R"("ab")"});
+  CHECK(failure(parse_json(R"({"type":"string","pattern":"^a{5}$","maxLength":3})")) ==
+        "invalid format: no text matches it");
+}
+
+TEST_CASE("formats of strings") {
+  check(of(R"({"format":"date"})"), {R"("2024-02-29")", R"("1999-12-31")", R"("2000-02-29")"},
+        {R"("2023-02-29")", R"("1900-02-29")", R"("2024-04-31")", R"("2024-13-01")",
+         R"("2024-1-1")"});
+  check(of(R"({"format":"date-time"})"),
+        {R"("2024-01-01T00:00:00Z")", R"("2024-01-01T23:59:59.5+02:00")"},
+        {R"("2024-01-01")", R"("2024-01-01T24:00:00Z")", R"("2024-01-01T00:00:00")"});
+  check(of(R"({"format":"ipv4"})"), {R"("0.0.0.0")", R"("255.10.1.99")"},
+        {R"("256.0.0.0")", R"("1.2.3")", R"("01.2.3.4")"});
+  check(of(R"({"format":"ipv6"})"),
+        {R"("::")", R"("::1")", R"("1:2:3:4:5:6:7:8")", R"("fe80::1")", R"("1::")"},
+        {R"("1:2:3:4:5:6:7")", R"("1::2::3")", R"("12345::")", R"(":1")"});
+  check(of(R"({"format":"uuid"})"), {R"("123e4567-e89b-12d3-a456-426614174000")"},
+        {R"("123e4567e89b12d3a456426614174000")"});
+  check(of(R"({"format":"email"})"), {R"("joe.bloggs@example.com")"},
+        {R"("2962")", R"("a@@b")", R"(".a@b.c")"});
+}
+
+TEST_CASE("references may recurse, and what can never be reached is not entered") {
+  check(
+      of(R"({"$ref":"#/$defs/t","$defs":{"t":{"type":"object","properties":{"v":{"type":"integer"},
+        "next":{"$ref":"#/$defs/t"}},"required":["v"]}}})"),
+      {R"({"v":1})", R"({"v":1,"next":{"v":2,"next":{"v":3}}})"},
+      {R"({"next":{"v":1}})", R"({"v":1,"next":{}})"});
+  CHECK(failure(parse_json(R"({"properties":{"a":{"$ref":"#"}},"required":["a"]})")) ==
+        "invalid format: no text matches it");
+  // b would lead into a dead end: it is not offered.
+  Grammar grammar = of(R"({"properties":{"a":{"type":"null"},"b":{"$ref":"#/$defs/loop"}},
+      "$defs":{"loop":{"type":"array","items":{"$ref":"#/$defs/loop"},"minItems":1}}})");
+  check(grammar, {R"({"a":null})", "{}"}, {});
+  Expr state = grammar.start();
+  for (const char c : std::string_view("{\"")) state = grammar.next(state, static_cast<uint8_t>(c));
+  CHECK(grammar.next(state, 'b') == kNothing);
+}
+
+TEST_CASE("allOf, anyOf, oneOf and patternProperties") {
+  check(of(R"({"allOf":[{"properties":{"a":{"type":"integer"}},"required":["a"]},
+      {"properties":{"b":{"type":"null"},"a":{"minimum":3}}}]})"),
+        {R"({"a":3})", R"({"a":9,"b":null})"}, {R"({"a":2})", R"({"b":null})"});
+  check(of(R"({"anyOf":[{"type":"string","maxLength":1},{"type":"integer"}]})"), {R"("a")", "3"},
+        {R"("ab")", "null"});
+  check(
+      of(R"({"oneOf":[{"type":"object","properties":{"k":{"const":"a"},"x":{"type":"integer"}},"required":["k"]},
+      {"type":"object","properties":{"k":{"const":"b"}},"required":["k"]}]})"),
+      {R"({"k":"a","x":1})", R"({"k":"b"})"}, {R"({"k":"b","x":1})", R"({"k":"c"})"});
+  CHECK(failure(parse_json(R"({"oneOf":[{"type":"integer"},{"type":"number"}]})"))
+            .find("may match the same value") != std::string::npos);
+  check(
+      of(R"({"patternProperties":{"^n_":{"type":"integer"}},"additionalProperties":{"type":"null"}})"),
+      {R"({"n_a":1,"x":null})"}, {R"({"n_a":null})", R"({"x":1})"});
+}
+
+TEST_CASE("what is not supported is refused with its name and place") {
+  CHECK(failure(parse_json(R"({"properties":{"a":{"type":"array","uniqueItems":true}}})")) ==
+        "invalid JSON schema in format: \"uniqueItems\" at #/properties/a is not supported");
+  CHECK(failure(parse_json(R"({"not":{"type":"null"}})")) ==
+        "invalid JSON schema in format: \"not\" at # is not supported");
+  CHECK(failure(parse_json(R"({"type":"strnig"})")).find("\"type\" at # must be null, boolean") !=
+        std::string::npos);
+  CHECK(failure(parse_json(R"({"$ref":"#/nowhere"})")).find("which is not there") !=
+        std::string::npos);
+  CHECK(failure(parse_json(R"({"$ref":"http://x/y"})")).find("only references inside") !=
+        std::string::npos);
+  CHECK(failure(parse_json(R"({"pattern":"(?=a)b"})")).find("look-ahead") != std::string::npos);
+  CHECK(failure(parse_json(R"({"pattern":"a("})")).find("a group is not closed") !=
+        std::string::npos);
+  CHECK(failure("xml") ==
+        R"(invalid format: "xml"; expected "json" or a valid JSON Schema object)");
+  CHECK(failure(parse_json(R"({"minLength":-1})")).find("must be a whole number") !=
+        std::string::npos);
+}
+
+TEST_CASE("GBNF") {
+  const auto gbnf = [](const char* text) {
+    return Grammar::compile({{"type", "gbnf"}, {"grammar", text}});
+  };
+  check(gbnf("root ::= item+ # one\nitem ::= \"a\" [0-9]{2} | \"[\" item? \"]\""),
+        {"a12", "[]", "[[a00]]a99"}, {"", "a1", "[a1]"});
+  check(gbnf("root ::= (\"\\u00fc\" | [^a-z\\n])* \"\\\"\""), {"\"", "üÜ\""}, {"a\"", "\n\""});
+  check(gbnf("root ::= x \"b\"\nx ::= y\ny ::= \"\" | \"a\""), {"b", "ab"}, {"aab"});
+  const auto wrong = [](const char* text) {
+    return failure({{"type", "gbnf"}, {"grammar", text}});
+  };
+  CHECK(wrong("a ::= \"x\"").find("no rule \"root\"") != std::string::npos);
+  CHECK(wrong("root ::= b").find("no rule \"b\"") != std::string::npos);
+  CHECK(wrong("root ::= e\ne ::= e \"x\" | \"y\"").find("left recursion") != std::string::npos);
+  CHECK(wrong("root ::= n e\nn ::= \"\"\ne ::= n e \"x\" | \"y\"").find("left recursion") !=
+        std::string::npos);
+  CHECK(wrong("root ::= \"x\" root").find("no text matches") != std::string::npos);
+  CHECK(wrong("root ::= \"x").find("not closed") != std::string::npos);
+}
+
+TEST_CASE("a regular expression is about the whole answer") {
+  check(Grammar::compile({{"type", "regex"}, {"regex", "(yes|no): .{1,5}"}}),
+        {"yes: a", "no: üüüüü"}, {"yes: ", "no: abcdef", "xno: a"});
+}
+
+TEST_CASE("hostile formats end with an error in bounded time") {
+  const auto start = std::chrono::steady_clock::now();
+  std::string gbnf = "root ::= r0\n";
+  for (int i = 0; i < 1500; ++i)
+    gbnf += fmt::format("r{} ::= r{} \"a\" | r{} \"b\"\n", i, i + 1, i + 1);
+  gbnf += "r1500 ::= \"c\"\n";
+  std::vector<Json> formats = {
+      {{"type", "gbnf"}, {"grammar", gbnf}},
+      {{"type", "regex"}, {"regex", "((a{0,9999}){0,9999}){0,9999}b"}},
+      {{"type", "regex"}, {"regex", "(a|aa|aaa)*(a*)*(a?){9999}"}},
+      {{"type", "string"}, {"pattern", "(a|b)*a(a|b){40}$"}, {"maxLength", 9999}}};
+  for (const Json& format : formats) {
+    try {
+      Grammar grammar = Grammar::compile(format);
+      Expr state = grammar.start();
+      for (int i = 0; i < 300 && state != kNothing; ++i)
+        state = grammar.next(state, i % 3 ? 'a' : '"');
+    } catch (const Error& e) {
+      CHECK(e.kind() != ErrorKind::kInternal);
+    }
+  }
+  CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(60));
+}
+
+TEST_CASE("thinking comes first, and its mark ends it") {
+  const std::optional<ThinkingMarks> marks = ThinkingMarks{.open = "<think>", .close = "</think>"};
+  check(Grammar::compile("json", marks),
+        {"<think>a<b {</think>\n\n{}", "{}", "\n<think></think>{}"},
+        {"a{}", "<think>{}", "<think>a</think>b</think>{}"});
+  const std::optional<ThinkingMarks> inside =
+      ThinkingMarks{.open = "<think>", .close = "</think>", .inside = true};
+  check(Grammar::compile("json", inside), {"so</think>{}", "</think>{\"a\":1}"}, {"{}", "so"});
+}
+
+// Every token is tried byte by byte: the oracle of the masks.
+TEST_CASE("a mask allows just the tokens whose bytes the grammar takes") {
+  std::vector<std::pair<std::string, TokenId>> pieces;
+  std::mt19937 random(3);
+  const std::string_view letters = "{}[]\":, \n\\abn01-.e";
+  for (TokenId id = 0; id < 4000; ++id) {
+    std::string piece;
+    for (auto n = 1 + random() % 5; n > 0; --n) piece += letters[random() % letters.size()];
+    pieces.emplace_back(piece, id);
+  }
+  const TokenTrie trie(pieces, 4000);
+  for (
+      const char* format :
+      {R"("json")", R"({"type":"array","items":{"type":"string","maxLength":3}})",
+       R"({"type":"object","properties":{"a":{"type":"number","minimum":0.5},"b":{}}})",
+       R"({"type":"array","items":{"anyOf":[{"type":"string","pattern":"^a+b"},{"type":"integer"}]}})"}) {
+    Grammar grammar = of(format);
+    TokenMasks masks(grammar, trie);
+    for (int round = 0; round < 10; ++round) {
+      Expr state = grammar.start();
+      for (int step = 0; step < 12; ++step) {
+        const Mask& mask = masks.allowed(state);
+        std::vector<std::pair<TokenId, Expr>> right;
+        bool same = true;
+        for (const auto& [piece, id] : pieces) {
+          Expr next = state;
+          for (const char c : piece) next = grammar.next(next, static_cast<uint8_t>(c));
+          same = same && mask[id] == (next != kNothing);
+          if (next != kNothing) right.emplace_back(id, next);
+        }
+        REQUIRE(same);
+        CHECK(mask.any() == !right.empty());
+        if (right.empty()) break;
+        state = right[random() % right.size()].second;
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace cria::grammar

@@ -1,0 +1,170 @@
+#include "text/grammar/numbers.h"
+
+#include "base/error.h"
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace cria::grammar {
+namespace {
+
+constexpr int32_t kMostDigits = 20;
+
+// |value|, without zeros that say nothing.
+struct Decimal {
+  bool negative = false;
+  std::string whole, fraction;
+  bool zero() const { return whole == "0" && fraction.empty(); }
+};
+
+Decimal decimal(const Json& value) {
+  std::string text = dump_json(value);
+  Decimal out;
+  if (text.starts_with('-')) {
+    out.negative = true;
+    text.erase(0, 1);
+  }
+  const size_t point = text.find('.');
+  out.whole = text.substr(0, point);
+  if (point != std::string::npos) out.fraction = text.substr(point + 1);
+  while (out.fraction.ends_with('0')) out.fraction.pop_back();
+  if (text.find_first_of("eE") != std::string::npos || out.whole.size() > kMostDigits ||
+      out.fraction.size() > kMostDigits)
+    fail(ErrorKind::kUnsupported, "the bound {} has an exponent or more than {} digits",
+         dump_json(value), kMostDigits);
+  if (out.zero()) out.negative = false;
+  return out;
+}
+
+class Numbers {
+ public:
+  explicit Numbers(Expressions& to) : to_(to) {}
+
+  Expr digits(int32_t min, int32_t max) { return to_.repeat(range('0', '9'), min, max); }
+  Expr whole() {
+    return to_.choice(to_.literal("0"), to_.sequence(range('1', '9'), digits(0, kMostDigits - 1)));
+  }
+  Expr fraction() { return to_.sequence(to_.literal("."), digits(1, kMostDigits)); }
+  Expr negative(Expr e) { return to_.sequence(to_.literal("-"), e); }
+
+  // Numbers without a sign that are at least (at most) `bound`, or more (less).
+  Expr above(const Decimal& bound, bool strict) {
+    Expr tail = kNothing;
+    if (!bound.fraction.empty())
+      tail = to_.sequence(to_.literal("."), fraction_above(bound.fraction, strict));
+    else
+      tail = strict ? to_.sequence(to_.literal("."), not_all_zero()) : to_.optional(fraction());
+    return to_.choice(to_.sequence(whole_above(bound.whole), to_.optional(fraction())),
+                      to_.sequence(to_.literal(bound.whole), tail));
+  }
+  Expr below(const Decimal& bound, bool strict) {
+    Expr tail = kNothing;
+    if (!bound.fraction.empty())
+      tail = to_.optional(to_.sequence(to_.literal("."), fraction_below(bound.fraction, strict)));
+    else if (!strict)
+      tail = to_.optional(to_.sequence(to_.literal("."), zeros(1)));
+    return to_.choice(to_.sequence(whole_below(bound.whole), to_.optional(fraction())),
+                      to_.sequence(to_.literal(bound.whole), tail));
+  }
+
+  // With signs. Minus zero is spelled 0.
+  Expr at_least(const Bound& bound) {
+    const Decimal value = decimal(bound.value);
+    if (!value.negative) return above(value, bound.strict);
+    return to_.choice(unsigned_number(), negative(below(value, bound.strict)));
+  }
+  Expr at_most(const Bound& bound) {
+    const Decimal value = decimal(bound.value);
+    if (value.negative) return negative(above(value, bound.strict));
+    return to_.choice(below(value, bound.strict), negative(unsigned_number()));
+  }
+  Expr unsigned_number() { return to_.sequence(whole(), to_.optional(fraction())); }
+
+ private:
+  Expr range(char first, char last) {
+    if (first > last) return kNothing;
+    return to_.byte_range(static_cast<uint8_t>(first), static_cast<uint8_t>(last));
+  }
+  Expr digit(char c) { return range(c, c); }
+  Expr zeros(int32_t min) { return to_.repeat(digit('0'), min, kMostDigits); }
+  Expr not_all_zero() {
+    const std::vector<Expr> parts = {zeros(0), range('1', '9'), digits(0, kMostDigits)};
+    return to_.sequence(parts);
+  }
+
+  Expr whole_above(std::string_view bound) {
+    const auto size = static_cast<int32_t>(bound.size());
+    std::vector<Expr> parts;
+    if (size < kMostDigits)
+      parts.push_back(to_.sequence(range('1', '9'), digits(size, kMostDigits - 1)));
+    for (size_t i = 0; i < bound.size(); ++i)
+      parts.push_back(differing(bound, i, range(static_cast<char>(bound[i] + 1), '9')));
+    return to_.choice(parts);
+  }
+  Expr whole_below(std::string_view bound) {
+    const auto size = static_cast<int32_t>(bound.size());
+    std::vector<Expr> parts;
+    if (size > 1) {
+      parts.push_back(digit('0'));
+      parts.push_back(to_.sequence(range('1', '9'), digits(0, size - 2)));
+    }
+    for (size_t i = 0; i < bound.size(); ++i) {
+      const char least = i == 0 && size > 1 ? '1' : '0';
+      parts.push_back(differing(bound, i, range(least, static_cast<char>(bound[i] - 1))));
+    }
+    return to_.choice(parts);
+  }
+  // As long as `bound`, the same up to digit i, and there one of `next`.
+  Expr differing(std::string_view bound, size_t i, Expr next) {
+    const auto rest = static_cast<int32_t>(bound.size() - i - 1);
+    return to_.sequence(to_.literal(bound.substr(0, i)), to_.sequence(next, digits(rest, rest)));
+  }
+
+  Expr fraction_above(std::string_view bound, bool strict) {
+    Expr out = strict ? not_all_zero() : digits(0, kMostDigits);
+    for (size_t i = bound.size(); i > 0; --i) {
+      const char c = bound[i - 1];
+      out = to_.choice(to_.sequence(range(static_cast<char>(c + 1), '9'), digits(0, kMostDigits)),
+                       to_.sequence(digit(c), out));
+    }
+    return out;
+  }
+  // `bound` does not end in 0, so a beginning of it that stops early is less.
+  Expr fraction_below(std::string_view bound, bool strict) {
+    Expr out = strict ? kNothing : zeros(0);
+    for (size_t i = bound.size(); i > 0; --i) {
+      const char c = bound[i - 1];
+      const Expr same = i == bound.size() ? out : to_.optional(out);
+      out = to_.choice(to_.sequence(range('0', static_cast<char>(c - 1)), digits(0, kMostDigits)),
+                       to_.sequence(digit(c), same));
+    }
+    return out;
+  }
+
+  Expressions& to_;
+};
+
+}  // namespace
+
+Expr number(Expressions& to, const NumberRange& range) {
+  Numbers numbers(to);
+  const Expr sign = to.optional(to.literal("-"));
+  if (!range.least && !range.most) {
+    if (range.whole) return to.sequence(sign, numbers.whole());
+    Bytes e, plus_minus;
+    e.set('e').set('E');
+    plus_minus.set('+').set('-');
+    const std::vector<Expr> exponent = {to.bytes(e), to.optional(to.bytes(plus_minus)),
+                                        numbers.digits(1, 2)};
+    const std::vector<Expr> parts = {sign, numbers.unsigned_number(),
+                                     to.optional(to.sequence(exponent))};
+    return to.sequence(parts);
+  }
+  Expr out = to.sequence(sign, range.whole ? numbers.whole() : numbers.unsigned_number());
+  if (range.least) out = to.both(out, numbers.at_least(*range.least));
+  if (range.most) out = to.both(out, numbers.at_most(*range.most));
+  return out;
+}
+
+}  // namespace cria::grammar
