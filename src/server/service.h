@@ -70,5 +70,6 @@ void post_outdated(Service&, http::Exchange&, const std::string&);
 void post_prune(Service&, http::Exchange&, const std::string&);
 void post_generate(Service&, http::Exchange&, const std::string&);
 void post_chat(Service&, http::Exchange&, const std::string&);
+void post_openai_chat(Service&, http::Exchange&, const std::string&);
 
 }  // namespace cria::server
