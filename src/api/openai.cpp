@@ -234,6 +234,8 @@ OpenAiCompletion parse_openai_completion(const Json& body) {
   if (out.top_logprobs < 0 || out.top_logprobs > kMaxTopLogprobs)
     fail(ErrorKind::kInvalidInput, "logprobs must be between 0 and 20");
   out.logprobs = fields.find("logprobs") != nullptr;
+  if (out.echo && out.logprobs)
+    fail(ErrorKind::kInvalidInput, "echo with logprobs is not supported: the prompt has none");
   return out;
 }
 

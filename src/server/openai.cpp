@@ -7,14 +7,6 @@
 namespace cria::server {
 namespace {
 
-Json head_of(const OpenAiHead& head, std::string_view object) {
-  return {{"id", head.id},
-          {"object", object},
-          {"created", head.created},
-          {"model", head.model},
-          {"system_fingerprint", "fp_ollama"}};
-}
-
 Json finish_of(const protocol::Done& done, bool called) {
   if (done.reason.empty()) return {};
   return called && done.reason == "stop" ? "tool_calls" : done.reason;
@@ -58,8 +50,16 @@ Json openai_logprobs(const Json& logprobs) {
   return out;
 }
 
+Json openai_object(const OpenAiHead& head, std::string_view object) {
+  return {{"id", head.id},
+          {"object", object},
+          {"created", head.created},
+          {"model", head.model},
+          {"system_fingerprint", "fp_ollama"}};
+}
+
 Json ChatChunks::chunk(Json delta, const Json& finish_reason, const Json& logprobs) {
-  Json out = head_of(head_, "chat.completion.chunk");
+  Json out = openai_object(head_, "chat.completion.chunk");
   if (!begun_) {
     Json first = {{"role", "assistant"}};
     first.update(delta);
@@ -112,7 +112,7 @@ std::vector<Json> ChatChunks::on_done(const protocol::Done& done) {
 
 std::vector<Json> ChatChunks::end() const {
   if (!head_.include_usage) return {};
-  Json out = head_of(head_, "chat.completion.chunk");
+  Json out = openai_object(head_, "chat.completion.chunk");
   out["choices"] = Json::array();
   out["usage"] = usage_.json();
   return {out};
@@ -145,7 +145,7 @@ void ChatObject::on_done(const protocol::Done& done) {
 }
 
 Json ChatObject::end() const {
-  Json out = head_of(head_, "chat.completion");
+  Json out = openai_object(head_, "chat.completion");
   out["choices"] = choices_;
   out["usage"] = usage_.json();
   return out;

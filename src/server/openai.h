@@ -35,6 +35,8 @@ class OpenAiUsage {
 Json openai_call(const Json& call);
 // A list as OpenAI's clients read it: every entry with its bytes and top_logprobs.
 Json openai_logprobs(const Json& logprobs);
+// What every object and chunk begins with.
+Json openai_object(const OpenAiHead& head, std::string_view object);
 
 // The answers to one request, one after the other, each told by texts and a Done.
 class ChatChunks {
