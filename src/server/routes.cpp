@@ -63,7 +63,8 @@ constexpr std::array kRoutes = {
     Route{"GET", "/v1/models/*", get_openai_model},
     Route{"POST", "/v1/responses", not_yet},
     Route{"POST", "/v1/audio/transcriptions", not_yet},
-    Route{"POST", "/v1/messages", not_yet},
+    Route{"POST", "/v1/messages", post_anthropic_messages},
+    Route{"POST", "/v1/messages/count_tokens", post_anthropic_count},
 };
 
 bool path_matches(const Route& route, std::string_view path) {
