@@ -111,6 +111,13 @@ Json arguments_of_text(std::string_view text) {
   return arguments;
 }
 
+void refuse(const Fields& fields, std::string_view key, std::string_view instead) {
+  const Json* const value = fields.find(key);
+  if (value == nullptr || *value == false || *value == 0 || *value == "") return;
+  if (value->is_structured() && value->empty()) return;
+  fail(ErrorKind::kInvalidInput, "{} is not supported; {}", key, instead);
+}
+
 void copy_number(const Fields& fields, std::string_view key, Json& options) {
   if (const auto value = fields.number(key)) options[key] = *value;
 }

@@ -37,6 +37,10 @@ Json think_of_effort(const std::string& effort);
 // The object that a call's arguments spell; {} for "".
 Json arguments_of_text(std::string_view text);
 
+// Throws Error{kInvalidInput} for a field that cannot be honoured, unless its value asks for
+// nothing (empty, 0, false). `instead` says what to do.
+void refuse(const Fields& fields, std::string_view key, std::string_view instead);
+
 // Options under the names of the dialects. Each is absent when the field is.
 void copy_number(const Fields& fields, std::string_view key, Json& options);
 void copy_length(const Fields& fields, std::string_view key, Json& options);  // to num_predict

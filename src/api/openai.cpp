@@ -15,14 +15,6 @@ constexpr std::string_view kCompletion = "CompletionRequest";
 constexpr int64_t kMaxCount = 128;
 constexpr int64_t kMaxTopLogprobs = 20;
 
-// What cannot be done is said, unless the value asks for nothing.
-void refuse(const Fields& fields, std::string_view key, std::string_view instead) {
-  const Json* const value = fields.find(key);
-  if (value == nullptr || ((value->is_structured() || value->is_string()) && value->empty()))
-    return;
-  fail(ErrorKind::kInvalidInput, "{} is not supported; {}", key, instead);
-}
-
 int64_t count_of(const Fields& fields) {
   const int64_t count = fields.integer("n").value_or(1);
   if (count < 1 || count > kMaxCount)

@@ -61,7 +61,7 @@ constexpr std::array kRoutes = {
     Route{"POST", "/v1/embeddings", not_yet},
     Route{"GET", "/v1/models", get_openai_models},
     Route{"GET", "/v1/models/*", get_openai_model},
-    Route{"POST", "/v1/responses", not_yet},
+    Route{"POST", "/v1/responses", post_openai_responses},
     Route{"POST", "/v1/audio/transcriptions", not_yet},
     Route{"POST", "/v1/messages", post_anthropic_messages},
     Route{"POST", "/v1/messages/count_tokens", post_anthropic_count},
