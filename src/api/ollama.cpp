@@ -150,7 +150,10 @@ Json checked_property(const Json& property) {
   Json out = Json::object();
   for (const auto& [key, value] : property.items()) {
     if (key == "properties" && value.is_object()) {
-      for (const auto& [name, inner] : value.items()) out[key][name] = checked_property(inner);
+      Json inside;
+      for (const auto& [name, inner] : value.items())
+        json_append(inside, name, checked_property(inner));
+      if (!inside.is_null()) out[key] = std::move(inside);
     } else if (key == "anyOf" && value.is_array()) {
       for (const Json& inner : value) out[key].push_back(checked_property(inner));
     } else if (key == "type" || key == "items" || key == "description" || key == "enum" ||
@@ -211,9 +214,9 @@ Json check_tool(std::string_view type, const Json& item) {
   Json parameters = Json::object();
   for (const auto& [key, value] : given.items()) {
     if (key == "properties" && value.is_object()) {
-      parameters[key] = Json::object();
+      Json& inside = parameters[key] = Json::object();
       for (const auto& [name, property] : value.items())
-        parameters[key][name] = checked_property(property);
+        json_append(inside, name, checked_property(property));
     } else if (key == "type" || key == "$defs" || key == "items" || key == "required") {
       parameters[key] = value;
     }

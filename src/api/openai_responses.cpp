@@ -208,9 +208,9 @@ void parse_options(const Fields& fields, OpenAiResponses& out) {
   out.truncate = truncation == "auto";
 }
 
-Json given_or(const Fields& fields, std::string_view key, Json fallback) {
+Json given_or(const Fields& fields, std::string_view key, const Json& fallback) {
   const Json* const value = fields.find(key);
-  return value == nullptr ? std::move(fallback) : *value;
+  return value == nullptr ? fallback : *value;
 }
 
 Json echo_of(const Fields& fields, const OpenAiResponses& request) {

@@ -256,6 +256,15 @@ def test_the_stream_on_the_wire(server):
     assert [json.loads(data.removeprefix("data: "))["type"] for _, data in events] == names
 
 
+def test_browsers_may_send_what_the_client_sends(server):
+    _, headers, _ = server.request("OPTIONS", "/v1/messages", headers={"Origin": "http://localhost:3000"})
+    allowed = headers["Access-Control-Allow-Headers"].lower().split(",")
+    client = anthropic.Anthropic(base_url=server.url, api_key="x")
+    browser = ["anthropic-dangerous-direct-browser-access", "anthropic-beta"]
+    for name in [*client.default_headers, *browser]:
+        assert name.lower() in allowed + ["accept-encoding"], name
+
+
 def test_javascript(server):
     said = run_javascript("anthropic.mjs", """
 import Anthropic from '@anthropic-ai/sdk'

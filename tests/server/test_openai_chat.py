@@ -172,6 +172,25 @@ def test_tool_choice_forces_a_call(client, qwen):
         assert answer.finish_reason == "tool_calls" and answer.message.content == ""
 
 
+@pytest.mark.parametrize("form", [
+    {"type": "json_object"},
+    {"type": "json_schema", "json_schema": {"name": "capital", "strict": True, "schema": {
+        "type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"],
+        "additionalProperties": False}}}])
+def test_response_format(client, form):
+    try:
+        answer = client.chat.completions.create(model="smol", messages=QUESTION, max_tokens=200, temperature=0,
+                                                response_format=form).choices[0]
+    except openai.BadRequestError as error:
+        assert "\"format\" is not supported in this build" in error.message
+        pytest.skip("this build's engine does not constrain its output")
+    if answer.finish_reason == "stop":
+        value = json.loads(answer.message.content)
+        assert isinstance(value, dict) and (form["type"] == "json_object" or list(value) == ["city"])
+    else:
+        assert answer.message.content.lstrip().startswith("{")
+
+
 def test_errors_have_their_kinds(client):
     create = client.chat.completions.create
     with pytest.raises(openai.NotFoundError) as error:
