@@ -1,5 +1,5 @@
-// dialect.cpp - bodies of the OpenAI and Anthropic dialects: whatever they are, only cria::Error may
-// escape.
+// dialect.cpp - bodies of the OpenAI and Anthropic dialects: whatever they are, only cria::Error
+// may escape.
 #include "api/anthropic.h"
 #include "api/fields.h"
 #include "api/openai.h"

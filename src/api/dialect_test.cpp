@@ -72,7 +72,7 @@ TEST_CASE("chat completions: parts are one message, calls and their results find
   CHECK_THROWS_AS(with_messages(R"([[]])"), Error);
 }
 
-TEST_CASE("a choice of tools becomes a format; the model sees the keys that templates know") {
+TEST_CASE("a choice of tools becomes a format, and the model sees the keys that templates know") {
   const OpenAiChat free = chat(kTools);
   CHECK(free.tools.size() == 2);
   CHECK(free.tools[0]["function"]["parameters"]["properties"].dump() ==

@@ -58,7 +58,8 @@ TEST_CASE("chat chunks: the role once, thinking apart, calls numbered here, a fi
       R"({"id":"i","object":"chat.completion.chunk","created":5,"model":"m","system_fingerprint":"fp_ollama","choices":[],"usage":{"prompt_tokens":7,"completion_tokens":3,"total_tokens":10,"prompt_tokens_details":{"cached_tokens":0}}})");
 }
 
-TEST_CASE("chat chunks: an answer without text still tells its role; the next one has its index") {
+TEST_CASE(
+    "chat chunks: an answer without text still tells its role, and the next one has its index") {
   ChatChunks chunks({.id = "i", .model = "m"});
   const std::vector<Json> first = chunks.on_done(kLength);
   REQUIRE(first.size() == 2);

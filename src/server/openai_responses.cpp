@@ -74,16 +74,16 @@ Json ResponseEvents::object() const {
           {"prompt_cache_key", nullptr}};
 }
 
-void ResponseEvents::emit(std::vector<Json>& out, std::string_view type, Json rest) {
+void ResponseEvents::emit(std::vector<Json>& out, std::string_view type, const Json& rest) {
   Json event = {{"type", type}, {"sequence_number", sequence_++}};
   event.update(rest);
   out.push_back(std::move(event));
 }
 
-void ResponseEvents::emit_here(std::vector<Json>& out, std::string_view type, Json rest) {
+void ResponseEvents::emit_here(std::vector<Json>& out, std::string_view type, const Json& rest) {
   Json event = {{"item_id", item_id_}, {"output_index", output_.size()}};
   event.update(rest);
-  emit(out, type, std::move(event));
+  emit(out, type, event);
 }
 
 void ResponseEvents::begin(std::vector<Json>& out) {

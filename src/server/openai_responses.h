@@ -30,9 +30,9 @@ class ResponseEvents {
 
  private:
   enum class Item { kNone, kReasoning, kMessage };
-  void emit(std::vector<Json>& out, std::string_view type, Json rest);
+  void emit(std::vector<Json>& out, std::string_view type, const Json& rest);
   // An event of the open item.
-  void emit_here(std::vector<Json>& out, std::string_view type, Json rest);
+  void emit_here(std::vector<Json>& out, std::string_view type, const Json& rest);
   void begin(std::vector<Json>& out);
   void end(std::vector<Json>& out, std::string_view status);
   void open(Item item, std::vector<Json>& out);
