@@ -110,6 +110,13 @@ std::optional<int64_t> Fields::integer(std::string_view key) const {
   return value->get<int64_t>();
 }
 
+std::optional<double> Fields::number(std::string_view key) const {
+  const Json* const value = find(key);
+  if (value == nullptr) return std::nullopt;
+  if (!value->is_number()) wrong_type(key, *value, "float64");
+  return value->get<double>();
+}
+
 Json Fields::object(std::string_view key) const {
   const Json* const value = find(key);
   if (value == nullptr) return Json::object();

@@ -25,6 +25,7 @@ class Fields {
   std::string text(std::string_view key, std::string fallback = {}) const;
   std::optional<bool> flag(std::string_view key) const;
   std::optional<int64_t> integer(std::string_view key) const;
+  std::optional<double> number(std::string_view key) const;
   Json object(std::string_view key) const;  // {} when absent
   Json list(std::string_view key) const;    // [] when absent
   std::vector<std::string> texts(std::string_view key) const;

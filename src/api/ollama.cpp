@@ -150,7 +150,10 @@ Json checked_property(const Json& property) {
   Json out = Json::object();
   for (const auto& [key, value] : property.items()) {
     if (key == "properties" && value.is_object()) {
-      for (const auto& [name, inner] : value.items()) out[key][name] = checked_property(inner);
+      Json inside;
+      for (const auto& [name, inner] : value.items())
+        json_append(inside, name, checked_property(inner));
+      if (!inside.is_null()) out[key] = std::move(inside);
     } else if (key == "anyOf" && value.is_array()) {
       for (const Json& inner : value) out[key].push_back(checked_property(inner));
     } else if (key == "type" || key == "items" || key == "description" || key == "enum" ||
@@ -158,30 +161,6 @@ Json checked_property(const Json& property) {
       out[key] = value;
     }
   }
-  return out;
-}
-
-Json checked_tool(const Json& item) {
-  const Fields tool("ChatRequest", item, "tools.");
-  const Json function = tool.object("function");
-  const Fields inner("ChatRequest", function, "tools.function.");
-  const Json given = inner.object("parameters");
-  Json parameters = Json::object();
-  for (const auto& [key, value] : given.items()) {
-    if (key == "properties" && value.is_object()) {
-      parameters[key] = Json::object();
-      for (const auto& [name, property] : value.items())
-        parameters[key][name] = checked_property(property);
-    } else if (key == "type" || key == "$defs" || key == "items" || key == "required") {
-      parameters[key] = value;
-    }
-  }
-  Json out = {{"type", tool.text("type", "function")}};
-  if (const Json* const items = tool.find("items")) out["items"] = *items;
-  out["function"]["name"] = inner.text("name");
-  if (const std::string text = inner.text("description"); !text.empty())
-    out["function"]["description"] = text;
-  out["function"]["parameters"] = std::move(parameters);
   return out;
 }
 
@@ -227,6 +206,30 @@ Json check_messages(std::string_view type, const Json& messages) {
   return out;
 }
 
+Json check_tool(std::string_view type, const Json& item) {
+  const Fields tool(type, item, "tools.");
+  const Json function = tool.object("function");
+  const Fields inner(type, function, "tools.function.");
+  const Json given = inner.object("parameters");
+  Json parameters = Json::object();
+  for (const auto& [key, value] : given.items()) {
+    if (key == "properties" && value.is_object()) {
+      Json& inside = parameters[key] = Json::object();
+      for (const auto& [name, property] : value.items())
+        json_append(inside, name, checked_property(property));
+    } else if (key == "type" || key == "$defs" || key == "items" || key == "required") {
+      parameters[key] = value;
+    }
+  }
+  Json out = {{"type", tool.text("type", "function")}};
+  if (const Json* const items = tool.find("items")) out["items"] = *items;
+  out["function"]["name"] = inner.text("name");
+  if (const std::string text = inner.text("description"); !text.empty())
+    out["function"]["description"] = text;
+  out["function"]["parameters"] = std::move(parameters);
+  return out;
+}
+
 GenerateRequest parse_generate(const Json& body) {
   const Fields fields("GenerateRequest", body);
   GenerateRequest out;
@@ -254,7 +257,8 @@ ChatRequest parse_chat(const Json& body) {
   ChatRequest out;
   parse_shared(fields, out);
   out.messages = check_messages("ChatRequest", fields.list("messages"));
-  for (const Json& item : fields.list("tools")) out.tools.push_back(checked_tool(item));
+  for (const Json& item : fields.list("tools"))
+    out.tools.push_back(check_tool("ChatRequest", item));
   if (out.model.empty()) fail(ErrorKind::kInvalidInput, "model is required");
   return out;
 }

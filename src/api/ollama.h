@@ -66,5 +66,8 @@ std::string parse_model_name(std::string_view type, const Json& body);
 Json check_options(const Json& options);
 // `{role, content, ...}` objects of a request, of MESSAGE lines or of a create request.
 Json check_messages(std::string_view type, const Json& messages);
+// A tool as templates get to see it: `{type, function {name, description, parameters}}` with the
+// keys of the schema that the API defines.
+Json check_tool(std::string_view type, const Json& tool);
 
 }  // namespace cria::api

@@ -92,12 +92,13 @@ void Engine::start(const protocol::Generate& request) {
            std::ssize(loaded_.tokenizer->encode(text, {.add_special = false})) <= limits.context;
   };
   RenderedPrompt rendered = render_(request, fits);
-  if (request.debug_render_only)
-    return shared_.emit(protocol::Done{.id = request.id,
-                                       .truncated_messages = rendered.truncated_messages,
-                                       .rendered = std::move(rendered.text)});
   Prompt prompt = tokenize_prompt(request, std::move(rendered.text), *loaded_.tokenizer, limits);
   prompt.truncated_messages = rendered.truncated_messages;
+  if (request.debug_render_only)
+    return shared_.emit(protocol::Done{.id = request.id,
+                                       .prompt_tokens = std::ssize(prompt.ids),
+                                       .truncated_messages = prompt.truncated_messages,
+                                       .rendered = std::move(prompt.rendered)});
   if (prompt.ids.empty()) return shared_.emit(protocol::Done{.id = request.id, .reason = "load"});
   fit_prompt(prompt, request, options, limits);
   std::optional<grammar::ThinkingMarks> thinking;

@@ -83,7 +83,7 @@ Json Generation::score(std::span<const float> logits, TokenId token) const {
 
 void Generation::send(std::string text, bool last) {
   sent_ += std::ssize(text);
-  protocol::Text event{.id = id_};
+  protocol::Text event{.id = id_, .prompt_tokens = prompt_tokens_};
   if (!parser_) {
     event.content = std::move(text);
   } else {
@@ -182,6 +182,7 @@ void Generation::finish(const char* reason, std::string rest) {
   const auto now = Clock::now();
   protocol::Done done{.id = id_,
                       .reason = reason,
+                      .stop_string = stops_.stop_string(),
                       .prompt_tokens = prompt_tokens_,
                       .cached_tokens = sequence_.reused(),
                       .generated_tokens = generated_,

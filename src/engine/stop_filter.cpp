@@ -37,6 +37,7 @@ std::string StopFilter::push(std::string_view text) {
     }
     if (complete == 0) continue;
     stopped_ = true;
+    stop_string_ = held_.substr(held_.size() - complete);
     held_.resize(held_.size() - complete);
     return std::exchange(held_, {});
   }

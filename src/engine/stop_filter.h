@@ -16,6 +16,7 @@ class StopFilter {
   // before it has been returned, and everything from it on is dropped.
   std::string push(std::string_view text);
   bool stopped() const { return stopped_; }
+  const std::string& stop_string() const { return stop_string_; }  // that was completed
   std::string flush();  // what was held back, at the end of the output
 
  private:
@@ -27,7 +28,7 @@ class StopFilter {
     void advance(char c);
   };
   std::vector<Pattern> patterns_;
-  std::string held_;
+  std::string held_, stop_string_;
   bool stopped_ = false;
 };
 

@@ -28,6 +28,7 @@ TEST_CASE("the end of the output gives what was held") {
 TEST_CASE("of stop strings that end together the longest cuts") {
   StopFilter filter({"b", "ab"});
   CHECK(filter.push("xxab") == "xx");
+  CHECK(filter.stop_string() == "ab");
 }
 
 TEST_CASE("random texts: same output as searching the whole text") {

@@ -190,6 +190,7 @@ Json encoded(const Text& event) {
   if (!event.thinking.empty()) json["thinking"] = event.thinking;
   if (!event.tool_calls.empty()) json["tool_calls"] = event.tool_calls;
   if (!event.logprobs.empty()) json["logprobs"] = event.logprobs;
+  if (event.prompt_tokens != 0) json["prompt_tokens"] = event.prompt_tokens;
   return json;
 }
 
@@ -198,13 +199,15 @@ Text text_from(const Json& json) {
           .content = text(json, "content"),
           .thinking = text(json, "thinking"),
           .tool_calls = list(json, "tool_calls"),
-          .logprobs = list(json, "logprobs")};
+          .logprobs = list(json, "logprobs"),
+          .prompt_tokens = count(json, "prompt_tokens")};
 }
 
 Json encoded(const Done& done) {
   return {{"type", "done"},
           {"id", done.id},
           {"reason", done.reason},
+          {"stop_string", done.stop_string},
           {"prompt_tokens", done.prompt_tokens},
           {"cached_tokens", done.cached_tokens},
           {"generated_tokens", done.generated_tokens},
@@ -220,6 +223,7 @@ Json encoded(const Done& done) {
 Done done_from(const Json& json) {
   return {.id = id_of(json),
           .reason = text(json, "reason"),
+          .stop_string = text(json, "stop_string"),
           .prompt_tokens = count(json, "prompt_tokens"),
           .cached_tokens = count(json, "cached_tokens"),
           .generated_tokens = count(json, "generated_tokens"),

@@ -83,11 +83,13 @@ struct Text {  // at least one of the strings is not empty
   std::string content, thinking;
   Json tool_calls = Json::array();
   Json logprobs = Json::array();
+  int64_t prompt_tokens = 0;  // as in Done: some dialects say it before the answer
 };
 
 struct Done {
   uint64_t id = 0;
   std::string reason;         // "stop", "length", "load"
+  std::string stop_string;    // that ended it, of the option "stop"
   int64_t prompt_tokens = 0;  // whole prompt, cached part included
   int64_t cached_tokens = 0;  // of them, found in the prefix cache
   int64_t generated_tokens = 0;
@@ -95,7 +97,7 @@ struct Done {
   int64_t prompt_ns = 0, generate_ns = 0;
   int64_t truncated_messages = 0;
   std::vector<int32_t> context;  // generate, not raw: ids to send with the next request
-  std::string rendered;          // debug_render_only
+  std::string rendered;          // debug_render_only, which counts prompt_tokens as well
 };
 
 struct Failure {

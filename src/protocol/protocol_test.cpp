@@ -36,9 +36,13 @@ TEST_CASE("every message survives the trip through JSON") {
   CHECK(std::get<Generate>(back).images == generate.images);
   CHECK(std::get<Generate>(back).tools.dump() == R"([{"z":1,"a":2}])");
   CHECK(trip(Cancel{3}) == to_json(Request(Cancel{3})));
-  const Text text = {.id = 1, .content = "c", .tool_calls = Json::array({{{"id", "x"}}})};
+  const Text text = {
+      .id = 1, .content = "c", .tool_calls = Json::array({{{"id", "x"}}}), .prompt_tokens = 7};
+  CHECK(trip(text)["prompt_tokens"] == 7);
   CHECK(trip(text) == to_json(Event(text)));
-  const Done done = {.id = 1, .reason = "stop", .prompt_tokens = 4, .context = {5}};
+  const Done done = {
+      .id = 1, .reason = "stop", .stop_string = "x", .prompt_tokens = 4, .context = {5}};
+  CHECK(trip(done)["stop_string"] == "x");
   CHECK(trip(done) == to_json(Event(done)));
   CHECK(trip(Loaded{.context_length = 1, .backend = "cpu", .sandboxed = true})["sandboxed"] ==
         true);

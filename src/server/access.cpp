@@ -20,7 +20,7 @@ constexpr std::string_view kAllowedHeaders =
     "X-Stainless-Async,X-Stainless-Custom-Poll-Interval,X-Stainless-Helper-Method,X-Stainless-Lang,"
     "X-Stainless-Os,X-Stainless-Package-Version,X-Stainless-Poll-Helper,X-Stainless-Retry-Count,"
     "X-Stainless-Runtime,X-Stainless-Runtime-Version,X-Stainless-Timeout,X-Api-Key,"
-    "Anthropic-Version";
+    "Anthropic-Version,Anthropic-Beta,Anthropic-Dangerous-Direct-Browser-Access";
 
 std::string lowered(std::string_view text) {
   std::string out(text);

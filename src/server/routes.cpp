@@ -1,6 +1,7 @@
 #include "server/routes.h"
 
 #include "base/log.h"
+#include "server/wire.h"
 
 #include <array>
 #include <chrono>
@@ -15,17 +16,8 @@ constexpr uint64_t kMaxBlob = uint64_t{1} << 40;
 constexpr std::string_view kNotYet = "is not supported by this version of Cria";
 
 void not_yet(Service&, http::Exchange& exchange, const std::string&) {
-  answer_error(exchange, 501, fmt::format("{} {}", exchange.request().path, kNotYet));
-}
-
-// The error shape of the OpenAI dialect.
-void not_yet_v1(Service&, http::Exchange& exchange, const std::string&) {
-  answer_json(exchange,
-              {{"error",
-                {{"message", fmt::format("{} {}", exchange.request().path, kNotYet)},
-                 {"type", "api_error"},
-                 {"param", nullptr},
-                 {"code", nullptr}}}},
+  const std::string& path = exchange.request().path;
+  answer_json(exchange, error_body(dialect_of(path), 501, fmt::format("{} {}", path, kNotYet)),
               501);
 }
 
@@ -64,14 +56,15 @@ constexpr std::array kRoutes = {
     Route{"POST", "/api/embeddings", not_yet},
     Route{"POST", "/api/me", not_yet},
     Route{"POST", "/api/signout", not_yet},
-    Route{"POST", "/v1/chat/completions", not_yet_v1},
-    Route{"POST", "/v1/completions", not_yet_v1},
-    Route{"POST", "/v1/embeddings", not_yet_v1},
-    Route{"GET", "/v1/models", not_yet_v1},
-    Route{"GET", "/v1/models/*", not_yet_v1},
-    Route{"POST", "/v1/responses", not_yet_v1},
-    Route{"POST", "/v1/audio/transcriptions", not_yet_v1},
-    Route{"POST", "/v1/messages", not_yet_v1},
+    Route{"POST", "/v1/chat/completions", post_openai_chat},
+    Route{"POST", "/v1/completions", post_openai_completion},
+    Route{"POST", "/v1/embeddings", not_yet},
+    Route{"GET", "/v1/models", get_openai_models},
+    Route{"GET", "/v1/models/*", get_openai_model},
+    Route{"POST", "/v1/responses", post_openai_responses},
+    Route{"POST", "/v1/audio/transcriptions", not_yet},
+    Route{"POST", "/v1/messages", post_anthropic_messages},
+    Route{"POST", "/v1/messages/count_tokens", post_anthropic_count},
 };
 
 bool path_matches(const Route& route, std::string_view path) {
@@ -120,10 +113,12 @@ void answer_unrouted(http::Exchange& exchange) {
 }
 
 void report(http::Exchange& exchange, const Error& error) {
-  const bool started = exchange.started();
-  if (!started) return answer_error(exchange, http_status(error.kind()), error.what());
+  const Dialect dialect = dialect_of(exchange.request().path);
+  const int status = http_status(error.kind());
+  const Json body = error_body(dialect, status, error.what());
+  if (!exchange.started()) return answer_json(exchange, body, status);
   if (error.kind() == ErrorKind::kCancelled) return;  // nobody reads any more
-  exchange.write(dump_json({{"error", error.what()}}) + "\n");
+  exchange.write(last_words(dialect, body));
 }
 
 void dispatch(Service& service, const Access& access, http::Exchange& exchange) {

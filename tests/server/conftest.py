@@ -8,8 +8,11 @@ import pytest
 from cria_server import Server
 
 
-def upload(server):
-    path = pathlib.Path(os.environ["CRIA_TEST_MODEL"])
+QWEN = "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf"  # calls tools
+
+
+def upload(server, path=None):
+    path = path or pathlib.Path(os.environ["CRIA_TEST_MODEL"])
     data = path.read_bytes()
     digest = "sha256:" + hashlib.sha256(data).hexdigest()
     status, _, _ = server.request("POST", f"/api/blobs/{digest}", data)
@@ -26,6 +29,13 @@ def server_with_model(folder):
     assert (status, json.loads(text)) == (200, {"status": "success"})
     server.digest = digest
     return server
+
+
+def upload_qwen(server):
+    path = pathlib.Path(os.environ["CRIA_TEST_MODEL"]).parent / QWEN
+    if not path.exists():
+        pytest.skip(f"{path} is missing; tools/fetch_models.py gets it")
+    return upload(server, path)
 
 
 @pytest.fixture(scope="session")

@@ -1,13 +1,7 @@
 """Thinking and tool calls, from a real model to the official client."""
-import hashlib
-import os
-import pathlib
-
 import ollama
 import pytest
-from conftest import server_with_model
-
-QWEN = "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf"
+from conftest import server_with_model, upload_qwen
 
 THINKING = """{{ range .Messages }}<|im_start|>{{ .Role }}
 {{ if .Thinking }}<think>{{ .Thinking }}</think>{{ end }}{{ .Content }}<|im_end|>
@@ -71,13 +65,7 @@ def test_thinking_is_told_from_the_answer(client):
 
 @pytest.fixture(scope="module")
 def qwen(server):
-    path = pathlib.Path(os.environ["CRIA_TEST_MODEL"]).parent / QWEN
-    if not path.exists():
-        pytest.skip(f"{path} is missing; tools/fetch_models.py gets it")
-    data = path.read_bytes()
-    digest = "sha256:" + hashlib.sha256(data).hexdigest()
-    assert server.request("POST", f"/api/blobs/{digest}", data)[0] == 201
-    return digest
+    return upload_qwen(server)
 
 
 def check_tool_calls(client, model):

@@ -1,10 +1,7 @@
 """The official clients, as their users use them."""
-import os
-import pathlib
-import subprocess
-
 import ollama
 import pytest
+from javascript import run_javascript
 
 
 @pytest.fixture
@@ -69,11 +66,7 @@ def test_create_from_another_copy_delete(client):
 
 
 def test_javascript_client(server):
-    clients = pathlib.Path(os.environ["CRIA_CLIENTS"])
-    if not (clients / "node_modules").exists():
-        pytest.skip("npm is not installed")
-    script = clients / "client.mjs"
-    script.write_text("""
+    said = run_javascript("client.mjs", """
 import { Ollama } from 'ollama'
 const client = new Ollama({ host: process.argv[2] })
 const list = await client.list()
@@ -93,7 +86,5 @@ for await (const part of await client.generate({ ...prompt, stream: true })) str
 if (generated.response !== streamed || !streamed.includes('Paris')) throw new Error('differ: ' + streamed)
 if (generated.eval_count !== 24) throw new Error('counted ' + generated.eval_count)
 console.log(text)
-""")
-    answer = subprocess.run(["node", script, server.url], capture_output=True, text=True, timeout=120)
-    assert answer.returncode == 0, answer.stderr
-    assert "Paris" in answer.stdout
+""", server.url)
+    assert "Paris" in said

@@ -1,0 +1,149 @@
+#include "api/dialect.h"
+
+#include "base/base64.h"
+#include "base/error.h"
+#include "base/text.h"
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <utility>
+
+namespace cria::api {
+namespace {
+
+constexpr std::array kEfforts = {std::pair{"minimal", "low"},   std::pair{"low", "low"},
+                                 std::pair{"medium", "medium"}, std::pair{"high", "high"},
+                                 std::pair{"max", "max"},       std::pair{"xhigh", "max"},
+                                 std::pair{"ultra", "max"}};
+
+std::string name_of(const Json& tool) {
+  return tool["function"]["name"].get<std::string>();
+}
+
+// An object that is a call of this tool and nothing else.
+Json schema_of_call(const Json& tool) {
+  const Json& function = tool["function"];
+  const Json* const parameters = json_find(function, "parameters");
+  Json arguments = {{"type", "object"}};
+  if (parameters != nullptr && !parameters->empty()) arguments = *parameters;
+  return {{"type", "object"},
+          {"properties",
+           {{"name", {{"const", function["name"]}}}, {"arguments", std::move(arguments)}}},
+          {"required", {"name", "arguments"}},
+          {"additionalProperties", false}};
+}
+
+Json format_of_choice(const Json& tools, const ToolChoice& choice) {
+  Json calls = Json::array();
+  for (const Json& tool : tools)
+    if (choice.kind == ToolChoice::Kind::kAny || name_of(tool) == choice.name)
+      calls.push_back(schema_of_call(tool));
+  if (calls.empty())
+    fail(ErrorKind::kInvalidInput, "tool_choice names \"{}\", which is none of the tools",
+         one_line(choice.name, 100));
+  if (calls.size() == 1) return calls[0];
+  Json any = Json::object();
+  any["anyOf"] = std::move(calls);
+  return any;
+}
+
+}  // namespace
+
+void apply_tools(std::string_view type, const Json& tools, const ToolChoice& choice,
+                 DialectChat& out) {
+  Json checked = Json::array();
+  for (const Json& tool : tools) {
+    checked.push_back(check_tool(type, tool));
+    if (name_of(checked.back()).empty())
+      fail(ErrorKind::kInvalidInput, "tools[{}] has no name", checked.size() - 1);
+  }
+  if (choice.kind == ToolChoice::Kind::kNone) return;
+  out.tools = std::move(checked);
+  if (choice.kind == ToolChoice::Kind::kAuto) return;
+  if (tools.empty())
+    fail(ErrorKind::kInvalidInput, "tool_choice asks for a call, but there are no tools");
+  if (!out.format.is_null())
+    fail(ErrorKind::kInvalidInput,
+         "tool_choice asks for a call, so the answer cannot have another format as well");
+  out.format = format_of_choice(tools, choice);
+  out.forced_call = true;
+}
+
+std::string image_of_url(std::string_view url) {
+  if (url.starts_with("http://") || url.starts_with("https://"))
+    fail(ErrorKind::kInvalidInput,
+         "image URLs are not currently supported, please use base64 encoded data instead");
+  for (const std::string_view head :
+       {"data:image/jpeg;base64,", "data:image/jpg;base64,", "data:image/png;base64,",
+        "data:image/webp;base64,", "data:;base64,"})
+    if (url.starts_with(head)) {
+      url.remove_prefix(head.size());
+      base64_decode(url);  // only to refuse it here, with the offset
+      return std::string(url);
+    }
+  fail(ErrorKind::kInvalidInput, "invalid image input");
+}
+
+Json think_of_effort(const std::string& effort) {
+  if (effort.empty()) return {};
+  if (effort == "none") return false;
+  const auto* const row =
+      std::ranges::find_if(kEfforts, [&](const auto& pair) { return effort == pair.first; });
+  if (row != kEfforts.end()) return row->second;
+  fail(ErrorKind::kInvalidInput,
+       "invalid reasoning value: {} (must be \"minimal\", \"low\", \"medium\", \"high\", "
+       "\"xhigh\", \"ultra\", \"max\", or \"none\")",
+       dump_json(one_line(effort, 100)));
+}
+
+Json arguments_of_text(std::string_view text) {
+  if (text.empty()) return Json::object();
+  Json arguments;
+  try {
+    arguments = parse_json(text);
+  } catch (const Error& e) {
+    fail(ErrorKind::kInvalidInput, "invalid tool call arguments: {}", e.what());
+  }
+  if (!arguments.is_object())
+    fail(ErrorKind::kInvalidInput, "invalid tool call arguments: expected a JSON object, got {}",
+         arguments.type_name());
+  return arguments;
+}
+
+void refuse(const Fields& fields, std::string_view key, std::string_view instead) {
+  const Json* const value = fields.find(key);
+  if (value == nullptr || *value == false || *value == 0 || *value == "") return;
+  if (value->is_structured() && value->empty()) return;
+  fail(ErrorKind::kInvalidInput, "{} is not supported; {}", key, instead);
+}
+
+void copy_number(const Fields& fields, std::string_view key, Json& options) {
+  if (const auto value = fields.number(key)) options[key] = *value;
+}
+
+void copy_length(const Fields& fields, std::string_view key, Json& options) {
+  const auto value = fields.integer(key);
+  if (!value) return;
+  if (*value < -1 || *value > std::numeric_limits<int32_t>::max())
+    fail(ErrorKind::kInvalidInput,
+         "{} is {}, but must be a number of tokens from 0 to 2147483647, or -1 for no limit", key,
+         *value);
+  options["num_predict"] = *value;
+}
+
+void copy_stop(const Fields& fields, std::string_view key, Json& options) {
+  const Json* const value = fields.find(key);
+  if (value == nullptr) return;
+  if (value->is_string())
+    options["stop"] = Json::array({*value});
+  else
+    options["stop"] = fields.texts(key);
+}
+
+void append_part(std::string& text, const std::string& part) {
+  if (!text.empty() && !part.empty()) text += "\n\n";
+  text += part;
+}
+
+}  // namespace cria::api

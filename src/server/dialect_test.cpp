@@ -1,0 +1,292 @@
+// Runner events as the OpenAI and Anthropic dialects write them.
+#include "server/anthropic.h"
+#include "server/forced_call.h"
+#include "server/openai_completion.h"
+#include "server/openai_responses.h"
+#include "server/wire.h"
+
+#include <doctest/doctest.h>
+
+#include <set>
+
+namespace cria::server {
+namespace {
+
+protocol::Text said(std::string content, std::string thinking = {}) {
+  return {.content = std::move(content), .thinking = std::move(thinking), .prompt_tokens = 7};
+}
+
+protocol::Text called(const char* name) {
+  return {.tool_calls = Json::array(
+              {{{"id", fmt::format("call_{}", name)},
+                {"function", {{"index", 5}, {"name", name}, {"arguments", {{"x", 1}}}}}}})};
+}
+
+const protocol::Done kStop = {.reason = "stop", .prompt_tokens = 7, .generated_tokens = 3};
+const protocol::Done kLength = {.reason = "length", .prompt_tokens = 7, .generated_tokens = 3};
+
+void append(std::vector<Json>& out, std::vector<Json> more) {
+  out.insert(out.end(), more.begin(), more.end());
+}
+
+// What clients see of a chunk, without the head that all share.
+std::string choice(const Json& chunk) {
+  return chunk["choices"].at(0).dump();
+}
+
+TEST_CASE("chat chunks: the role once, thinking apart, calls numbered here, a finish of its own") {
+  ChatChunks chunks({.id = "i", .created = 5, .model = "m", .include_usage = true});
+  std::vector<Json> out = chunks.on_text(said("", "hm"));
+  append(out, chunks.on_text(said("hi", "!")));
+  append(out, chunks.on_text(called("f")));
+  append(out, chunks.on_text(called("g")));
+  append(out, chunks.on_done(kStop));
+  append(out, chunks.end());
+  REQUIRE(out.size() == 7);
+  CHECK(
+      choice(out[0]) ==
+      R"({"index":0,"delta":{"role":"assistant","content":"","reasoning":"hm"},"finish_reason":null})");
+  CHECK(choice(out[1]) == R"({"index":0,"delta":{"reasoning":"!"},"finish_reason":null})");
+  CHECK(choice(out[2]) == R"({"index":0,"delta":{"content":"hi"},"finish_reason":null})");
+  CHECK(
+      choice(out[3]) ==
+      R"({"index":0,"delta":{"content":"","tool_calls":[{"index":0,"id":"call_f","type":"function","function":{"name":"f","arguments":"{\"x\":1}"}}]},"finish_reason":null})");
+  CHECK(out[4]["choices"][0]["delta"]["tool_calls"][0]["index"] == 1);
+  CHECK(choice(out[5]) == R"({"index":0,"delta":{},"finish_reason":"tool_calls"})");
+  CHECK(
+      out[6].dump() ==
+      R"({"id":"i","object":"chat.completion.chunk","created":5,"model":"m","system_fingerprint":"fp_ollama","choices":[],"usage":{"prompt_tokens":7,"completion_tokens":3,"total_tokens":10,"prompt_tokens_details":{"cached_tokens":0}}})");
+}
+
+TEST_CASE(
+    "chat chunks: an answer without text still tells its role, and the next one has its index") {
+  ChatChunks chunks({.id = "i", .model = "m"});
+  const std::vector<Json> first = chunks.on_done(kLength);
+  REQUIRE(first.size() == 2);
+  CHECK(choice(first[0]) ==
+        R"({"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null})");
+  CHECK(choice(first[1]) == R"({"index":0,"delta":{},"finish_reason":"length"})");
+  CHECK(choice(chunks.on_text(said("x")).at(0)) ==
+        R"({"index":1,"delta":{"role":"assistant","content":"x"},"finish_reason":null})");
+  CHECK(chunks.end().empty());
+}
+
+TEST_CASE("a chat object collects what chunks tell, for each answer") {
+  ChatObject object({.id = "i", .created = 5, .model = "m", .single_call = true});
+  object.on_text(said("hi", "hm"));
+  object.on_text(called("f"));
+  object.on_text(called("g"));  // one too many
+  object.on_done(kLength);
+  object.on_text(said("ho"));
+  object.on_done(kStop);
+  const Json out = object.end();
+  CHECK(
+      out["choices"][0].dump() ==
+      R"({"index":0,"message":{"role":"assistant","content":"hi","reasoning":"hm","tool_calls":[{"id":"call_f","type":"function","function":{"name":"f","arguments":"{\"x\":1}"},"index":0}]},"finish_reason":"length"})");
+  CHECK(out["choices"][1].dump() ==
+        R"({"index":1,"message":{"role":"assistant","content":"ho"},"finish_reason":"stop"})");
+  CHECK(out["usage"]["prompt_tokens"] == 7);
+  CHECK(out["usage"]["completion_tokens"] == 6);
+}
+
+TEST_CASE("log-probabilities have all their fields") {
+  const Json given = parse_json(R"([{"token":"ä","logprob":-1,"bytes":[195,164],"top_logprobs":[
+    {"token":"ä","logprob":-1},{"token":"b","logprob":-2}]},{"token":"","logprob":-3}])");
+  const Json chat = openai_logprobs(given);
+  CHECK(chat[0] == given[0]);
+  CHECK(chat[1].dump() == R"({"token":"","logprob":-3,"bytes":null,"top_logprobs":[]})");
+  CompletionLogprobs lists("né");  // offsets count characters
+  CHECK(
+      lists.add(given).dump() ==
+      R"({"tokens":["ä",""],"token_logprobs":[-1.0,-3.0],"top_logprobs":[{"ä":-1.0,"b":-2.0},{}],"text_offset":[2,3]})");
+  CHECK(lists.add(given)["text_offset"].dump() == "[3,4]");
+}
+
+TEST_CASE("text completions echo the prompt before each answer") {
+  CompletionHead head;
+  head.echo = "p:";
+  CompletionChunks chunks(head);
+  CHECK(chunks.on_text(said("a")).at(0)["choices"].dump() ==
+        R"([{"text":"p:a","index":0,"finish_reason":null}])");
+  CHECK(chunks.on_text(said("", "thinking")).empty());
+  CHECK(chunks.on_done(kStop).at(0)["choices"].dump() ==
+        R"([{"text":"","index":0,"finish_reason":"stop"}])");
+  CHECK(chunks.on_done(kStop).at(0)["choices"].dump() ==
+        R"([{"text":"p:","index":1,"finish_reason":"stop"}])");
+  CompletionObject object(head);
+  object.on_text(said("a"));
+  object.on_done(kStop);
+  object.on_done(kLength);
+  CHECK(
+      object.end()["choices"].dump() ==
+      R"([{"text":"p:a","index":0,"finish_reason":"stop"},{"text":"p:","index":1,"finish_reason":"length"}])");
+}
+
+std::string types(const std::vector<Json>& events) {
+  std::string out;
+  for (const Json& event : events)
+    out += (out.empty() ? "" : " ") + event["type"].get<std::string>();
+  return out;
+}
+
+TEST_CASE("message events: blocks one after the other, counts at both ends") {
+  MessageEvents events({.id = "msg_1", .model = "m"});
+  std::vector<Json> out = events.on_text(said("", "hm"));
+  append(out, events.on_text(said("hi", "!")));
+  append(out, events.on_text(called("f")));
+  append(out, events.on_text(said("ho")));
+  append(out, events.on_done(kStop));
+  CHECK(types(out) ==
+        "message_start content_block_start content_block_delta content_block_delta "
+        "content_block_stop content_block_start content_block_delta content_block_stop "
+        "content_block_start content_block_delta content_block_stop content_block_start "
+        "content_block_delta content_block_stop message_delta message_stop");
+  CHECK(
+      out[0].dump() ==
+      R"({"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant","model":"m","content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":7,"output_tokens":0}}})");
+  CHECK(
+      out[1].dump() ==
+      R"({"type":"content_block_start","index":0,"content_block":{"type":"thinking","thinking":"","signature":""}})");
+  CHECK(out[6].dump() ==
+        R"({"type":"content_block_delta","index":1,"delta":{"type":"text_delta","text":"hi"}})");
+  CHECK(
+      out[8].dump() ==
+      R"({"type":"content_block_start","index":2,"content_block":{"type":"tool_use","id":"call_f","name":"f","input":{}}})");
+  CHECK(
+      out[9].dump() ==
+      R"({"type":"content_block_delta","index":2,"delta":{"type":"input_json_delta","partial_json":"{\"x\":1}"}})");
+  CHECK(out[11]["index"] == 3);
+  CHECK(
+      out[14].dump() ==
+      R"({"type":"message_delta","delta":{"stop_reason":"tool_use","stop_sequence":null},"usage":{"input_tokens":7,"output_tokens":3}})");
+}
+
+TEST_CASE("a message and why it ended") {
+  const auto ended = [](const protocol::Done& done) {
+    MessageObject message({.id = "i", .model = "m", .stop_sequences = {"x", ""}});
+    message.on_text(said("a", "t"));
+    message.on_text(said("b"));
+    return message.on_done(done);
+  };
+  const Json message = ended(kStop);
+  CHECK(
+      message.dump() ==
+      R"({"id":"i","type":"message","role":"assistant","model":"m","content":[{"type":"thinking","thinking":"t","signature":""},{"type":"text","text":"ab"}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":7,"output_tokens":3}})");
+  CHECK(ended(kLength)["stop_reason"] == "max_tokens");
+  protocol::Done stopped = kStop;
+  stopped.stop_string = "x";
+  CHECK(ended(stopped)["stop_reason"] == "stop_sequence");
+  CHECK(ended(stopped)["stop_sequence"] == "x");
+  stopped.stop_string = "of the model";
+  CHECK(ended(stopped)["stop_reason"] == "end_turn");
+  CHECK(MessageObject({}).on_done(kStop)["content"].dump() == "[]");
+}
+
+TEST_CASE("response events: items are closed before the next begins, and add up to the object") {
+  ResponseEvents events({.model = "m", .echo = {{"tool_choice", "auto"}}});
+  std::vector<Json> out = events.on_text(said("", "hm"));
+  append(out, events.on_text(said("hi")));
+  append(out, events.on_text(called("f")));
+  append(out, events.on_text(said("ho")));
+  append(out, events.on_done(kLength));
+  CHECK(types(out) ==
+        "response.created response.in_progress response.output_item.added "
+        "response.reasoning_summary_text.delta response.reasoning_summary_text.done "
+        "response.output_item.done response.output_item.added response.content_part.added "
+        "response.output_text.delta response.output_text.done response.content_part.done "
+        "response.output_item.done response.output_item.added "
+        "response.function_call_arguments.delta response.function_call_arguments.done "
+        "response.output_item.done response.output_item.added response.content_part.added "
+        "response.output_text.delta response.output_text.done response.content_part.done "
+        "response.output_item.done response.incomplete");
+  int64_t number = 0;
+  for (const Json& event : out) CHECK(event["sequence_number"] == number++);
+  const Json object = events.object();
+  CHECK(out.back()["response"] == object);
+  REQUIRE(object["output"].size() == 4);
+  CHECK(object["output"][0]["encrypted_content"] == "hm");
+  CHECK(object["output"][1]["content"][0]["text"] == "hi");
+  CHECK(object["output"][2]["arguments"] == R"({"x":1})");
+  CHECK(object["output"][3]["status"] == "incomplete");
+  CHECK(out[18]["output_index"] == 3);
+  CHECK(object["incomplete_details"]["reason"] == "max_output_tokens");
+  CHECK(object["usage"]["total_tokens"] == 10);
+  CHECK(object["tool_choice"] == "auto");
+}
+
+TEST_CASE("a response that fails keeps what was said") {
+  ResponseEvents events({.model = "m"});
+  events.on_text(said("hi"));
+  const std::vector<Json> out = events.on_failure("why");
+  const Json& response = out.back()["response"];
+  CHECK(out.back()["type"] == "response.failed");
+  CHECK(response["status"] == "failed");
+  CHECK(response["error"].dump() == R"({"code":"server_error","message":"why"})");
+  CHECK(response["output"][0]["content"][0]["text"] == "hi");
+}
+
+// Remembers what it is told.
+struct Recorder : Responder {
+  void on_text(const protocol::Text& text) override { texts.push_back(text); }
+  void on_done(const protocol::Done&) override { ++ends; }
+  std::vector<protocol::Text> texts;
+  int ends = 0;
+};
+
+TEST_CASE("under a forced call content becomes the call once it is whole") {
+  Recorder recorder;
+  ForcedCall forced(recorder);
+  forced.on_text(said(R"({"name":"f",)", "hm"));
+  forced.on_text(said(R"("arguments":{"x":1}})"));
+  REQUIRE(recorder.texts.size() == 1);  // the thinking
+  CHECK(recorder.texts[0].content.empty());
+  forced.on_done(kStop);
+  REQUIRE(recorder.texts.size() == 2);
+  CHECK(recorder.texts[1].tool_calls.dump() ==
+        R"([{"function":{"index":0,"name":"f","arguments":{"x":1}}}])");
+  CHECK(recorder.texts[1].content.empty());
+  forced.on_text(said(R"({"name":"f","arg)"));  // cut by its length: a text, in the next answer
+  forced.on_done(kLength);
+  CHECK(recorder.texts.at(2).content == R"({"name":"f","arg)");
+  forced.on_text(called("g"));  // the runner saw the call itself
+  forced.on_done(kStop);
+  CHECK(recorder.texts.size() == 4);
+  CHECK(recorder.ends == 3);
+}
+
+TEST_CASE("only an object with a name and arguments is a call") {
+  for (const char* bad : {"", "{", "[]", "5", R"({"name":5,"arguments":{}})", R"({"name":"f"})",
+                          R"({"name":"f","arguments":[]})", R"({"arguments":{}})"})
+    CHECK_MESSAGE(call_of_content(bad).is_null(), bad);
+}
+
+TEST_CASE("each dialect says an error in its shape, also at the end of a stream") {
+  CHECK(dialect_of("/api/chat") == Dialect::kNative);
+  CHECK(dialect_of("/v1/models/x") == Dialect::kOpenAi);
+  CHECK(dialect_of("/v1/messages/count_tokens") == Dialect::kAnthropic);
+  CHECK(error_body(Dialect::kNative, 400, "why").dump() == R"({"error":"why"})");
+  const Json openai = error_body(Dialect::kOpenAi, 404, "why");
+  CHECK(openai.dump() ==
+        R"({"error":{"message":"why","type":"not_found_error","param":null,"code":null}})");
+  CHECK(error_body(Dialect::kOpenAi, 500, "")["error"]["type"] == "api_error");
+  const std::pair<int, const char*> kinds[] = {
+      {400, "invalid_request_error"}, {401, "authentication_error"},
+      {403, "permission_error"},      {404, "not_found_error"},
+      {413, "request_too_large"},     {429, "rate_limit_error"},
+      {503, "overloaded_error"},      {500, "api_error"}};
+  for (const auto& [status, kind] : kinds)
+    CHECK(error_body(Dialect::kAnthropic, status, "")["error"]["type"] == kind);
+  CHECK(last_words(Dialect::kNative, 5) == "5\n");
+  CHECK(last_words(Dialect::kOpenAi, 5) == "data: 5\n\n");
+  CHECK(last_words(Dialect::kAnthropic, 5) == "event: error\ndata: 5\n\n");
+}
+
+TEST_CASE("ids are not used twice") {
+  std::set<std::string> ids;
+  for (int i = 0; i < 1000; ++i) ids.insert(new_id("msg_"));
+  CHECK(ids.size() == 1000);
+  CHECK(ids.begin()->size() == 4 + 24);
+}
+
+}  // namespace
+}  // namespace cria::server

@@ -1,0 +1,172 @@
+#include "server/generate.h"
+
+#include "base/settings.h"
+
+#include <algorithm>
+
+namespace cria::server {
+namespace {
+
+constexpr int64_t kDefaultContext = 4096;
+constexpr int64_t kMaxContext = int64_t{1} << 30;
+constexpr int64_t kMaxThreads = 4096;
+constexpr int64_t kMaxBatch = int64_t{1} << 20;
+
+Json merged_options(const Model& model, const Json& given) {
+  Json options = api::check_options(model.parameters);
+  for (const auto& [name, value] : given.items()) options[name] = value;
+  return options;
+}
+
+// A load-time number within what makes sense; 0 when it is absent or not positive.
+int64_t positive(const Json& options, std::string_view name, int64_t limit) {
+  return std::clamp<int64_t>(json_integer(options, name).value_or(0), 0, limit);
+}
+
+ModelUse use_of(const Model& model, const Json& options) {
+  ModelUse use = {.name = model.short_name, .digest = model.digest, .details = model.details()};
+  protocol::Load& load = use.load;
+  load.model_path = model.model_path;
+  load.adapter_paths = model.adapter_paths;
+  load.template_text = model.template_text;
+  load.system = model.system;
+  load.messages = model.messages;
+  load.num_ctx = positive(options, "num_ctx", kMaxContext);
+  if (load.num_ctx == 0) load.num_ctx = std::max(0LL, setting_integer("OLLAMA_CONTEXT_LENGTH"));
+  if (load.num_ctx == 0) load.num_ctx = kDefaultContext;
+  load.num_ctx = std::max<int64_t>(load.num_ctx, 4);
+  if (const int64_t batch = positive(options, "num_batch", kMaxBatch); batch > 0)
+    load.num_batch = batch;
+  load.threads = positive(options, "num_thread", kMaxThreads);
+  if (load.threads == 0) load.threads = std::max(0LL, setting_integer("OLLAMA_NUM_THREADS"));
+  load.parallel = std::max(1LL, setting_integer("OLLAMA_NUM_PARALLEL"));
+  load.kv_type = setting("OLLAMA_KV_CACHE_TYPE");
+  return use;
+}
+
+void check_capabilities(const Call& call, const Model& model, const Facts& facts) {
+  if (!facts.can("completion"))
+    fail(ErrorKind::kInvalidInput, "\"{}\" does not support {}", call.model, call.action);
+  for (const std::string& capability : call.needs)
+    if (!facts.can(capability))
+      fail(ErrorKind::kInvalidInput, "{} does not support {}", model.full_name, capability);
+}
+
+Json effective_think(const Call& call, const Facts& facts) {
+  if (facts.can("thinking")) return call.think.is_null() ? Json(true) : call.think;
+  if (call.drops_think || call.think.is_null() || call.think == false) return {};
+  fail(ErrorKind::kInvalidInput, "\"{}\" does not support thinking", call.model);
+}
+
+// The status that clients know for what a runner reports.
+Error as_client_error(const Error& error) {
+  const ErrorKind kind = error.kind();
+  if (kind == ErrorKind::kTooLarge || kind == ErrorKind::kUnsupported)
+    return {ErrorKind::kInvalidInput, error.what()};
+  if (kind == ErrorKind::kOutOfMemory) return {ErrorKind::kInternal, error.what()};
+  return error;
+}
+
+void pass_on(Generation& generation, const std::stop_token& gone, Responder& responder) {
+  for (;;) {
+    const protocol::Event event = generation.next(gone);
+    if (const auto* text = std::get_if<protocol::Text>(&event)) responder.on_text(*text);
+    if (const auto* done = std::get_if<protocol::Done>(&event)) return responder.on_done(*done);
+  }
+}
+
+// With a seed each answer gets one of its own, or all would be the same.
+void advance_seed(Json& options) {
+  const Json* const seed = json_find(options, "seed");
+  if (seed != nullptr && seed->is_number_integer() && seed->get<int64_t>() >= 0)
+    options["seed"] = seed->get<uint64_t>() + 1;
+}
+
+// Several answers come one after the other: the prompt of all but the first is in the prefix cache.
+void run_all(Runner& runner, const std::stop_token& gone, Call& call, Responder& responder) {
+  for (int64_t i = 1; i < call.count; ++i) {
+    pass_on(*runner.submit(call.request), gone, responder);
+    advance_seed(call.request.options);
+  }
+  pass_on(*runner.submit(std::move(call.request)), gone, responder);
+}
+
+void run(Service& service, const std::stop_token& gone, Call& call, Responder& responder) {
+  const Model model = service.models.find(call.model);
+  if (call.empty && call.keep_alive && call.keep_alive->count() == 0) {
+    service.scheduler.unload(model.model_path);
+    return responder.on_done({.reason = "unload"});
+  }
+  const Facts facts = service.models.facts(model, gone);
+  check_capabilities(call, model, facts);
+  protocol::Generate& request = call.request;
+  request.think = effective_think(call, facts);
+  // These were trained without the thinking of earlier answers.
+  request.drop_old_thinking =
+      facts.family == "qwen3" || model.short_name.starts_with("deepseek-r1");
+  request.options = merged_options(model, call.options);
+  const Lease lease =
+      service.scheduler.acquire(use_of(model, request.options), call.keep_alive, gone);
+  responder.on_ready();
+  if (call.empty) return responder.on_done({.reason = "load"});
+  run_all(lease.runner(), gone, call, responder);
+}
+
+Call shared_call(const api::Inference& from) {
+  Call call = {.model = from.model,
+               .options = from.options,
+               .think = from.think,
+               .keep_alive = from.keep_alive};
+  protocol::Generate& to = call.request;
+  to.format = from.format;
+  to.truncate = from.truncate;
+  to.shift = from.shift;
+  to.logprobs = from.logprobs;
+  to.top_logprobs = from.top_logprobs;
+  to.debug_render_only = from.debug_render_only;
+  return call;
+}
+
+}  // namespace
+
+Call chat_call(api::ChatRequest asked) {
+  Call call = shared_call(asked);
+  call.action = "chat";
+  call.empty = asked.messages.empty();
+  if (!asked.tools.empty()) call.needs.emplace_back("tools");
+  if (std::ranges::any_of(asked.messages, [](const Json& m) { return m.contains("images"); }))
+    call.needs.emplace_back("vision");
+  call.request.chat = true;
+  call.request.messages = std::move(asked.messages);
+  call.request.tools = std::move(asked.tools);
+  return call;
+}
+
+Call generate_call(api::GenerateRequest asked) {
+  Call call = shared_call(asked);
+  call.action = "generate";
+  call.empty = asked.prompt.empty();
+  if (!asked.suffix.empty()) call.needs.emplace_back("insert");
+  if (!asked.images.empty()) call.needs.emplace_back("vision");
+  protocol::Generate& request = call.request;
+  request.prompt = std::move(asked.prompt);
+  request.suffix = std::move(asked.suffix);
+  request.has_system = !asked.system.empty();
+  request.system = std::move(asked.system);
+  request.has_template = !asked.template_text.empty();
+  request.template_text = std::move(asked.template_text);
+  request.raw = asked.raw;
+  request.context = std::move(asked.context);
+  request.images = std::move(asked.images);
+  return call;
+}
+
+void generate(Service& service, const std::stop_token& gone, Call call, Responder& responder) {
+  try {
+    run(service, gone, call, responder);
+  } catch (const Error& e) {
+    throw as_client_error(e);
+  }
+}
+
+}  // namespace cria::server

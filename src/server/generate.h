@@ -1,0 +1,43 @@
+// generate.h - the way of a checked request to a runner and back, the same for every dialect: a
+// dialect parses its own wire form to a Call and writes what a Responder is told.
+#pragma once
+
+#include "server/service.h"
+
+#include <stop_token>
+#include <string_view>
+#include <vector>
+
+namespace cria::server {
+
+// What is to be generated, and by which model.
+struct Call {
+  std::string model;        // as asked
+  std::string_view action;  // "chat" or "generate": what a model that only embeds does not support
+  Json options = Json::object();  // over those of the model
+  Json think;                     // null, bool or a level
+  bool drops_think = false;       // a model that cannot think is asked without thinking
+  std::optional<api::Nanoseconds> keep_alive;
+  std::vector<std::string> needs;  // capabilities
+  bool empty = false;              // nothing to generate: load or unload only
+  int64_t count = 1;               // answers, one after the other
+  protocol::Generate request;      // without think and options
+};
+Call chat_call(api::ChatRequest asked);
+Call generate_call(api::GenerateRequest asked);
+
+// The writer of an answer.
+class Responder {
+ public:
+  virtual ~Responder() = default;
+  virtual void on_ready() {}  // the model is loaded
+  virtual void on_text(const protocol::Text& text) = 0;
+  // The end of one answer, of which there are `count`. An empty call ends with reason "load" or
+  // "unload".
+  virtual void on_done(const protocol::Done& done) = 0;
+};
+
+// Throws Error with the kinds and texts that clients know, also in the middle of an answer.
+void generate(Service& service, const std::stop_token& gone, Call call, Responder& responder);
+
+}  // namespace cria::server

@@ -1,0 +1,102 @@
+#include "server/openai_completion.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace cria::server {
+namespace {
+
+constexpr std::string_view kObject = "text_completion";
+
+int64_t characters(std::string_view text) {
+  return std::ranges::count_if(text, [](char c) { return (c & 0xc0) != 0x80; });
+}
+
+Json reason_of(const protocol::Done& done) {
+  return done.reason.empty() ? Json() : Json(done.reason);
+}
+
+Json choice_of(std::string text, int64_t index, const Json& finish_reason, const Json& logprobs) {
+  Json out = {{"text", std::move(text)}, {"index", index}};
+  if (!logprobs.is_null()) out["logprobs"] = logprobs;
+  out["finish_reason"] = finish_reason;
+  return out;
+}
+
+}  // namespace
+
+CompletionLogprobs::CompletionLogprobs(const std::string& echo) : offset_(characters(echo)) {}
+
+Json CompletionLogprobs::add(const Json& logprobs) {
+  if (logprobs.empty()) return {};
+  Json out = {{"tokens", Json::array()},
+              {"token_logprobs", Json::array()},
+              {"top_logprobs", Json::array()},
+              {"text_offset", Json::array()}};
+  for (const Json& one : logprobs) {
+    const std::string token = json_string(one, "token").value_or("");
+    out["tokens"].push_back(token);
+    out["token_logprobs"].push_back(json_number(one, "logprob").value_or(0));
+    out["text_offset"].push_back(offset_);
+    offset_ += characters(token);
+    Json top = Json::object();
+    if (const Json* const list = json_find(one, "top_logprobs"))
+      for (const Json& other : *list)
+        top[json_string(other, "token").value_or("")] = json_number(other, "logprob").value_or(0);
+    out["top_logprobs"].push_back(std::move(top));
+  }
+  return out;
+}
+
+Json CompletionChunks::chunk(const std::string& text, const Json& finish_reason,
+                             const Json& logprobs) {
+  Json out = openai_object(head_, kObject);
+  out["choices"].push_back(
+      choice_of(begun_ ? text : head_.echo + text, choice_, finish_reason, logprobs));
+  begun_ = true;
+  return out;
+}
+
+std::vector<Json> CompletionChunks::on_text(const protocol::Text& text) {
+  const Json logprobs = logprobs_.add(text.logprobs);
+  if (text.content.empty() && logprobs.is_null()) return {};
+  return {chunk(text.content, {}, logprobs)};
+}
+
+std::vector<Json> CompletionChunks::on_done(const protocol::Done& done) {
+  std::vector<Json> out = {chunk("", reason_of(done), {})};
+  usage_.add(done);
+  ++choice_;
+  begun_ = false;
+  logprobs_ = CompletionLogprobs(head_.echo);
+  return out;
+}
+
+std::vector<Json> CompletionChunks::end() const {
+  if (!head_.include_usage) return {};
+  Json out = openai_object(head_, kObject);
+  out["choices"] = Json::array();
+  out["usage"] = usage_.json();
+  return {out};
+}
+
+void CompletionObject::on_text(const protocol::Text& text) {
+  text_ += text.content;
+  for (const Json& one : text.logprobs) logprobs_.push_back(one);
+}
+
+void CompletionObject::on_done(const protocol::Done& done) {
+  const Json logprobs = CompletionLogprobs(head_.echo).add(std::exchange(logprobs_, Json::array()));
+  choices_.push_back(
+      choice_of(std::exchange(text_, head_.echo), std::ssize(choices_), reason_of(done), logprobs));
+  usage_.add(done);
+}
+
+Json CompletionObject::end() const {
+  Json out = openai_object(head_, kObject);
+  out["choices"] = choices_;
+  out["usage"] = usage_.json();
+  return out;
+}
+
+}  // namespace cria::server

@@ -1,0 +1,53 @@
+// openai_responses_endpoint.cpp - /v1/responses.
+#include "api/fields.h"
+#include "api/openai_responses.h"
+#include "server/forced_call.h"
+#include "server/openai_responses.h"
+#include "server/wire.h"
+
+namespace cria::server {
+namespace {
+
+class ResponsesResponder : public Responder {
+ public:
+  ResponsesResponder(http::Exchange& exchange, ResponseHead head, bool stream)
+      : exchange_(exchange), stream_(exchange), events_(std::move(head)), streams_(stream) {}
+  void on_text(const protocol::Text& text) override { send(events_.on_text(text)); }
+  void on_done(const protocol::Done& done) override {
+    send(events_.on_done(done));
+    if (!streams_) answer_json(exchange_, events_.object());
+  }
+  void on_failure(const Error& error) { send(events_.on_failure(error.what())); }
+
+ private:
+  void send(const std::vector<Json>& events) {
+    if (!streams_) return;
+    for (const Json& event : events) stream_.send_named(event);
+  }
+  http::Exchange& exchange_;
+  EventStream stream_;
+  ResponseEvents events_;
+  const bool streams_;
+};
+
+}  // namespace
+
+void post_openai_responses(Service& service, http::Exchange& exchange, const std::string&) {
+  api::OpenAiResponses asked =
+      api::parse_openai_responses(api::parse_body(exchange.request().body));
+  ResponsesResponder responder(
+      exchange,
+      {.model = asked.model, .single_call = asked.single_call, .echo = std::move(asked.echo)},
+      asked.stream);
+  ForcedCall forced(responder);
+  Responder& first = asked.forced_call ? static_cast<Responder&>(forced) : responder;
+  try {
+    generate(service, exchange.gone(), chat_call(std::move(asked)), first);
+  } catch (const Error& e) {
+    // A stream that has begun ends with an event of its own kind.
+    if (!exchange.started() || e.kind() == ErrorKind::kCancelled) throw;
+    responder.on_failure(e);
+  }
+}
+
+}  // namespace cria::server
