@@ -1,4 +1,5 @@
 // inference.cpp - /api/generate and /api/chat: from a checked request to a runner and back.
+#include "server/inference.h"
 #include "api/fields.h"
 #include "base/settings.h"
 #include "server/ollama.h"
@@ -30,15 +31,17 @@ struct Call {
   }
 };
 
+// A load-time number within what makes sense; 0 when it is absent or not positive.
+int64_t positive(const Json& options, std::string_view name, int64_t limit) {
+  return std::clamp<int64_t>(json_integer(options, name).value_or(0), 0, limit);
+}
+
+}  // namespace
+
 Json merged_options(const Model& model, const Json& given) {
   Json options = api::check_options(model.parameters);
   for (const auto& [name, value] : given.items()) options[name] = value;
   return options;
-}
-
-// A load-time number within what makes sense; 0 when it is absent or not positive.
-int64_t positive(const Json& options, std::string_view name, int64_t limit) {
-  return std::clamp<int64_t>(json_integer(options, name).value_or(0), 0, limit);
 }
 
 ModelUse use_of(const Model& model, const Json& options) {
@@ -62,6 +65,17 @@ ModelUse use_of(const Model& model, const Json& options) {
   return use;
 }
 
+// The status that clients know for what a runner reports.
+Error as_client_error(const Error& error) {
+  const ErrorKind kind = error.kind();
+  if (kind == ErrorKind::kTooLarge || kind == ErrorKind::kUnsupported)
+    return {ErrorKind::kInvalidInput, error.what()};
+  if (kind == ErrorKind::kOutOfMemory) return {ErrorKind::kInternal, error.what()};
+  return error;
+}
+
+namespace {
+
 void check_capabilities(const Call& call, const Model& model, const Facts& facts) {
   if (!facts.can("completion"))
     fail(ErrorKind::kInvalidInput, "\"{}\" does not support {}", call.request.model,
@@ -76,15 +90,6 @@ Json effective_think(const Call& call, const Facts& facts) {
   if (facts.can("thinking")) return asked.is_null() ? Json(true) : asked;
   if (asked.is_null() || asked == false) return {};
   fail(ErrorKind::kInvalidInput, "\"{}\" does not support thinking", call.request.model);
-}
-
-// The status that clients know for what a runner reports.
-Error as_client_error(const Error& error) {
-  const ErrorKind kind = error.kind();
-  if (kind == ErrorKind::kTooLarge || kind == ErrorKind::kUnsupported)
-    return {ErrorKind::kInvalidInput, error.what()};
-  if (kind == ErrorKind::kOutOfMemory) return {ErrorKind::kInternal, error.what()};
-  return error;
 }
 
 class Responder {

@@ -70,5 +70,8 @@ void post_outdated(Service&, http::Exchange&, const std::string&);
 void post_prune(Service&, http::Exchange&, const std::string&);
 void post_generate(Service&, http::Exchange&, const std::string&);
 void post_chat(Service&, http::Exchange&, const std::string&);
+void post_embed(Service&, http::Exchange&, const std::string&);
+void post_embeddings(Service&, http::Exchange&, const std::string&);
+void post_v1_embeddings(Service&, http::Exchange&, const std::string&);
 
 }  // namespace cria::server
