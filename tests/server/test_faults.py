@@ -134,7 +134,7 @@ def test_routes_and_guards(server):
     assert server.request("GET", "/api/tags", headers={"Origin": "https://evil.example"})[0] == 403
     _, headers, _ = server.request("GET", "/api/tags", headers={"Origin": "http://localhost:3000"})
     assert headers["Access-Control-Allow-Origin"] == "http://localhost:3000"
-    for path in ("/api/embed", "/v1/chat/completions"):
+    for path in ("/api/me", "/v1/chat/completions"):
         assert server.request("POST", path, {"model": "smol"})[0] == 501
 
 
