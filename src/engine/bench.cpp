@@ -198,6 +198,9 @@ Json measure_all(const Options& options, const std::shared_ptr<const formats::Mo
                           .available_memory = available_memory()};
     std::optional<LoadedEngine> loaded;
     const double seconds = seconds_of([&] { loaded.emplace(load_engine(file, settings)); });
+    if (loaded->model.result != models::Result::kLogits)
+      fail(ErrorKind::kUnsupported, "{}: a model that only embeds cannot be measured yet",
+           file->path);
     results.push_back(
         {{"test", "load"}, {"tokens", 0}, {"threads", threads}, {"seconds", seconds}});
     for (const Case& test : kCases) {

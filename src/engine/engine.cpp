@@ -42,6 +42,7 @@ Engine::Engine(LoadedEngine& loaded, Render render, Emit emit)
               .speculation = loaded.speculation != Speculation::kOff,
               .emit = std::move(emit)},
       batcher_(*loaded.plan, loaded.memory->store(), loaded.model.vocabulary),
+      embedder_(loaded, shared_.emit),
       sizer_(loaded.capacity),
       formats_(*loaded.tokenizer) {}
 
@@ -70,6 +71,7 @@ void Engine::cancel(uint64_t id) {
         .id = id, .kind = ErrorKind::kCancelled, .message = "the request was cancelled"});
     return true;
   };
+  if (embedder_.cancel(id)) return;
   std::erase_if(waiting_, [&](const protocol::Generate& request) { return gone(request.id); });
   for (auto it = running_.begin(); it != running_.end();) {
     if (!gone(it->id())) {
@@ -85,6 +87,8 @@ void Engine::cancel(uint64_t id) {
 void Engine::start(const protocol::Generate& request) {
   const GenerationOptions options = parse_options(request.options);
   if (only_loads(request)) return shared_.emit(protocol::Done{.id = request.id, .reason = "load"});
+  if (loaded_.model.result == models::Result::kHidden)
+    fail(ErrorKind::kInvalidInput, "this model was loaded to embed, not to generate");
   refuse_unsupported(request);
   const PromptLimits limits{.context = loaded_.context, .vocabulary = loaded_.model.vocabulary};
   const Fits fits = [&](const std::string& text) {
@@ -200,7 +204,8 @@ void Engine::step() {
     waiting_.pop_front();
     guarded(request.id, [&] { start(request); });
   }
-  run_step();
+  if (generates()) run_step();
+  if (embedder_.busy()) embedder_.step();
 }
 
 }  // namespace cria::engine

@@ -6,6 +6,7 @@
 
 #include "engine/batcher.h"
 #include "engine/constraint.h"
+#include "engine/embedder.h"
 #include "engine/generation.h"
 #include "engine/loader.h"
 #include "engine/prompt.h"
@@ -39,12 +40,14 @@ class Engine {
   Engine(LoadedEngine& loaded, Render render, Emit emit);
 
   void submit(protocol::Generate request);
+  void submit(protocol::Embed request) { embedder_.submit(std::move(request)); }
   void cancel(uint64_t id);
-  bool busy() const { return !waiting_.empty() || !running_.empty(); }
+  bool busy() const { return generates() || embedder_.busy(); }
   // Starts what waits, runs one step, answers what ended.
   void step();
 
  private:
+  bool generates() const { return !waiting_.empty() || !running_.empty(); }
   void start(const protocol::Generate& request);
   void run_step();
   std::vector<BatchItem> choose_rows();
@@ -60,6 +63,7 @@ class Engine {
   Render render_;
   GenerationContext shared_;
   Batcher batcher_;
+  Embedder embedder_;
   StepSizer sizer_;
   StepCosts costs_;
   Formats formats_;

@@ -14,9 +14,6 @@
 namespace cria::engine {
 namespace {
 
-// Rows of one step: kernels gain nothing beyond it, and a step should stay short.
-constexpr int64_t kMostRows = 256;
-
 int64_t checked_product(std::initializer_list<int64_t> factors) {
   int64_t out = 1;
   for (const int64_t factor : factors)
@@ -85,6 +82,18 @@ text::JinjaSource chat_template_of(const formats::ModelFile& file,
           .adds_bos = tokenizer.adds_bos()};
 }
 
+// As Ollama's engine gives its vectors: those of bert with another tokenizer, or where the file
+// says so, keep their length (spec api-and-cli.md 1.14).
+bool normalizes(const formats::ModelFile& file) {
+  const models::Metadata metadata(file);
+  const std::string& name = metadata.architecture();
+  const bool usual = !name.starts_with("nomic-bert");
+  if (!metadata.flag("normalize_embeddings", usual)) return false;
+  const formats::Value* value = file.find("tokenizer.ggml.model");
+  const auto* tokenizer = value == nullptr ? nullptr : std::get_if<std::string>(&value->data);
+  return name != "bert" || (tokenizer != nullptr && *tokenizer == "bert");
+}
+
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
@@ -99,16 +108,27 @@ LoadedEngine load_engine(const std::shared_ptr<const formats::ModelFile>& file,
   out.capacity = std::max(std::clamp<int64_t>(settings.num_batch, 1, kMostRows), out.parallel);
   out.threads = std::max(1, settings.threads);
   out.speculation = settings.speculation;
-  out.model = models::load_model(file, out.capacity);
+  const models::Result result = settings.embed ? models::Result::kHidden : models::Result::kLogits;
+  out.model = models::load_model(file, out.capacity, result);
   out.model.kv.dtype = kv_dtype(settings.kv_type);
   out.context = context_of(settings.num_ctx, out.model.context_length);
+  if (!out.model.causal) {
+    // A text is computed in one step, so the cache is memory for that step and may be exact.
+    out.capacity = std::max(out.capacity, out.context);
+    out.model = models::load_model(file, out.capacity, result);
+    out.model.kv.dtype = ml::DType::kF32;
+    out.parallel = 1;
+  }
   const int64_t pages_each = (out.context + ml::kPageTokens - 1) / ml::kPageTokens;
-  const int64_t pages = checked_product({pages_each, out.parallel});
-  if (pages > std::numeric_limits<int32_t>::max())
+  const int64_t shared = checked_product({pages_each, out.parallel});
+  if (shared > std::numeric_limits<int32_t>::max() - kMostTextsOfStep)
     fail(ErrorKind::kOutOfMemory, "num_ctx {} for {} sequences is beyond the KV cache's limit",
          out.context, out.parallel);
+  const int64_t pages =
+      shared + (out.model.result == models::Result::kHidden ? kMostTextsOfStep : 0);
   check_memory(out.model, checked_product({pages, ml::kPageTokens}), settings);
   out.tokenizer = text::make_tokenizer(vocabulary_of(*file));
+  out.normalizes = normalizes(*file);
   out.chat_template = chat_template_of(*file, *out.tokenizer);
   const double parsed = seconds_since(start);
   out.backend = ml::make_backend(settings.backend);

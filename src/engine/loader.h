@@ -22,11 +22,16 @@ struct LoadSettings {
   std::string backend = "cpu";
   std::string kv_type = "f16";
   Speculation speculation = Speculation::kWhereItPays;
+  bool embed = false;  // hidden states instead of logits; a model that only embeds ignores it
   int64_t available_memory = INT64_MAX;
   std::function<void(double)> progress;
 };
 
 inline constexpr int64_t kDefaultContext = 4096, kLeastContext = 4;
+// Rows of one step: kernels gain nothing beyond it, and a step should stay short. An encoder has to
+// take a longer text at once.
+inline constexpr int64_t kMostRows = 256;
+inline constexpr int64_t kMostTextsOfStep = 64;  // texts that are embedded together
 
 struct LoadedEngine {
   models::LoadedModel model;
@@ -37,6 +42,7 @@ struct LoadedEngine {
   int64_t context = 0, capacity = 0, parallel = 1;
   int threads = 1;
   Speculation speculation = Speculation::kWhereItPays;
+  bool normalizes = true;           // vectors have length 1 even where nobody asked for it
   text::JinjaSource chat_template;  // of the file; its text may be empty
 };
 

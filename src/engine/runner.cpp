@@ -93,6 +93,7 @@ LoadedEngine load(const protocol::Load& request, Channel& channel, bool& sandbox
                               .speculation = setting_flag("CRIA_SPECULATION")
                                                  ? Speculation::kWhereItPays
                                                  : Speculation::kOff,
+                              .embed = request.embed,
                               .available_memory = available_memory(),
                               .progress = progress_to(channel)};
   const std::shared_ptr<const File> file = File::open(request.model_path);
@@ -119,6 +120,8 @@ void serve(Engine& engine, Inbox& inbox) {
     for (protocol::Request& request : *requests) {
       if (auto* generate = std::get_if<protocol::Generate>(&request))
         engine.submit(std::move(*generate));
+      else if (auto* embed = std::get_if<protocol::Embed>(&request))
+        engine.submit(std::move(*embed));
       else if (const auto* cancel = std::get_if<protocol::Cancel>(&request))
         engine.cancel(cancel->id);
       else

@@ -97,6 +97,7 @@ struct AttentionShape {
   int64_t window = 0;
   float softcap = 0;
   RopeSpec rope = {};
+  bool causal = true;
 };
 
 // q, k and v are rows of three tables, so a position's key depends on its token and place alone.
@@ -117,7 +118,8 @@ void build_attention(Example& e, const AttentionShape& shape) {
   const AttentionSpec spec{.layer = static_cast<int64_t>(e.kv.layers.size()) - 1,
                            .scale = 1.0f / std::sqrt(static_cast<float>(shape.head_dim)),
                            .window = shape.window,
-                           .softcap = shape.softcap};
+                           .softcap = shape.softcap,
+                           .causal = shape.causal};
   e.finish(attention(q, k, v, spec), shape.heads * shape.head_dim);
 }
 
@@ -204,6 +206,7 @@ TEST_CASE("every backend computes the elementwise ops as the reference does") {
   for (const int64_t width : {1, 48, 100, 256}) {
     compare_op(width, width, [](Example&, Tensor x) { return silu(scale(x, 6.0f)); });
     compare_op(width, width, [](Example&, Tensor x) { return gelu(scale(x, 6.0f)); });
+    compare_op(width, width, [](Example&, Tensor x) { return gelu_erf(scale(x, 6.0f)); });
     compare_op(width, width, [](Example&, Tensor x) { return softcap(scale(x, 6.0f), 2.5f); });
     compare_op(width, width, [](Example&, Tensor x) { return scale(x, -0.37f); });
     compare_op(width, width, [&](Example& e, Tensor x) { return x + e.activations(width); });
@@ -221,6 +224,8 @@ TEST_CASE("every backend computes the elementwise ops as the reference does") {
 TEST_CASE("every backend normalises rows and heads as the reference does") {
   for (const int64_t width : {1, 48, 100, 256}) {
     compare_op(width, width, [](Example&, Tensor x) { return rms_norm(x, {}, 1e-5f); });
+    if (width > 1)  // one value is its own mean: nothing but zeros
+      compare_op(width, width, [](Example&, Tensor x) { return layer_norm(x, 1e-5f); });
     compare_op(width, width, [&](Example& e, Tensor x) {
       return rms_norm(scale(x, 1e-3f), e.weights.make(DType::kF32, {width, 1, 1, 1}), 1e-6f);
     });
@@ -228,6 +233,41 @@ TEST_CASE("every backend normalises rows and heads as the reference does") {
       return rms_norm(reshape(x, {width, 3, kCapacity}),
                       e.weights.make(DType::kF32, {width, 1, 1, 1}), 1e-6f);
     });
+  }
+}
+
+TEST_CASE("every backend reads rows of a table by position, whatever the token") {
+  Example example;
+  constexpr int64_t kWidth = 48;
+  example.finish(example.activations(kWidth) +
+                     rows(example.weights.make(DType::kF16, {kWidth, kCapacity, 1, 1}),
+                          example.graph.positions()),
+                 kWidth);
+  compare(example, kFloat);
+}
+
+TEST_CASE("without a causal mask rows see what follows in their own sequence and no other's") {
+  for (const std::string_view name : backend_names()) {
+    CAPTURE(std::string(name));
+    Example example;
+    build_attention(example, {4, 2, 32, 0, 0, {}, false});
+    TestRun run(example.graph, example.kv, name, {.threads = 2});
+    const std::vector<TestRun::Part> parts = {{some_tokens(70, kVocabulary, 1), 0, {9, 8, 7}},
+                                              {some_tokens(1, kVocabulary, 2), 0, {4}},
+                                              {some_tokens(33, kVocabulary, 3), 0, {30, 2}}};
+    const std::vector<float> together = run.run(parts);
+    std::vector<float> alone;
+    for (const TestRun::Part& part : parts) {
+      const std::vector<float> mine = run.run({part});
+      alone.insert(alone.end(), mine.begin(), mine.end());
+    }
+    CHECK(alone == together);
+    std::vector<int32_t> tokens = parts[0].tokens;
+    tokens.back() = (tokens.back() + 1) % kVocabulary;
+    const std::vector<float> other = run.run({{tokens, 0, {9, 8, 7}}});
+    const size_t width = other.size() / tokens.size();
+    CHECK_FALSE(std::equal(other.begin(), other.begin() + static_cast<int64_t>(width),
+                           together.begin()));  // the first row noticed the last token
   }
 }
 
@@ -256,15 +296,18 @@ TEST_CASE("every backend rotates positions as the reference does") {
 }
 
 TEST_CASE("every backend attends as the reference does") {
-  const std::array<AttentionShape, 9> shapes = {AttentionShape{4, 4, 64},
-                                                AttentionShape{9, 3, 64},
-                                                AttentionShape{14, 2, 64},
-                                                AttentionShape{4, 1, 256},
-                                                AttentionShape{4, 2, 24},
-                                                AttentionShape{8, 8, 80},
-                                                AttentionShape{4, 2, 16, 16},
-                                                AttentionShape{4, 2, 128, 33, 4.0f},
-                                                AttentionShape{6, 2, 64, 0, 0, {.dims = 64}}};
+  const std::array<AttentionShape, 12> shapes = {AttentionShape{4, 4, 64},
+                                                 AttentionShape{9, 3, 64},
+                                                 AttentionShape{14, 2, 64},
+                                                 AttentionShape{4, 1, 256},
+                                                 AttentionShape{4, 2, 24},
+                                                 AttentionShape{8, 8, 80},
+                                                 AttentionShape{4, 2, 16, 16},
+                                                 AttentionShape{4, 2, 128, 33, 4.0f},
+                                                 AttentionShape{6, 2, 64, 0, 0, {.dims = 64}},
+                                                 AttentionShape{12, 12, 32, 0, 0, {}, false},
+                                                 AttentionShape{4, 2, 24, 0, 0, {}, false},
+                                                 AttentionShape{2, 1, 64, 0, 3.0f, {}, false}};
   for (const AttentionShape& shape : shapes) {
     CAPTURE(shape.heads);
     CAPTURE(shape.head_dim);

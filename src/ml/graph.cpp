@@ -95,6 +95,12 @@ Tensor silu(Tensor x) {
 Tensor gelu(Tensor x) {
   return unary(Op::kGelu, x);
 }
+Tensor gelu_erf(Tensor x) {
+  return unary(Op::kGeluErf, x);
+}
+Tensor layer_norm(Tensor x, float eps) {
+  return unary(Op::kLayerNorm, x, eps);
+}
 Tensor softcap(Tensor x, float cap) {
   return unary(Op::kSoftcap, x, cap);
 }
@@ -126,6 +132,7 @@ Tensor attention(Tensor q, Tensor k, Tensor v, const AttentionSpec& spec) {
   require(q.dim(0) == k.dim(0) && q.dim(2) == k.dim(2) && q.dim(1) % k.dim(1) == 0, "attention", q,
           k);
   require(k.dim(1) == v.dim(1) && k.dim(2) == v.dim(2), "attention", k, v);
+  CRIA_CHECK(spec.causal || spec.window == 0, "windows look back only");
   return add(q.graph(), {.op = Op::kAttention,
                          .axis = q.node()->axis,
                          .shape = {v.dim(0), q.dim(1), q.dim(2), 1},

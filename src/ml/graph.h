@@ -33,9 +33,11 @@ enum class Op : uint8_t {
   kMul,      // likewise
   kScale,    // in: x; x * scalar
   kRmsNorm,  // in: x, optional weight {w}; over the fastest dimension
-  kSilu,     // in: x
-  kGelu,     // in: x; tanh approximation
-  kRope,     // in: x {d, heads, n}, positions {n}, optional factors {dims / 2}
+  kLayerNorm,  // in: x; to mean 0 and variance 1 over the fastest dimension
+  kSilu,       // in: x
+  kGelu,       // in: x; tanh approximation
+  kGeluErf,    // in: x; exact: x * (1 + erf(x / sqrt(2))) / 2
+  kRope,       // in: x {d, heads, n}, positions {n}, optional factors {dims / 2}
   kAttention,  // in: q {d, heads, n}, k {d, kv_heads, n}, v {dv, kv_heads, n} -> {dv, heads, n}
   kSoftcap,    // in: x; cap * tanh(x / cap)
   kReshape,    // in: x; same elements, same order
@@ -60,11 +62,14 @@ struct RopeSpec {
 };
 
 // softmax(scale * q.k [soft-capped], causal, last `window` positions only when window > 0) * v.
+// Not causal: every row sees all positions up to the last one that the step has of its sequence, so
+// a step has to hold the whole sequence.
 struct AttentionSpec {
   int64_t layer = 0;  // index of its cache
   float scale = 1.0f;
   int64_t window = 0;
   float softcap = 0.0f;
+  bool causal = true;
 };
 
 // Where a weight's bytes are. Rows are contiguous blocks of `dtype`.
@@ -81,7 +86,7 @@ struct Node {
   Axis axis = Axis::kNone;
   Shape shape{1, 1, 1, 1};
   std::array<const Node*, 4> in{};
-  float scalar = 0;  // kScale: factor; kRmsNorm: eps; kSoftcap: cap
+  float scalar = 0;  // kScale: factor; kRmsNorm, kLayerNorm: eps; kSoftcap: cap
   RopeSpec rope;
   AttentionSpec attention;
   const WeightSource* weight = nullptr;  // kWeight; owned by nn::TensorIndex, which outlives graphs
@@ -145,8 +150,10 @@ Tensor operator+(Tensor a, Tensor b);
 Tensor operator*(Tensor a, Tensor b);
 Tensor scale(Tensor x, float factor);
 Tensor rms_norm(Tensor x, Tensor weight, float eps);  // weight may be empty
+Tensor layer_norm(Tensor x, float eps);               // without weight and bias
 Tensor silu(Tensor x);
 Tensor gelu(Tensor x);
+Tensor gelu_erf(Tensor x);
 Tensor rope(Tensor x, Tensor positions, Tensor factors, const RopeSpec& spec);
 Tensor attention(Tensor q, Tensor k, Tensor v, const AttentionSpec& spec);
 Tensor softcap(Tensor x, float cap);

@@ -41,12 +41,6 @@ std::string_view without_prefix(std::string_view name) {
   return name;
 }
 
-std::optional<std::string_view> renamed(std::string_view name, std::span<const Rename> table) {
-  for (const Rename& row : table)
-    if (row.from == name) return row.to;
-  return std::nullopt;
-}
-
 // "layers.3.self_attn.q_proj.weight" -> "blk.3.attn_q.weight"; empty when unknown.
 std::string gguf_name(std::string_view name, std::span<const Rename> more) {
   const size_t dot = name.rfind('.');
@@ -57,12 +51,8 @@ std::string gguf_name(std::string_view name, std::span<const Rename> more) {
     const auto to = renamed(path, kGlobalNames);
     return to ? fmt::format("{}{}", *to, suffix) : std::string();
   }
-  path.remove_prefix(7);
   int64_t layer = -1;
-  const auto [end, code] = std::from_chars(path.data(), path.data() + path.size(), layer);
-  const auto digits = static_cast<size_t>(end - path.data());
-  if (code != std::errc() || layer < 0 || digits >= path.size() || path[digits] != '.') return {};
-  path.remove_prefix(digits + 1);
+  path = behind_layer(path.substr(7), layer);
   auto to = renamed(path, more);
   if (!to) to = renamed(path, kLayerNames);
   return to ? fmt::format("blk.{}.{}{}", layer, *to, suffix) : std::string();
@@ -116,6 +106,9 @@ void MetadataWriter::number(std::string_view key, double value) {
 void MetadataWriter::text(std::string_view key, std::string value) {
   add(key, {.data = std::move(value), .gguf_type = kString});
 }
+void MetadataWriter::flag(std::string_view key, bool value) {
+  add(key, {.data = value, .gguf_type = kBool});
+}
 void MetadataWriter::flags(std::string_view key, std::vector<bool> value) {
   add(key, {.data = std::move(value), .gguf_type = kArray, .gguf_element_type = kBool});
 }
@@ -134,13 +127,39 @@ double config_number(const Json& config, std::string_view key) {
   return *value;
 }
 
-Conversion begin_decoder(const Checkpoint& checkpoint, std::string_view architecture) {
-  const Json& c = checkpoint.config;
+std::optional<std::string_view> renamed(std::string_view name, std::span<const Rename> table) {
+  for (const Rename& row : table)
+    if (row.from == name) return row.to;
+  return std::nullopt;
+}
+
+std::string_view behind_layer(std::string_view path, int64_t& layer) {
+  const auto [end, code] = std::from_chars(path.data(), path.data() + path.size(), layer);
+  const auto digits = static_cast<size_t>(end - path.data());
+  if (code != std::errc() || layer < 0 || digits >= path.size() || path[digits] != '.') return {};
+  return path.substr(digits + 1);
+}
+
+Conversion begin_conversion(const Checkpoint& checkpoint, std::string_view architecture) {
   Conversion out{.architecture = std::string(architecture), .checkpoint = checkpoint.tensors};
   out.metadata.emplace_back("general.architecture",
                             formats::Value{.data = out.architecture, .gguf_type = kString});
   out.metadata.emplace_back("general.quantization_version",
                             formats::Value{.data = int64_t{2}, .gguf_type = kUint32});
+  return out;
+}
+
+void add_tensor(const formats::TensorInfo& source, std::string name, Conversion& out) {
+  out.tensors.push_back({.name = std::move(name),
+                         .dtype = stored_type(source),
+                         .shape = source.shape,
+                         .rank = std::max(1, source.rank),
+                         .source = &source});
+}
+
+Conversion begin_decoder(const Checkpoint& checkpoint, std::string_view architecture) {
+  const Json& c = checkpoint.config;
+  Conversion out = begin_conversion(checkpoint, architecture);
   MetadataWriter write(out);
   const int64_t width = config_size(c, "hidden_size"),
                 heads = config_size(c, "num_attention_heads");
@@ -174,11 +193,7 @@ void add_decoder_tensors(const Checkpoint& checkpoint, std::span<const Rename> m
       fail(ErrorKind::kUnsupported, "the tensor \"{}\" is not part of architecture {}", source.name,
            out.architecture);
     if (tied && name == "output.weight") continue;
-    out.tensors.push_back({.name = name,
-                           .dtype = stored_type(source),
-                           .shape = source.shape,
-                           .rank = std::max(1, source.rank),
-                           .source = &source});
+    add_tensor(source, name, out);
   }
 }
 

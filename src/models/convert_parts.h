@@ -25,6 +25,7 @@ class MetadataWriter {
   void size(std::string_view key, int64_t value);
   void number(std::string_view key, double value);
   void text(std::string_view key, std::string value);
+  void flag(std::string_view key, bool value);
   void flags(std::string_view key, std::vector<bool> value);
 
  private:
@@ -35,6 +36,16 @@ class MetadataWriter {
 // Throws Error{kInvalidInput} naming the key when it is absent.
 int64_t config_size(const Json& config, std::string_view key);
 double config_number(const Json& config, std::string_view key);
+
+// A conversion with the keys general.*.
+Conversion begin_conversion(const Checkpoint& checkpoint, std::string_view architecture);
+// Adds a tensor under its new name: vectors stay exact, matrices keep bfloat16 and become float16
+// otherwise.
+void add_tensor(const formats::TensorInfo& source, std::string name, Conversion& out);
+// The part of "3.attention" behind a layer's number, which goes to `layer`; empty when there is
+// none.
+std::string_view behind_layer(std::string_view path, int64_t& layer);
+std::optional<std::string_view> renamed(std::string_view name, std::span<const Rename> table);
 
 // The keys that all decoders have, and rope scaling "linear" and "yarn".
 Conversion begin_decoder(const Checkpoint& checkpoint, std::string_view architecture);
@@ -47,6 +58,7 @@ void add_decoder_tensors(const Checkpoint& checkpoint, std::span<const Rename> m
 std::function<void(std::span<float>)> permute_heads(int64_t heads, int64_t rows);
 void add_one(std::span<float> values);
 
+Conversion convert_bert(const Checkpoint& checkpoint);
 Conversion convert_llama(const Checkpoint& checkpoint);
 Conversion convert_qwen(const Checkpoint& checkpoint);
 Conversion convert_gemma3(const Checkpoint& checkpoint);

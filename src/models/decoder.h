@@ -42,6 +42,9 @@ ml::Tensor run_blocks(const std::vector<Block>& blocks, ml::Tensor x, const Step
   return x;
 }
 
+// bert.cpp: an encoder, which shares run_blocks only.
+std::unique_ptr<Model> make_bert(const Metadata& metadata, const nn::Weights& weights);
+
 std::unique_ptr<Model> make_llama(const Metadata& metadata, const nn::Weights& weights);
 std::unique_ptr<Model> make_qwen2(const Metadata& metadata, const nn::Weights& weights);
 std::unique_ptr<Model> make_qwen3(const Metadata& metadata, const nn::Weights& weights);

@@ -114,9 +114,13 @@ class Gemma3 final : public Model {
         norm_(w / "output_norm", options_.width, options_.eps),
         head_(make_head(w, embedding_)) {}
 
-  Tensor forward(const Step& step) const override {
+  Tensor hidden(const Step& step) const override {
     Tensor x = scale(embedding_(step.tokens), options_.embedding_scale);
-    Tensor logits = head_(norm_(run_blocks(blocks_, x, step, options_)));
+    return norm_(run_blocks(blocks_, x, step, options_));
+  }
+  int64_t vocabulary() const override { return embedding_.vocabulary(); }
+  Tensor head(Tensor hidden) const override {
+    Tensor logits = head_(hidden);
     return options_.logit_cap > 0 ? softcap(logits, options_.logit_cap) : logits;
   }
 

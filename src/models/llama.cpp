@@ -86,9 +86,11 @@ class Llama final : public Model {
         norm_(w / "output_norm", options_.width, options_.eps),
         head_(make_head(w, embedding_)) {}
 
-  Tensor forward(const Step& step) const override {
-    return head_(norm_(run_blocks(blocks_, embedding_(step.tokens), step, options_)));
+  Tensor hidden(const Step& step) const override {
+    return norm_(run_blocks(blocks_, embedding_(step.tokens), step, options_));
   }
+  Tensor head(Tensor hidden) const override { return head_(hidden); }
+  int64_t vocabulary() const override { return embedding_.vocabulary(); }
 
  private:
   Options options_;

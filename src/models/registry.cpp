@@ -17,6 +17,7 @@ struct Row {
 constexpr std::array kRows = {
     Row{"llama", make_llama}, Row{"mistral3", make_llama}, Row{"smollm3", make_llama},
     Row{"qwen2", make_qwen2}, Row{"qwen3", make_qwen3},    Row{"gemma3", make_gemma3},
+    Row{"bert", make_bert},
 };
 
 MakeModel find_maker(const std::string& architecture) {
@@ -42,9 +43,19 @@ std::shared_ptr<nn::TensorIndex> index_tensors(const formats::ModelFile& file) {
   return nn::make_tensor_index(std::move(tensors));
 }
 
+Pooling pooling_of(const Metadata& metadata, bool causal) {
+  const Pooling usual = causal ? Pooling::kLast : Pooling::kMean;
+  const int64_t type = metadata.count("pooling_type", static_cast<int64_t>(usual));
+  if (type > static_cast<int64_t>(Pooling::kRank))
+    fail(ErrorKind::kUnsupported, "{}.pooling_type is {}, known are 0 to 4",
+         metadata.architecture(), type);
+  return static_cast<Pooling>(type);
+}
+
 }  // namespace
 
-LoadedModel load_model(std::shared_ptr<const formats::ModelFile> file, int64_t capacity) {
+LoadedModel load_model(std::shared_ptr<const formats::ModelFile> file, int64_t capacity,
+                       Result result) {
   return in_context(file->path, [&] {
     const Metadata metadata(*file);
     const MakeModel make = find_maker(metadata.architecture());
@@ -57,13 +68,20 @@ LoadedModel load_model(std::shared_ptr<const formats::ModelFile> file, int64_t c
     loaded.model = make(metadata, nn::Weights(loaded.tensors));
     loaded.graph = std::make_unique<ml::Graph>(capacity);
     nn::KvCache cache;
-    const ml::Tensor logits = loaded.model->forward({.tokens = loaded.graph->tokens(),
-                                                     .positions = loaded.graph->positions(),
-                                                     .outputs = loaded.graph->outputs(),
-                                                     .cache = cache});
-    loaded.graph->set_result(logits);
+    const ml::Tensor hidden = loaded.model->hidden({.tokens = loaded.graph->tokens(),
+                                                    .positions = loaded.graph->positions(),
+                                                    .outputs = loaded.graph->outputs(),
+                                                    .cache = cache});
+    const ml::Tensor logits = result == Result::kLogits ? loaded.model->head(hidden) : ml::Tensor();
+    loaded.result = logits ? Result::kLogits : Result::kHidden;
+    loaded.graph->set_result(logits ? logits : hidden);
     loaded.kv = cache.layout();
-    loaded.vocabulary = logits.dim(0);
+    loaded.vocabulary = loaded.model->vocabulary();
+    loaded.causal = loaded.model->causal();
+    if (metadata.flag("attention.causal", loaded.causal) != loaded.causal)
+      fail(ErrorKind::kUnsupported, "{}.attention.causal is {}, which this architecture cannot be",
+           metadata.architecture(), !loaded.causal);
+    loaded.pooling = pooling_of(metadata, loaded.causal);
     return loaded;
   });
 }

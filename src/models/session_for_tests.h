@@ -68,7 +68,7 @@ class TestSession {
                                 .rows = static_cast<int64_t>(tokens.size()),
                                 .first_position = position_,
                                 .pages = pages_};
-    std::vector<float> logits(wanted * static_cast<size_t>(model_.vocabulary));
+    std::vector<float> logits(wanted * static_cast<size_t>(model_.result_width()));
     CRIA_CHECK(position_ + rows.rows <= static_cast<int64_t>(pages_.size()) * ml::kPageTokens,
                "the test's sequence has room");
     plan_->run({.tokens = tokens,

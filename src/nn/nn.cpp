@@ -13,15 +13,19 @@ namespace cria::nn {
 class TensorIndex {
  public:
   explicit TensorIndex(std::vector<IndexedTensor> tensors) {
-    for (IndexedTensor& tensor : tensors) {
-      sources_.push_back(std::move(tensor.source));
-      nodes_.push_back({.op = ml::Op::kWeight, .shape = tensor.shape, .weight = &sources_.back()});
-      by_name_.emplace(sources_.back().name, &nodes_.back());
-    }
+    for (IndexedTensor& tensor : tensors) add(std::move(tensor));
   }
   const ml::Node* find(const std::string& name) const {
     const auto found = by_name_.find(name);
     return found == by_name_.end() ? nullptr : found->second;
+  }
+
+  // Adds a tensor; the first of a name is the one that is found.
+  const ml::Node* add(IndexedTensor tensor) {
+    sources_.push_back(std::move(tensor.source));
+    nodes_.push_back({.op = ml::Op::kWeight, .shape = tensor.shape, .weight = &sources_.back()});
+    by_name_.emplace(sources_.back().name, &nodes_.back());
+    return &nodes_.back();
   }
 
  private:
@@ -62,6 +66,16 @@ ml::Tensor Weights::require(std::string_view leaf, const ml::Shape& shape) const
     fail(ErrorKind::kInvalidInput, "the tensor \"{}{}\" has the shape [{}], expected [{}]", prefix_,
          leaf, fmt::join(tensor.shape(), ", "), fmt::join(shape, ", "));
   return tensor;
+}
+
+ml::Tensor Weights::require_row(std::string_view leaf, int64_t row, int64_t width) const {
+  const ml::Tensor table = require(leaf);
+  require(leaf, {width, std::max<int64_t>(row + 1, table.dim(1)), 1, 1});
+  ml::WeightSource source = *table.node()->weight;
+  source.name += fmt::format("[{}]", row);
+  source.bytes = source.bytes / table.dim(1);
+  source.offset += row * source.bytes;
+  return {nullptr, index_->add({.source = std::move(source), .shape = {width, 1, 1, 1}})};
 }
 
 bool Weights::has(std::string_view leaf) const {

@@ -33,6 +33,8 @@ class Weights {
   ml::Tensor require(std::string_view leaf, const ml::Shape& shape) const;
   ml::Tensor find(std::string_view leaf) const;  // empty Tensor when absent
   bool has(std::string_view leaf) const;
+  // One row of a table of {width, any}, as a vector {width}. Throws Error naming the full path.
+  ml::Tensor require_row(std::string_view leaf, int64_t row, int64_t width) const;
 
  private:
   std::shared_ptr<TensorIndex> index_;
@@ -61,6 +63,17 @@ struct RmsNorm {
   RmsNorm(const Weights& w, int64_t width, float epsilon)
       : weight(w.require("weight", {width, 1, 1, 1})), eps(epsilon) {}
   ml::Tensor operator()(ml::Tensor x) const { return ml::rms_norm(x, weight, eps); }
+};
+
+// Over the fastest dimension, with weight and bias.
+struct LayerNorm {
+  ml::Tensor weight, bias;
+  float eps;
+  LayerNorm(const Weights& w, int64_t width, float epsilon)
+      : weight(w.require("weight", {width, 1, 1, 1})),
+        bias(w.require("bias", {width, 1, 1, 1})),
+        eps(epsilon) {}
+  ml::Tensor operator()(ml::Tensor x) const { return ml::layer_norm(x, eps) * weight + bias; }
 };
 
 struct Rope {

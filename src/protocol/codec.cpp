@@ -4,6 +4,8 @@
 #include "base/error.h"
 #include "protocol/protocol.h"
 
+#include <bit>
+#include <cstring>
 #include <limits>
 
 namespace cria::protocol {
@@ -83,7 +85,8 @@ Json encoded(const Load& load) {
           {"num_batch", load.num_batch},
           {"threads", load.threads},
           {"parallel", load.parallel},
-          {"kv_type", load.kv_type}};
+          {"kv_type", load.kv_type},
+          {"embed", load.embed}};
 }
 
 Load load_from(const Json& json) {
@@ -96,7 +99,8 @@ Load load_from(const Json& json) {
           .num_batch = count(json, "num_batch", 512),
           .threads = count(json, "threads"),
           .parallel = count(json, "parallel", 1),
-          .kv_type = text(json, "kv_type", "f16")};
+          .kv_type = text(json, "kv_type", "f16"),
+          .embed = flag(json, "embed", false)};
 }
 
 Json encoded(const Generate& request) {
@@ -154,6 +158,23 @@ Generate generate_from(const Json& json) {
           .debug_render_only = flag(json, "debug_render_only", false)};
 }
 
+Json encoded(const Embed& request) {
+  return {{"type", "embed"},
+          {"id", request.id},
+          {"inputs", request.inputs},
+          {"truncate", request.truncate},
+          {"dimensions", request.dimensions},
+          {"normalize", request.normalize}};
+}
+
+Embed embed_from(const Json& json) {
+  return {.id = id_of(json),
+          .inputs = texts(json, "inputs"),
+          .truncate = flag(json, "truncate", true),
+          .dimensions = count(json, "dimensions"),
+          .normalize = flag(json, "normalize", true)};
+}
+
 Json encoded(const Cancel& cancel) {
   return {{"type", "cancel"}, {"id", cancel.id}};
 }
@@ -201,6 +222,27 @@ Text text_from(const Json& json) {
           .tool_calls = list(json, "tool_calls"),
           .logprobs = list(json, "logprobs"),
           .prompt_tokens = count(json, "prompt_tokens")};
+}
+
+// The values travel as base64 of little-endian floats: exact, and half as long as their digits.
+Json encoded(const Vector& vector) {
+  static_assert(std::endian::native == std::endian::little);
+  std::string bytes(vector.values.size() * sizeof(float), '\0');
+  std::memcpy(bytes.data(), vector.values.data(), bytes.size());
+  return {{"type", "vector"},
+          {"id", vector.id},
+          {"index", vector.index},
+          {"values", base64_encode(bytes)}};
+}
+
+Vector vector_from(const Json& json) {
+  const std::string bytes = base64_decode(text(json, "values"));
+  if (bytes.size() % sizeof(float) != 0)
+    fail(ErrorKind::kInvalidInput, "field \"values\" is {} bytes, not whole floats", bytes.size());
+  Vector out = {.id = id_of(json), .index = count(json, "index")};
+  out.values.resize(bytes.size() / sizeof(float));
+  std::memcpy(out.values.data(), bytes.data(), bytes.size());
+  return out;
 }
 
 Json encoded(const Done& done) {
@@ -271,6 +313,7 @@ Request request_from_json(const Json& json) {
   const std::string type = type_of(json);
   if (type == "load") return load_from(json);
   if (type == "generate") return generate_from(json);
+  if (type == "embed") return embed_from(json);
   if (type == "cancel") return Cancel{.id = id_of(json)};
   fail(ErrorKind::kInvalidInput, "\"{}\" is no type of request", type);
 }
@@ -278,6 +321,7 @@ Request request_from_json(const Json& json) {
 Event event_from_json(const Json& json) {
   const std::string type = type_of(json);
   if (type == "text") return text_from(json);
+  if (type == "vector") return vector_from(json);
   if (type == "done") return done_from(json);
   if (type == "progress") return Progress{json_number(json, "fraction").value_or(0)};
   if (type == "loaded") return loaded_from(json);

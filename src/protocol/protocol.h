@@ -34,6 +34,7 @@ struct Load {
   int64_t threads = 0;   // 0: what the process may use
   int64_t parallel = 1;  // sequences at a time
   std::string kv_type = "f16";
+  bool embed = false;  // for Embed requests instead of Generate
 };
 
 // Sampling and length options, already merged by the server from Modelfile and request; absent
@@ -58,11 +59,20 @@ struct Generate {
   bool debug_render_only = false;
 };
 
+// Vectors of texts: one Vector for each, in any order, then Done with the tokens of all of them.
+struct Embed {
+  uint64_t id = 0;
+  std::vector<std::string> inputs;
+  bool truncate = true;    // cut what is too long at its end; otherwise it is an error
+  int64_t dimensions = 0;  // keep that many and normalise again; 0: all
+  bool normalize = true;   // to length 1; otherwise as the model's file says
+};
+
 struct Cancel {
   uint64_t id = 0;
 };
 
-using Request = std::variant<Load, Generate, Cancel>;
+using Request = std::variant<Load, Generate, Embed, Cancel>;
 
 // ---- runner to server ------------------------------------------------------------------------
 
@@ -84,6 +94,12 @@ struct Text {  // at least one of the strings is not empty
   Json tool_calls = Json::array();
   Json logprobs = Json::array();
   int64_t prompt_tokens = 0;  // as in Done: some dialects say it before the answer
+};
+
+struct Vector {
+  uint64_t id = 0;
+  int64_t index = 0;  // of the input
+  std::vector<float> values;
 };
 
 struct Done {
@@ -110,7 +126,7 @@ struct Result {  // a worker's last message
   Json value;
 };
 
-using Event = std::variant<Progress, Loaded, Text, Done, Failure, Result>;
+using Event = std::variant<Progress, Loaded, Text, Vector, Done, Failure, Result>;
 
 // ---- worker: one job per process -------------------------------------------------------------
 

@@ -35,6 +35,16 @@ TEST_CASE("every message survives the trip through JSON") {
   const Request back = request_from_json(to_json(Request(generate)));
   CHECK(std::get<Generate>(back).images == generate.images);
   CHECK(std::get<Generate>(back).tools.dump() == R"([{"z":1,"a":2}])");
+  const Embed embed = {.id = 4,
+                       .inputs = {"", std::string("a\0b", 3)},
+                       .truncate = false,
+                       .dimensions = 5,
+                       .normalize = false};
+  CHECK(trip(embed) == to_json(Request(embed)));
+  const Vector vector = {.id = 4, .index = 1, .values = {0.1f, -3e38f, 1e-45f}};
+  const Event vector_back = event_from_json(to_json(Event(vector)));
+  CHECK(std::get<Vector>(vector_back).values == vector.values);
+  CHECK(std::get<Vector>(vector_back).index == 1);
   CHECK(trip(Cancel{3}) == to_json(Request(Cancel{3})));
   const Text text = {
       .id = 1, .content = "c", .tool_calls = Json::array({{{"id", "x"}}}), .prompt_tokens = 7};
@@ -58,9 +68,12 @@ TEST_CASE("a hostile message is refused with the field's name") {
        {"[]", "{}", "null", R"({"type":"text","id":-1})", R"({"type":"text","content":5})",
         R"({"type":"done","context":[4294967296]})", R"({"type":"done","context":[-1]})",
         R"({"type":"done","context":["a"]})", R"({"type":"loaded","kv_bytes":-5})",
+        R"({"type":"vector","values":"AAAA"})", R"({"type":"vector","index":-1})",
         R"({"type":"text","tool_calls":{}})", R"({"type":"generate"})"})
     CHECK_THROWS_AS(event_from_json(parse_json(bad)), Error);
   CHECK_THROWS_AS(request_from_json(parse_json(R"({"type":"generate","images":["%"]})")), Error);
+  CHECK_THROWS_AS(request_from_json(parse_json(R"({"type":"embed","inputs":[1]})")), Error);
+  CHECK_THROWS_AS(request_from_json(parse_json(R"({"type":"embed","dimensions":-1})")), Error);
   CHECK_THROWS_AS(request_from_json(parse_json(R"({"type":"generate","options":[]})")), Error);
   CHECK_THROWS_WITH(event_from_json(parse_json(R"({"type":"done","prompt_ns":-1})")),
                     "field \"prompt_ns\" is negative: -1");

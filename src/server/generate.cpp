@@ -12,36 +12,9 @@ constexpr int64_t kMaxContext = int64_t{1} << 30;
 constexpr int64_t kMaxThreads = 4096;
 constexpr int64_t kMaxBatch = int64_t{1} << 20;
 
-Json merged_options(const Model& model, const Json& given) {
-  Json options = api::check_options(model.parameters);
-  for (const auto& [name, value] : given.items()) options[name] = value;
-  return options;
-}
-
 // A load-time number within what makes sense; 0 when it is absent or not positive.
 int64_t positive(const Json& options, std::string_view name, int64_t limit) {
   return std::clamp<int64_t>(json_integer(options, name).value_or(0), 0, limit);
-}
-
-ModelUse use_of(const Model& model, const Json& options) {
-  ModelUse use = {.name = model.short_name, .digest = model.digest, .details = model.details()};
-  protocol::Load& load = use.load;
-  load.model_path = model.model_path;
-  load.adapter_paths = model.adapter_paths;
-  load.template_text = model.template_text;
-  load.system = model.system;
-  load.messages = model.messages;
-  load.num_ctx = positive(options, "num_ctx", kMaxContext);
-  if (load.num_ctx == 0) load.num_ctx = std::max(0LL, setting_integer("OLLAMA_CONTEXT_LENGTH"));
-  if (load.num_ctx == 0) load.num_ctx = kDefaultContext;
-  load.num_ctx = std::max<int64_t>(load.num_ctx, 4);
-  if (const int64_t batch = positive(options, "num_batch", kMaxBatch); batch > 0)
-    load.num_batch = batch;
-  load.threads = positive(options, "num_thread", kMaxThreads);
-  if (load.threads == 0) load.threads = std::max(0LL, setting_integer("OLLAMA_NUM_THREADS"));
-  load.parallel = std::max(1LL, setting_integer("OLLAMA_NUM_PARALLEL"));
-  load.kv_type = setting("OLLAMA_KV_CACHE_TYPE");
-  return use;
 }
 
 void check_capabilities(const Call& call, const Model& model, const Facts& facts) {
@@ -56,15 +29,6 @@ Json effective_think(const Call& call, const Facts& facts) {
   if (facts.can("thinking")) return call.think.is_null() ? Json(true) : call.think;
   if (call.drops_think || call.think.is_null() || call.think == false) return {};
   fail(ErrorKind::kInvalidInput, "\"{}\" does not support thinking", call.model);
-}
-
-// The status that clients know for what a runner reports.
-Error as_client_error(const Error& error) {
-  const ErrorKind kind = error.kind();
-  if (kind == ErrorKind::kTooLarge || kind == ErrorKind::kUnsupported)
-    return {ErrorKind::kInvalidInput, error.what()};
-  if (kind == ErrorKind::kOutOfMemory) return {ErrorKind::kInternal, error.what()};
-  return error;
 }
 
 void pass_on(Generation& generation, const std::stop_token& gone, Responder& responder) {
@@ -128,6 +92,41 @@ Call shared_call(const api::Inference& from) {
 }
 
 }  // namespace
+
+Json merged_options(const Model& model, const Json& given) {
+  Json options = api::check_options(model.parameters);
+  for (const auto& [name, value] : given.items()) options[name] = value;
+  return options;
+}
+
+ModelUse use_of(const Model& model, const Json& options) {
+  ModelUse use = {.name = model.short_name, .digest = model.digest, .details = model.details()};
+  protocol::Load& load = use.load;
+  load.model_path = model.model_path;
+  load.adapter_paths = model.adapter_paths;
+  load.template_text = model.template_text;
+  load.system = model.system;
+  load.messages = model.messages;
+  load.num_ctx = positive(options, "num_ctx", kMaxContext);
+  if (load.num_ctx == 0) load.num_ctx = std::max(0LL, setting_integer("OLLAMA_CONTEXT_LENGTH"));
+  if (load.num_ctx == 0) load.num_ctx = kDefaultContext;
+  load.num_ctx = std::max<int64_t>(load.num_ctx, 4);
+  if (const int64_t batch = positive(options, "num_batch", kMaxBatch); batch > 0)
+    load.num_batch = batch;
+  load.threads = positive(options, "num_thread", kMaxThreads);
+  if (load.threads == 0) load.threads = std::max(0LL, setting_integer("OLLAMA_NUM_THREADS"));
+  load.parallel = std::max(1LL, setting_integer("OLLAMA_NUM_PARALLEL"));
+  load.kv_type = setting("OLLAMA_KV_CACHE_TYPE");
+  return use;
+}
+
+Error as_client_error(const Error& error) {
+  const ErrorKind kind = error.kind();
+  if (kind == ErrorKind::kTooLarge || kind == ErrorKind::kUnsupported)
+    return {ErrorKind::kInvalidInput, error.what()};
+  if (kind == ErrorKind::kOutOfMemory) return {ErrorKind::kInternal, error.what()};
+  return error;
+}
 
 Call chat_call(api::ChatRequest asked) {
   Call call = shared_call(asked);

@@ -37,6 +37,13 @@ class Responder {
   virtual void on_done(const protocol::Done& done) = 0;
 };
 
+// The model's parameters with those of the request over them.
+Json merged_options(const Model& model, const Json& given);
+// What a runner of this model is loaded with.
+ModelUse use_of(const Model& model, const Json& options);
+// With the status that clients know for what a runner reports.
+Error as_client_error(const Error& error);
+
 // Throws Error with the kinds and texts that clients know, also in the middle of an answer.
 void generate(Service& service, const std::stop_token& gone, Call call, Responder& responder);
 

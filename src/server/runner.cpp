@@ -110,7 +110,8 @@ protocol::Loaded Runner::wait_loaded(std::chrono::nanoseconds stall, const std::
   fail(ErrorKind::kInternal, "{}", kRunnerStopped);
 }
 
-std::unique_ptr<Generation> Runner::submit(protocol::Generate request) {
+template <class Message>
+std::unique_ptr<Generation> Runner::send(Message request) {
   const auto queue = std::make_shared<EventQueue>();
   const Error stopped(ErrorKind::kInternal, std::string(kRunnerStopped));
   {
@@ -129,6 +130,8 @@ std::unique_ptr<Generation> Runner::submit(protocol::Generate request) {
   }
   return generation;
 }
+template std::unique_ptr<Generation> Runner::send(protocol::Generate);
+template std::unique_ptr<Generation> Runner::send(protocol::Embed);
 
 void Runner::cancel(uint64_t id) {
   {
@@ -172,6 +175,8 @@ bool Runner::dispatch(protocol::Event event) {
     changed_.notify_all();
   } else if (auto* text = std::get_if<protocol::Text>(&event)) {
     if (const auto queue = find(text->id)) queue->put(std::move(event));
+  } else if (auto* vector = std::get_if<protocol::Vector>(&event)) {
+    if (const auto queue = find(vector->id)) queue->put(std::move(event));
   } else if (auto* done = std::get_if<protocol::Done>(&event)) {
     const uint64_t id = done->id;
     if (const auto queue = find(id)) queue->put(std::move(event));

@@ -73,7 +73,10 @@ class Runner : public std::enable_shared_from_this<Runner> {
   // Throws Error{kInternal} with the reason when the load failed, or made no progress for `stall`;
   // {kCancelled} when `stop` is requested (the load goes on).
   protocol::Loaded wait_loaded(std::chrono::nanoseconds stall, const std::stop_token& stop);
-  std::unique_ptr<Generation> submit(protocol::Generate request);
+  std::unique_ptr<Generation> submit(protocol::Generate request) {
+    return send(std::move(request));
+  }
+  std::unique_ptr<Generation> submit(protocol::Embed request) { return send(std::move(request)); }
   bool alive() const;
   // Ends the process; requests that still run fail.
   void kill();
@@ -83,6 +86,8 @@ class Runner : public std::enable_shared_from_this<Runner> {
  private:
   friend class Generation;
   Runner(std::unique_ptr<protocol::Child> child, std::function<void()> on_end);
+  template <class Message>
+  std::unique_ptr<Generation> send(Message request);
   void read();
   bool dispatch(protocol::Event event);  // false: the runner has given up
   void finish(const std::string& why);

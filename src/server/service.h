@@ -77,5 +77,8 @@ void post_anthropic_messages(Service&, http::Exchange&, const std::string&);
 void post_anthropic_count(Service&, http::Exchange&, const std::string&);
 void get_openai_models(Service&, http::Exchange&, const std::string&);
 void get_openai_model(Service&, http::Exchange&, const std::string& id);
+void post_embed(Service&, http::Exchange&, const std::string&);
+void post_embeddings(Service&, http::Exchange&, const std::string&);
+void post_v1_embeddings(Service&, http::Exchange&, const std::string&);
 
 }  // namespace cria::server

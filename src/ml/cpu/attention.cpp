@@ -136,11 +136,12 @@ void CpuPlan::attend_heads(const Run& run, const AttentionStage& stage, QueryTil
                            const TileRange& range, int thread) noexcept {
   const int64_t own = thread * kAttentionQueries;
   int64_t last = 0;
+  const int64_t end = tile.sequence->first_position + tile.sequence->rows - 1;
   for (int64_t row = range.first_row; row < range.first_row + range.rows; ++row)
     for (int64_t head = range.first_head; head < range.first_head + range.heads; ++head) {
       const auto slot = static_cast<size_t>(tile.count++);
       tile.queries[slot] = at(stage.q, row, run, thread) + head * stage.key_dim;
-      tile.last[slot] = run.step.positions[static_cast<size_t>(row)];
+      tile.last[slot] = stage.spec.causal ? run.step.positions[static_cast<size_t>(row)] : end;
       last = std::max(last, tile.last[slot]);
     }
   const int64_t parts = last / kPartTokens + 1;

@@ -239,6 +239,7 @@ class Compiler {
         if (a->op == Op::kWeight) {
           op.kind = RowKind::kEmbed;
           op.table = &weights_[a->weight];
+          op.by_position = node->in[1] == graph_.positions().node();
         } else {
           op.kind = RowKind::kGather;
           op.a = ref(a);
@@ -257,6 +258,11 @@ class Compiler {
         op.segments = op.width / node->shape[0];
         if (node->in[1] != nullptr) op.b = ref(node->in[1]);
         break;
+      case Op::kLayerNorm:
+        op.kind = RowKind::kLayerNorm;
+        op.a = ref(a);
+        op.segments = op.width / node->shape[0];
+        break;
       case Op::kRope:
         op.kind = RowKind::kRope;
         op.a = ref(a);
@@ -268,10 +274,11 @@ class Compiler {
                    .halves = node->rope.layout == RopeLayout::kHalves};
         break;
       default:
-        op.kind = node->op == Op::kScale  ? RowKind::kScale
-                  : node->op == Op::kSilu ? RowKind::kSilu
-                  : node->op == Op::kGelu ? RowKind::kGelu
-                                          : RowKind::kSoftcap;
+        op.kind = node->op == Op::kScale     ? RowKind::kScale
+                  : node->op == Op::kSilu    ? RowKind::kSilu
+                  : node->op == Op::kGelu    ? RowKind::kGelu
+                  : node->op == Op::kGeluErf ? RowKind::kGeluErf
+                                             : RowKind::kSoftcap;
         op.a = ref(a);
     }
     rows_now().ops.push_back(op);

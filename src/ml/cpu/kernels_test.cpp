@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 #include <random>
 #include <vector>
 
@@ -215,11 +216,13 @@ TEST_CASE("row kernels are the same in every variant, for every length") {
         CHECK(same_bits(x, y));
       };
       both([&](const Kernels& k, float* y) { k.rms_norm(y, a.data(), b.data(), n, 1e-5f); });
+      both([&](const Kernels& k, float* y) { k.layer_norm(y, a.data(), n, 1e-5f); });
       both([&](const Kernels& k, float* y) { k.add(y, a.data(), b.data(), n); });
       both([&](const Kernels& k, float* y) { k.mul(y, a.data(), b.data(), n); });
       both([&](const Kernels& k, float* y) { k.scale(y, a.data(), 0.3f, n); });
       both([&](const Kernels& k, float* y) { k.silu(y, a.data(), n); });
       both([&](const Kernels& k, float* y) { k.gelu(y, a.data(), n); });
+      both([&](const Kernels& k, float* y) { k.gelu_erf(y, a.data(), n); });
       both([&](const Kernels& k, float* y) { k.softcap(y, a.data(), 30.0f, n); });
       std::vector<uint16_t> x(a.size()), y(a.size());
       scalar.to_half(x.data(), a.data(), n);
@@ -241,6 +244,37 @@ TEST_CASE("silu and gelu match their definitions") {
       CHECK(silu[i] == doctest::Approx(t / (1 + std::exp(-t))).epsilon(1e-5));
       const double inner = std::sqrt(2 / M_PI) * (t + 0.044715 * t * t * t);
       CHECK(std::abs(gelu[i] - 0.5 * t * (1 + std::tanh(inner))) < 2e-6);
+    }
+  }
+}
+
+TEST_CASE("gelu_erf is exact to a few units of 1e-7, from one tail to the other") {
+  std::vector<float> x, y(241);
+  for (int i = -120; i <= 120; ++i) x.push_back(static_cast<float>(i) / 12);
+  const KernelList list = runnable_kernels();
+  for (int v = 0; v < list.size; ++v) {
+    list.items[v]->gelu_erf(y.data(), x.data(), std::ssize(x));
+    for (size_t i = 0; i < x.size(); ++i) {
+      CAPTURE(x[i]);
+      const double t = x[i], wanted = 0.5 * t * std::erfc(-t / std::sqrt(2.0));
+      CHECK(std::abs(y[i] - wanted) < 3e-7 * std::max(1.0, std::abs(t)));
+    }
+  }
+}
+
+TEST_CASE("layer_norm keeps its precision far from zero") {
+  // 1000, 1001, ...: the variance of n consecutive numbers is (n^2 - 1) / 12.
+  for (const int64_t n : {1, 2, 15, 16, 33, 384}) {
+    CAPTURE(n);
+    std::vector<float> x(static_cast<size_t>(n)), y(x.size());
+    std::iota(x.begin(), x.end(), 1000.0f);
+    const auto m = static_cast<double>(n);
+    const double deviation = std::sqrt((m * m - 1) / 12 + 1e-5);
+    const KernelList list = runnable_kernels();
+    for (int v = 0; v < list.size; ++v) {
+      list.items[v]->layer_norm(y.data(), x.data(), n, 1e-5f);
+      for (size_t i = 0; i < y.size(); ++i)
+        CHECK(std::abs(y[i] - (static_cast<double>(i) - (m - 1) / 2) / deviation) < 1e-3);
     }
   }
 }

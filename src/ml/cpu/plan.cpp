@@ -141,7 +141,8 @@ void CpuPlan::run_row_op(const Run& run, const RowOp& op, int64_t row, int threa
   const auto get = [&](const Ref& ref) { return at(ref, row, run, thread); };
   switch (op.kind) {
     case RowKind::kEmbed:
-      return op.table->read_row(run.step.tokens[index], get(op.out));
+      return op.table->read_row(op.by_position ? run.step.positions[index] : run.step.tokens[index],
+                                get(op.out));
     case RowKind::kGather: {
       const float* from = at(op.a, run.step.outputs[index], run, thread);
       std::memcpy(get(op.out), from, static_cast<size_t>(op.width) * 4);
@@ -166,10 +167,18 @@ void CpuPlan::run_row_op(const Run& run, const RowOp& op, int64_t row, int threa
       return kernels_.silu(get(op.out), get(op.a), op.width);
     case RowKind::kGelu:
       return kernels_.gelu(get(op.out), get(op.a), op.width);
+    case RowKind::kGeluErf:
+      return kernels_.gelu_erf(get(op.out), get(op.a), op.width);
     case RowKind::kSoftcap:
       return kernels_.softcap(get(op.out), get(op.a), op.scalar, op.width);
     case RowKind::kRmsNorm:
       return run_rms_norm(run, op, row, thread);
+    case RowKind::kLayerNorm: {
+      const int64_t width = op.width / op.segments;
+      for (int64_t i = 0; i < op.segments; ++i)
+        kernels_.layer_norm(get(op.out) + i * width, get(op.a) + i * width, width, op.scalar);
+      return;
+    }
     case RowKind::kRope: {
       RopeArgs args = op.rope;
       args.table = get(op.b);

@@ -9,9 +9,9 @@
 namespace cria::ml::cpu {
 namespace {
 
-constexpr std::array<const char*, 14> kRowNames = {
-    "embed", "gather", "rope table", "add",  "mul",      "scale",    "rms norm",
-    "silu",  "gelu",   "softcap",    "rope", "quantize", "store kv", "merge attention"};
+constexpr std::array<const char*, 16> kRowNames = {
+    "embed", "gather", "rope table", "add",     "mul",  "scale",    "rms norm", "layer norm",
+    "silu",  "gelu",   "gelu erf",   "softcap", "rope", "quantize", "store kv", "merge attention"};
 static_assert(kRowNames.size() == static_cast<size_t>(RowKind::kMerge) + 1);
 
 std::string name_of(const Stage& stage) {

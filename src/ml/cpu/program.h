@@ -38,15 +38,17 @@ struct QuantizedRef {
 };
 
 enum class RowKind : uint8_t {
-  kEmbed,      // out = row tokens[r] of table
+  kEmbed,      // out = row tokens[r], or positions[r], of table
   kGather,     // out = row outputs[r] of a
   kRopeTable,  // out = cosines and sines of positions[r]
   kAdd,
   kMul,
   kScale,
   kRmsNorm,
+  kLayerNorm,
   kSilu,
   kGelu,
+  kGeluErf,
   kSoftcap,
   kRope,      // a: x, b: table
   kQuantize,  // a -> quantized
@@ -58,9 +60,10 @@ struct RowOp {
   RowKind kind;
   Ref out, a, b;
   int64_t width = 0;     // floats of a row
-  int64_t segments = 1;  // kRmsNorm: heads, each normalised by itself
+  int64_t segments = 1;  // norms: heads, each normalised by itself
   float scalar = 0;
   const Weight* table = nullptr;
+  bool by_position = false;  // kEmbed
   RopeArgs rope = {};
   size_t frequencies = 0;  // kRopeTable: index into Program::ropes
   QuantizedRef quantized;

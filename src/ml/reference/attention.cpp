@@ -55,6 +55,7 @@ void attention(const AttentionInput& in, const AttentionSpec& spec, FloatKvStore
       std::copy_n(in.v.data() + row * value_width, value_width,
                   kv.value(spec.layer, sequence.pages, position).begin());
     }
+    const int64_t end = sequence.first_position + sequence.rows - 1;
     for (int64_t i = 0; i < sequence.rows; ++i) {
       const int64_t row = sequence.first_row + i, position = sequence.first_position + i;
       const int64_t first = spec.window > 0 ? std::max<int64_t>(0, position - spec.window + 1) : 0;
@@ -64,7 +65,7 @@ void attention(const AttentionInput& in, const AttentionSpec& spec, FloatKvStore
                           .kv_head = head * layout.kv_heads / in.heads,
                           .pages = sequence.pages,
                           .first = first,
-                          .last = position};
+                          .last = spec.causal ? position : end};
         attend(query, spec, kv,
                y.subspan(static_cast<size_t>(index * layout.value_dim),
                          static_cast<size_t>(layout.value_dim)));

@@ -28,6 +28,14 @@ void gelu(Input x, Output y) noexcept {
   }
 }
 
+void gelu_erf(Input x, Output y) noexcept {
+  constexpr double kRootHalf = 0.70710678118654752;
+  for (size_t i = 0; i < x.size(); ++i) {
+    const double v = x[i];
+    y[i] = static_cast<float>(0.5 * v * (1.0 + std::erf(v * kRootHalf)));
+  }
+}
+
 void softcap(Input x, float cap, Output y) noexcept {
   for (size_t i = 0; i < x.size(); ++i) y[i] = cap * std::tanh(x[i] / cap);
 }

@@ -29,12 +29,16 @@ void gather_rows(Input table, std::span<const int32_t> ids, Output y) noexcept;
 void add(Input a, Input b, Output y) noexcept;
 void multiply(Input a, Input b, Output y) noexcept;
 void scale(Input x, float factor, Output y) noexcept;
-void silu(Input x, Output y) noexcept;  // x / (1 + exp(-x))
-void gelu(Input x, Output y) noexcept;  // tanh approximation
+void silu(Input x, Output y) noexcept;      // x / (1 + exp(-x))
+void gelu(Input x, Output y) noexcept;      // tanh approximation
+void gelu_erf(Input x, Output y) noexcept;  // x * (1 + erf(x / sqrt(2))) / 2
 void softcap(Input x, float cap, Output y) noexcept;
 
 // x / sqrt(mean(x^2) + eps) * weight over rows of `width`; an empty weight counts as ones.
 void rms_norm(Input x, Input weight, int64_t width, float eps, Output y) noexcept;
+
+// (x - mean) / sqrt(variance + eps) over rows of `width`.
+void layer_norm(Input x, int64_t width, float eps, Output y) noexcept;
 
 // Turns the first spec.dims values of every head in place: x is {head_dim, heads} of one token,
 // moved by `distance` positions. `magnitude` multiplies cosine and sine.

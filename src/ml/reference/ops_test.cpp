@@ -80,6 +80,12 @@ TEST_CASE("activations have their known values") {
   CHECK(y[1] == Approx(-0.15880801));
   CHECK(y[2] == 0.0f);
   CHECK(y[3] == Approx(0.84119199));
+  gelu_erf(x, y);
+  CHECK(y[0] == Approx(0));
+  CHECK(y[1] == Approx(-0.15865525));  // minus the normal distribution's weight below -1
+  CHECK(y[2] == 0.0f);
+  CHECK(y[3] == Approx(0.84134475));
+  CHECK(y[4] == Approx(20.0));
   softcap(x, 2.0f, y);
   CHECK(y[1] == Approx(-0.92423431));
   CHECK(y[4] == Approx(2.0));
@@ -94,6 +100,16 @@ TEST_CASE("rms_norm divides by the root of the mean square, of every head by its
   CHECK(y[2] == Approx(3 / std::sqrt(12.5)));
   rms_norm(x, {}, 4, 3.75f, y);  // 125 / 4 + 3.75 = 35
   CHECK(y[3] == Approx(8 / std::sqrt(35.0)));
+}
+
+TEST_CASE("layer_norm takes the mean off every row and divides by its deviation") {
+  const Floats x = {1, 3, 10, 30};
+  Floats y(4);
+  layer_norm(x, 2, 3.0f, y);  // variances 1 and 100
+  CHECK(y[0] == Approx(-0.5));
+  CHECK(y[1] == Approx(0.5));
+  CHECK(y[2] == Approx(-10 / std::sqrt(103.0)));
+  CHECK(y[3] == Approx(10 / std::sqrt(103.0)));
 }
 
 TEST_CASE("rope turns neighbours or halves, and leaves the rest of the head") {

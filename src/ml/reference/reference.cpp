@@ -100,10 +100,14 @@ class ReferencePlan final : public Plan {
         return scale(a, node.scalar, y);
       case Op::kRmsNorm:
         return rms_norm(a, input(node, 1), node.shape[0], node.scalar, y);
+      case Op::kLayerNorm:
+        return layer_norm(a, node.shape[0], node.scalar, y);
       case Op::kSilu:
         return silu(a, y);
       case Op::kGelu:
         return gelu(a, y);
+      case Op::kGeluErf:
+        return gelu_erf(a, y);
       case Op::kSoftcap:
         return softcap(a, node.scalar, y);
       case Op::kReshape:

@@ -36,6 +36,24 @@ void rms_norm(float* y, const float* x, const float* weight, int64_t n, float ep
   });
 }
 
+// The second pass sums squares of distances from the mean: without the cancellation of one pass.
+void layer_norm(float* y, const float* x, int64_t n, float eps) noexcept {
+  Floats total = splat(0), squares = splat(0);
+  for_lanes(n, [&](int64_t i, int64_t count) { total = total + load_first(x + i, count, 0); });
+  const float mean = sum(total) / static_cast<float>(n);
+  const auto distance = [&](int64_t i, int64_t count) {
+    return load_first(x + i, count, mean) - splat(mean);
+  };
+  for_lanes(n, [&](int64_t i, int64_t count) {
+    const Floats v = distance(i, count);
+    squares = fma(v, v, squares);
+  });
+  const float variance = sum(squares) / static_cast<float>(n);
+  const Floats factor = splat(1.0f / __builtin_sqrtf(variance + eps));
+  for_lanes(
+      n, [&](int64_t i, int64_t count) { store_first(y + i, distance(i, count) * factor, count); });
+}
+
 void add(float* y, const float* a, const float* b, int64_t n) noexcept {
   for_lanes(n, [&](int64_t i, int64_t count) {
     store_first(y + i, load_first(a + i, count, 0) + load_first(b + i, count, 0), count);
@@ -68,6 +86,23 @@ void gelu(float* y, const float* x, int64_t n) noexcept {
     const Floats cubic = fma(v * v * v, splat(0.044715f), v);
     const Floats t = tanh(cubic * splat(0.79788456f));
     store_first(y + i, splat(0.5f) * v * (splat(1.0f) + t), count);
+  });
+}
+
+// 0.5 (x + |x| erf(|x| / sqrt 2)), with erf by Abramowitz and Stegun 7.1.26: within 1.5e-7, and
+// rounding.
+void gelu_erf(float* y, const float* x, int64_t n) noexcept {
+  for_lanes(n, [&](int64_t i, int64_t count) {
+    const Floats v = load_first(x + i, count, 0), size = abs(v);
+    const Floats z = size * splat(0.70710678f);
+    const Floats t = splat(1.0f) / fma(z, splat(0.3275911f), splat(1.0f));
+    Floats p = splat(1.061405429f);
+    p = fma(p, t, splat(-1.453152027f));
+    p = fma(p, t, splat(1.421413741f));
+    p = fma(p, t, splat(-0.284496736f));
+    p = fma(p, t, splat(0.254829592f));
+    const Floats erf = splat(1.0f) - p * t * exp(splat(0) - z * z);
+    store_first(y + i, splat(0.5f) * fma(size, erf, v), count);
   });
 }
 

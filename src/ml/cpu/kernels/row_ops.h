@@ -7,11 +7,13 @@ namespace cria::ml::cpu::CRIA_ISA {
 
 void quantize(const float* x, int64_t k, uint8_t* group, int64_t columns, int64_t column) noexcept;
 void rms_norm(float* y, const float* x, const float* weight, int64_t n, float eps) noexcept;
+void layer_norm(float* y, const float* x, int64_t n, float eps) noexcept;
 void add(float* y, const float* a, const float* b, int64_t n) noexcept;
 void mul(float* y, const float* a, const float* b, int64_t n) noexcept;
 void scale(float* y, const float* x, float factor, int64_t n) noexcept;
 void silu(float* y, const float* x, int64_t n) noexcept;
 void gelu(float* y, const float* x, int64_t n) noexcept;
+void gelu_erf(float* y, const float* x, int64_t n) noexcept;
 void softcap(float* y, const float* x, float cap, int64_t n) noexcept;
 void rope(float* y, const float* x, const RopeArgs& args) noexcept;
 void to_half(uint16_t* y, const float* x, int64_t n) noexcept;

@@ -17,11 +17,13 @@ void fill_table(Kernels& table) noexcept {
   table.join_planes = join_planes;
   table.quantize = quantize;
   table.rms_norm = rms_norm;
+  table.layer_norm = layer_norm;
   table.add = add;
   table.mul = mul;
   table.scale = scale;
   table.silu = silu;
   table.gelu = gelu;
+  table.gelu_erf = gelu_erf;
   table.softcap = softcap;
   table.rope = rope;
   table.attention_f16 = attention_f16;

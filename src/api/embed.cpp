@@ -1,0 +1,76 @@
+#include "api/embed.h"
+
+#include "api/fields.h"
+#include "api/ollama.h"
+#include "base/error.h"
+#include "base/text.h"
+
+#include <algorithm>
+
+namespace cria::api {
+namespace {
+
+std::vector<std::string> checked_inputs(const Json& input) {
+  if (input.is_string()) return {input.get<std::string>()};
+  std::vector<std::string> out;
+  if (!input.is_array()) fail(ErrorKind::kInvalidInput, "invalid input type");
+  out.reserve(input.size());
+  for (const Json& item : input) {
+    if (!item.is_string()) fail(ErrorKind::kInvalidInput, "invalid input type");
+    out.push_back(item.get<std::string>());
+  }
+  return out;
+}
+
+int64_t checked_dimensions(const Fields& fields) {
+  const int64_t dimensions = fields.integer("dimensions").value_or(0);
+  if (dimensions < 0)
+    fail(ErrorKind::kInvalidInput, "dimensions is {}, expected 0 (all) or more", dimensions);
+  return dimensions;
+}
+
+}  // namespace
+
+EmbedRequest parse_embed(const Json& body) {
+  const Fields fields("EmbedRequest", body);
+  EmbedRequest out = {.model = fields.text("model"),
+                      .truncate = fields.flag("truncate").value_or(true),
+                      .dimensions = checked_dimensions(fields),
+                      .options = check_options(fields.object("options")),
+                      .keep_alive = parse_keep_alive(fields.find("keep_alive"))};
+  const Json* const input = fields.find("input");
+  if (input != nullptr && *input != "") out.inputs = checked_inputs(*input);
+  return out;
+}
+
+EmbedRequest parse_embeddings(const Json& body) {
+  const Fields fields("EmbeddingRequest", body);
+  EmbedRequest out = {.model = fields.text("model"),
+                      .truncate = false,
+                      .options = check_options(fields.object("options")),
+                      .keep_alive = parse_keep_alive(fields.find("keep_alive"))};
+  if (std::string prompt = fields.text("prompt"); !prompt.empty())
+    out.inputs.push_back(std::move(prompt));
+  if (out.model.empty()) fail(ErrorKind::kInvalidInput, "model is required");
+  return out;
+}
+
+EmbedRequest parse_v1_embeddings(const Json& body) {
+  const Fields fields("EmbedRequest", body);
+  EmbedRequest out = {.model = fields.text("model"), .dimensions = checked_dimensions(fields)};
+  const Json* const input = fields.find("input");
+  if (input == nullptr || (input->is_array() && input->empty()))
+    fail(ErrorKind::kInvalidInput, "invalid input");
+  out.inputs = checked_inputs(*input);
+  const std::string format = fields.text("encoding_format");
+  const std::string lower = lower_case(format);
+  if (!lower.empty() && lower != "float" && lower != "base64")
+    fail(ErrorKind::kInvalidInput,
+         "Invalid value for 'encoding_format' = {}. Supported values: ['float', 'base64'].",
+         format);
+  out.base64 = lower == "base64";
+  if (out.model.empty()) fail(ErrorKind::kInvalidInput, "model is required");
+  return out;
+}
+
+}  // namespace cria::api

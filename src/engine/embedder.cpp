@@ -1,0 +1,252 @@
+#include "engine/embedder.h"
+
+#include "base/error.h"
+
+#include <algorithm>
+#include <cmath>
+#include <new>
+#include <utility>
+
+namespace cria::engine {
+namespace {
+
+using models::Pooling;
+
+// Length 1, or as it is when there is no direction.
+void normalize(std::vector<float>& values) {
+  double squares = 0;
+  for (const float value : values) squares += double{value} * double{value};
+  const double length = std::max(std::sqrt(squares), 1e-12);
+  for (float& value : values) value = static_cast<float>(double{value} / length);
+}
+
+}  // namespace
+
+void Embedder::submit(protocol::Embed request) {
+  requests_.push_back({.asked = std::move(request)});
+  Request& added = requests_.back();
+  if (loaded_.model.result != models::Result::kHidden)
+    return fail_request(added, ErrorKind::kInvalidInput,
+                        "this model was loaded to generate, not to embed");
+  if (loaded_.model.pooling == Pooling::kRank)
+    return fail_request(added, ErrorKind::kUnsupported,
+                        "this model ranks pairs of texts; it gives no embeddings");
+  if (added.asked.inputs.empty()) {
+    emit_(protocol::Done{.id = added.asked.id, .reason = "stop"});
+    requests_.pop_back();
+  }
+}
+
+void Embedder::fail_request(const Request& request, ErrorKind kind, const std::string& message) {
+  emit_(protocol::Failure{.id = request.asked.id, .kind = kind, .message = message});
+  drop(request);
+}
+
+void Embedder::give_back(const Text& text) {
+  for (const int32_t page : text.pages) loaded_.memory->pool().release(page);
+}
+
+void Embedder::drop(const Request& request) {
+  std::erase_if(texts_, [&](const Text& text) {
+    if (text.request != &request) return false;
+    give_back(text);
+    return true;
+  });
+  requests_.remove_if([&](const Request& other) { return &other == &request; });
+}
+
+bool Embedder::cancel(uint64_t id) {
+  const auto found =
+      std::ranges::find_if(requests_, [&](const Request& r) { return r.asked.id == id; });
+  if (found == requests_.end()) return false;
+  fail_request(*found, ErrorKind::kCancelled, "the request was cancelled");
+  return true;
+}
+
+// What is too long loses its end, but not the tokens that the vocabulary puts around a text.
+std::vector<TokenId> Embedder::tokenize(const protocol::Embed& request,
+                                        const std::string& input) const {
+  const text::Tokenizer& tokenizer = *loaded_.tokenizer;
+  std::vector<TokenId> ids = tokenizer.encode(input, {});
+  const int64_t limit = loaded_.context;
+  if (std::ssize(ids) > limit) {
+    if (!request.truncate)
+      fail(ErrorKind::kInvalidInput,
+           "the input length exceeds the context length: {} tokens, but the context is {}",
+           ids.size(), limit);
+    const std::vector<TokenId> around = tokenizer.encode("", {});
+    const int64_t before = tokenizer.adds_bos() && !around.empty() ? 1 : 0;
+    const int64_t behind = std::ssize(around) - before;
+    ids.erase(ids.begin() + (limit - behind), ids.end() - behind);
+  }
+  if (ids.empty())
+    fail(ErrorKind::kInvalidInput, "an input is empty, and this model adds no tokens of its own");
+  for (const TokenId id : ids)
+    if (id < 0 || id >= loaded_.model.vocabulary)
+      fail(ErrorKind::kInvalidInput, "the tokenizer gives token {}, but the model has only {}", id,
+           loaded_.model.vocabulary);
+  return ids;
+}
+
+bool Embedder::reserve(Text& text) {
+  constexpr int64_t kPage = ml::kPageTokens;
+  const int64_t wanted = (std::ssize(text.tokens) + kPage - 1) / kPage;
+  if (loaded_.memory->pool().free() < wanted) return false;
+  while (std::ssize(text.pages) < wanted) text.pages.push_back(loaded_.memory->take());
+  return true;
+}
+
+// Begins the request's next input. False when it has none left.
+bool Embedder::admit_next(Request& request) {
+  if (request.next == request.asked.inputs.size()) return false;
+  const std::string input = std::exchange(request.asked.inputs[request.next], {});
+  Text text = {.request = &request,
+               .index = static_cast<int64_t>(request.next),
+               .tokens = tokenize(request.asked, input)};
+  ++request.next;
+  request.tokens += std::ssize(text.tokens);
+  texts_.push_back(std::move(text));
+  return true;
+}
+
+// Begins inputs of all requests in turn until there are enough for a step.
+void Embedder::admit() {
+  int64_t rows = 0;
+  for (Text& text : texts_) {
+    if (text.pages.empty() && !reserve(text)) return;
+    rows += std::ssize(text.tokens) - text.stored;
+  }
+  for (size_t idle = 0; idle < requests_.size() && rows < loaded_.capacity &&
+                        std::ssize(texts_) < kMostTextsOfStep;) {
+    requests_.splice(requests_.end(), requests_, requests_.begin());
+    Request& request = requests_.back();
+    try {
+      if (!admit_next(request)) {
+        ++idle;
+        continue;
+      }
+      idle = 0;
+      rows += std::ssize(texts_.back().tokens);
+      if (!reserve(texts_.back())) return;  // until others have ended
+    } catch (const Error& e) {
+      fail_request(request, e.kind(), e.what());
+    } catch (const std::bad_alloc&) {
+      fail_request(request, ErrorKind::kOutOfMemory, "no memory left for this request");
+    }
+  }
+}
+
+std::vector<Embedder::Share> Embedder::choose_rows() {
+  std::vector<Share> shares;
+  // A step that is longer than it has to be keeps those waiting who cancel.
+  int64_t budget = std::min(loaded_.capacity, kMostRows);
+  for (Text& text : texts_) {
+    if (text.pages.empty()) continue;
+    const int64_t left = std::ssize(text.tokens) - text.stored;
+    if (!loaded_.model.causal && shares.empty()) budget = std::max(budget, left);
+    const int64_t rows = std::min(left, budget);
+    if (rows == 0) break;
+    if (!loaded_.model.causal && rows < left) continue;
+    budget -= rows;
+    shares.push_back({.text = &text, .rows = rows, .outputs = 0});
+  }
+  return shares;
+}
+
+void Embedder::run(std::vector<Share>& shares) {
+  const Pooling pooling = loaded_.model.pooling;
+  std::vector<ml::SequenceRows> sequences;
+  ids_.clear();
+  positions_.clear();
+  outputs_.clear();
+  for (Share& share : shares) {
+    const Text& text = *share.text;
+    const int64_t first_row = std::ssize(ids_);
+    sequences.push_back({.first_row = first_row,
+                         .rows = share.rows,
+                         .first_position = text.stored,
+                         .pages = text.pages});
+    for (int64_t position = text.stored; position < text.stored + share.rows; ++position) {
+      const bool first = position == 0, last = position + 1 == std::ssize(text.tokens);
+      const bool wanted = pooling == Pooling::kMean || (pooling == Pooling::kFirst ? first : last);
+      if (wanted) outputs_.push_back(static_cast<int32_t>(ids_.size()));
+      share.outputs += wanted ? 1 : 0;
+      ids_.push_back(text.tokens[static_cast<size_t>(position)]);
+      positions_.push_back(static_cast<int32_t>(position));
+    }
+  }
+  const auto width = static_cast<size_t>(loaded_.model.result_width());
+  hidden_.resize(outputs_.size() * width);
+  loaded_.plan->run({ids_, positions_, outputs_, sequences}, loaded_.memory->store(), hidden_);
+}
+
+void Embedder::collect(Share& share, std::span<const float> hidden) {
+  Text& text = *share.text;
+  const auto width = static_cast<size_t>(loaded_.model.result_width());
+  text.sums.resize(width);
+  for (size_t i = 0; i < hidden.size(); ++i) text.sums[i % width] += double{hidden[i]};
+  text.stored += share.rows;
+}
+
+std::vector<float> Embedder::vector_of(const Text& text) const {
+  const protocol::Embed& asked = text.request->asked;
+  const double count =
+      loaded_.model.pooling == Pooling::kMean ? static_cast<double>(text.tokens.size()) : 1.0;
+  std::vector<float> values;
+  values.reserve(text.sums.size());
+  for (const double sum : text.sums) {
+    values.push_back(static_cast<float>(sum / count));
+    if (!std::isfinite(values.back()))
+      fail(ErrorKind::kInternal, "embedding contains NaN or Inf values");
+  }
+  const bool unit = asked.normalize || loaded_.normalizes;
+  if (unit) normalize(values);
+  if (asked.dimensions > 0 && asked.dimensions < std::ssize(values)) {
+    values.resize(static_cast<size_t>(asked.dimensions));
+    if (unit) normalize(values);
+  }
+  return values;
+}
+
+// The request is gone afterwards if this was its last text.
+void Embedder::finish(Text& text) {
+  Request& request = *text.request;
+  const uint64_t id = request.asked.id;
+  emit_(protocol::Vector{.id = id, .index = text.index, .values = vector_of(text)});
+  give_back(text);
+  texts_.remove_if([&](const Text& other) { return &other == &text; });
+  if (++request.finished < request.asked.inputs.size()) return;
+  const auto taken = std::chrono::nanoseconds(Clock::now() - request.start);
+  emit_(protocol::Done{
+      .id = id, .reason = "stop", .prompt_tokens = request.tokens, .prompt_ns = taken.count()});
+  drop(request);
+}
+
+void Embedder::step() {
+  admit();
+  std::vector<Share> shares = choose_rows();
+  if (shares.empty()) return;
+  run(shares);
+  size_t row = 0;
+  const auto width = static_cast<size_t>(loaded_.model.result_width());
+  for (Share& share : shares) {
+    collect(share, std::span(hidden_).subspan(row * width, share.outputs * width));
+    row += share.outputs;
+  }
+  // A failure takes the other texts of its request along.
+  std::vector<const Text*> ended;
+  for (const Share& share : shares)
+    if (share.text->stored == std::ssize(share.text->tokens)) ended.push_back(share.text);
+  for (const Text* const text : ended) {
+    const auto here =
+        std::ranges::find_if(texts_, [&](const Text& other) { return &other == text; });
+    if (here == texts_.end()) continue;
+    try {
+      finish(*here);
+    } catch (const Error& e) {
+      fail_request(*here->request, e.kind(), e.what());
+    }
+  }
+}
+
+}  // namespace cria::engine

@@ -1,0 +1,76 @@
+// embedder.h - texts to vectors: many requests, one model, one step at a time.
+//
+// A model that sees the whole text at once (an encoder) gets each text in one step, with as many
+// others beside it as fit; a decoder reads long ones over several steps. A text's vector does not
+// depend on what else is in its steps.
+#pragma once
+
+#include "engine/generation.h"
+#include "engine/loader.h"
+#include "protocol/protocol.h"
+
+#include <chrono>
+#include <cstdint>
+#include <list>
+#include <span>
+#include <vector>
+
+namespace cria::engine {
+
+class Embedder {
+ public:
+  // `loaded` outlives the embedder; `emit` gets the events of all requests.
+  Embedder(LoadedEngine& loaded, Emit emit) : loaded_(loaded), emit_(std::move(emit)) {}
+
+  void submit(protocol::Embed request);
+  // Drops a request; false when there is none with this id.
+  bool cancel(uint64_t id);
+  bool busy() const { return !requests_.empty(); }
+  // Runs one step and answers what it ended. A request that fails ends with a Failure.
+  void step();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  struct Request {
+    protocol::Embed asked;
+    Clock::time_point start = Clock::now();
+    size_t next = 0, finished = 0;  // inputs
+    int64_t tokens = 0;
+  };
+  // An input that was begun.
+  struct Text {
+    Request* request;
+    int64_t index;
+    std::vector<TokenId> tokens;
+    std::vector<int32_t> pages;  // for all its tokens, or none yet
+    int64_t stored = 0;          // tokens that were computed
+    std::vector<double> sums;    // of hidden states
+  };
+  struct Share {  // of a step
+    Text* text;
+    int64_t rows;
+    size_t outputs;
+  };
+
+  std::vector<TokenId> tokenize(const protocol::Embed& request, const std::string& input) const;
+  void admit();
+  bool admit_next(Request& request);
+  bool reserve(Text& text);
+  std::vector<Share> choose_rows();
+  void run(std::vector<Share>& shares);
+  void collect(Share& share, std::span<const float> hidden);
+  std::vector<float> vector_of(const Text& text) const;
+  void finish(Text& text);
+  void drop(const Request& request);
+  void give_back(const Text& text);
+  void fail_request(const Request& request, ErrorKind kind, const std::string& message);
+
+  LoadedEngine& loaded_;
+  Emit emit_;
+  std::list<Request> requests_;  // the first is the next to begin an input
+  std::list<Text> texts_;        // oldest first
+  std::vector<int32_t> ids_, positions_, outputs_;
+  std::vector<float> hidden_;
+};
+
+}  // namespace cria::engine

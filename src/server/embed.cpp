@@ -1,0 +1,161 @@
+// embed.cpp - /api/embed, /api/embeddings and /v1/embeddings: texts to a runner, vectors back.
+#include "api/embed.h"
+#include "api/fields.h"
+#include "base/base64.h"
+#include "server/generate.h"
+
+#include <array>
+#include <charconv>
+#include <chrono>
+#include <cstring>
+#include <utility>
+
+namespace cria::server {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+// Of one answer, which is built in memory.
+constexpr size_t kMaxNumbers = size_t{16} << 20;
+
+struct Vectors {
+  std::vector<std::vector<float>> values;  // in the order of the inputs
+  int64_t tokens = 0;
+  api::Nanoseconds total{0}, load{0};
+};
+
+// The number with the fewest digits that is this float: clients read it back exactly.
+double shortest(float value) {
+  std::array<char, 32> text;
+  const char* const end = std::to_chars(text.data(), text.data() + text.size(), value).ptr;
+  double out = 0;
+  std::from_chars(text.data(), end, out);
+  return out;
+}
+
+Json numbers(const std::vector<float>& values) {
+  Json out = Json::array();
+  for (const float value : values) out.push_back(shortest(value));
+  return out;
+}
+
+std::string base64_of(const std::vector<float>& values) {
+  std::string bytes(values.size() * sizeof(float), '\0');
+  std::memcpy(bytes.data(), values.data(), bytes.size());
+  return base64_encode(bytes);
+}
+
+// Takes what the runner sends; a runner may have been taken over by the file that it parsed.
+void take(protocol::Vector& vector, std::vector<std::vector<float>>& into) {
+  const auto index = static_cast<size_t>(vector.index);
+  if (index >= into.size() || !into[index].empty() || vector.values.empty())
+    fail(ErrorKind::kInternal, "the runner answers for input {}, which it was not asked for",
+         vector.index);
+  if (vector.values.size() > kMaxNumbers / into.size())
+    fail(ErrorKind::kInvalidInput,
+         "{} inputs of {} dimensions are more than one answer holds ({} numbers); send fewer "
+         "inputs at a time",
+         into.size(), vector.values.size(), kMaxNumbers);
+  into[index] = std::move(vector.values);
+}
+
+Model find_model(Service& service, const std::string& name) {
+  try {
+    return service.models.find(name);
+  } catch (const Error& e) {
+    if (e.kind() != ErrorKind::kNotFound || name.empty()) throw;
+    fail(ErrorKind::kNotFound, "model \"{}\" not found, try pulling it first", name);
+  }
+}
+
+Vectors embed(Service& service, http::Exchange& exchange, api::EmbedRequest request,
+              bool normalize) {
+  const auto start = Clock::now();
+  const std::stop_token gone = exchange.gone();
+  if (request.model.empty()) fail(ErrorKind::kNotFound, "model '' not found");
+  const Model model = find_model(service, request.model);
+  ModelUse use = use_of(model, merged_options(model, request.options));
+  use.load.embed = true;
+  const Lease lease = service.scheduler.acquire(use, request.keep_alive, gone);
+  Vectors out = {.load = Clock::now() - start};
+  if (request.inputs.empty()) return out;
+  out.values.resize(request.inputs.size());
+  const auto answers = lease.runner().submit(protocol::Embed{.inputs = std::move(request.inputs),
+                                                             .truncate = request.truncate,
+                                                             .dimensions = request.dimensions,
+                                                             .normalize = normalize});
+  size_t taken = 0;
+  for (;;) {
+    protocol::Event event = answers->next(gone);
+    if (auto* const vector = std::get_if<protocol::Vector>(&event)) {
+      take(*vector, out.values);
+      ++taken;
+    }
+    const auto* const done = std::get_if<protocol::Done>(&event);
+    if (done == nullptr) continue;
+    if (taken != out.values.size())
+      fail(ErrorKind::kInternal, "the runner answered {} of {} inputs", taken, out.values.size());
+    out.tokens = done->prompt_tokens;
+    out.total = Clock::now() - start;
+    return out;
+  }
+}
+
+}  // namespace
+
+void post_embed(Service& service, http::Exchange& exchange, const std::string&) {
+  api::EmbedRequest request = api::parse_embed(api::parse_body(exchange.request().body));
+  const std::string model = request.model;
+  const bool only_loads = request.inputs.empty();
+  try {
+    const Vectors vectors = embed(service, exchange, std::move(request), true);
+    Json list = Json::array();
+    for (const std::vector<float>& values : vectors.values) list.push_back(numbers(values));
+    Json body = {{"model", model}, {"embeddings", std::move(list)}};
+    if (!only_loads) {
+      body["total_duration"] = vectors.total.count();
+      body["load_duration"] = vectors.load.count();
+      body["prompt_eval_count"] = vectors.tokens;
+    }
+    answer_json(exchange, body);
+  } catch (const Error& e) {
+    throw as_client_error(e);
+  }
+}
+
+// Numbers as doubles, and every failure of the engine a 500: as ever.
+void post_embeddings(Service& service, http::Exchange& exchange, const std::string&) {
+  api::EmbedRequest request = api::parse_embeddings(api::parse_body(exchange.request().body));
+  try {
+    const Vectors vectors = embed(service, exchange, std::move(request), false);
+    Json list = Json::array();
+    if (!vectors.values.empty())
+      for (const float value : vectors.values.front()) list.push_back(double{value});
+    answer_json(exchange, {{"embedding", std::move(list)}});
+  } catch (const Error& e) {
+    if (e.kind() == ErrorKind::kNotFound || e.kind() == ErrorKind::kCancelled) throw;
+    throw Error(ErrorKind::kInternal, e.what());
+  }
+}
+
+void post_v1_embeddings(Service& service, http::Exchange& exchange, const std::string&) {
+  try {
+    api::EmbedRequest request = api::parse_v1_embeddings(api::parse_body(exchange.request().body));
+    const std::string model = request.model;
+    const bool base64 = request.base64;
+    const Vectors vectors = embed(service, exchange, std::move(request), true);
+    Json data = Json::array();
+    for (const std::vector<float>& values : vectors.values)
+      data.push_back({{"object", "embedding"},
+                      {"embedding", base64 ? Json(base64_of(values)) : numbers(values)},
+                      {"index", data.size()}});
+    answer_json(exchange,
+                {{"object", "list"},
+                 {"data", std::move(data)},
+                 {"model", model},
+                 {"usage", {{"prompt_tokens", vectors.tokens}, {"total_tokens", vectors.tokens}}}});
+  } catch (const Error& e) {
+    throw as_client_error(e);
+  }
+}
+
+}  // namespace cria::server
