@@ -104,7 +104,7 @@ TEST_CASE("an unknown architecture is refused with the known ones") {
   CHECK(
       error_of(small("quantum")) ==
       "small: the architecture \"quantum\" is not supported; known are: llama, mistral3, smollm3, "
-      "qwen2, qwen3, gemma3");
+      "qwen2, qwen3, gemma3, bert");
   CHECK(error_of({.path = "empty"}) ==
         "empty: the model file lacks the key \"general.architecture\"");
 }
