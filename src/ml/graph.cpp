@@ -29,7 +29,7 @@ void require(bool ok, std::string_view op, Tensor a, Tensor b) {
 }
 
 Tensor add(Graph* graph, Node node) {
-  return {graph, graph->add(std::move(node))};
+  return {graph, graph->add(node)};
 }
 
 Tensor elementwise(Op op, std::string_view name, Tensor a, Tensor b) {
@@ -59,7 +59,7 @@ Graph::Graph(int64_t capacity) : capacity_(capacity) {
 
 const Node* Graph::add(Node node) {
   node.id = static_cast<int64_t>(nodes_.size());
-  nodes_.push_back(std::move(node));
+  nodes_.push_back(node);
   return &nodes_.back();
 }
 

@@ -50,6 +50,7 @@ Conversion convert(const Json& config, std::shared_ptr<const formats::ModelFile>
 
 std::vector<formats::NewTensor> new_tensors(const Conversion& conversion) {
   std::vector<formats::NewTensor> tensors;
+  tensors.reserve(conversion.tensors.size());
   for (const ConvertedTensor& tensor : conversion.tensors)
     tensors.push_back(
         {.name = tensor.name,

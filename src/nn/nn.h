@@ -5,6 +5,7 @@
 #include "ml/backend.h"
 #include "ml/graph.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -113,8 +114,9 @@ ml::Tensor attention(ml::Tensor q, ml::Tensor k, ml::Tensor v, KvCache& cache,
 
 template <class Layer, class... Args>
 std::vector<Layer> repeat(int64_t count, const Weights& w, Args&&... args) {
-  std::vector<Layer>
-      layers;  // not reserved: the count is only believed as far as there are tensors
+  constexpr int64_t kLikely = 256;  // the count is only believed as far as there are tensors
+  std::vector<Layer> layers;
+  layers.reserve(static_cast<size_t>(std::min(count, kLikely)));
   for (int64_t i = 0; i < count; ++i) layers.emplace_back(w / i, i, args...);
   return layers;
 }

@@ -42,7 +42,7 @@ protocol::Event EventQueue::next(const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
   changed_.wait(lock, stop, [&] { return !events_.empty() || error_; });
   if (stop.stop_requested()) fail(ErrorKind::kCancelled, "request canceled");
-  if (events_.empty()) throw *error_;
+  if (events_.empty()) throw Error(*error_);
   protocol::Event event = std::move(events_.front());
   events_.pop_front();
   bytes_ -= weight_of(event);

@@ -210,7 +210,8 @@ void Scheduler::unload(const std::string& model_path) {
   const auto it = std::ranges::find_if(
       slots_, [&](const auto& slot) { return slot->use.load.model_path == model_path; });
   if (it == slots_.end()) return;
-  const std::shared_ptr<Slot> slot = *it;
+  std::shared_ptr<Slot> slot;
+  slot = *it;  // its own: removing the slot takes the entry
   slot->keep_alive = api::Nanoseconds(0);
   if (slot->loaded && slot->leases == 0) remove(lock, slot);
 }

@@ -10,10 +10,21 @@ import time
 import urllib.error
 import urllib.request
 
+import pytest
+
+from conftest import server_with_model
 from cria_server import Server, eventually
 
 ENDLESS = {"model": "smol", "prompt": "Once upon a time", "raw": True,
            "options": {"num_predict": 4000, "temperature": 1, "repeat_penalty": 1.3}}
+
+
+# Of their own: these tests count runners.
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    server = server_with_model(tmp_path_factory.mktemp("faults"))
+    yield server
+    server.close()
 
 
 def open_stream(server, body):

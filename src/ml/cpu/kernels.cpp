@@ -86,8 +86,8 @@ KernelList find_kernels() {
 }  // namespace
 
 KernelList runnable_kernels() noexcept {
-  static const KernelList list = find_kernels();
-  return list;
+  static const KernelList kList = find_kernels();
+  return kList;
 }
 
 const Kernels& kernels() {
