@@ -50,6 +50,13 @@ Json format_of_choice(const Json& tools, const ToolChoice& choice) {
 
 }  // namespace
 
+std::optional<ToolChoice> plain_choice(const Json* value) {
+  if (value == nullptr || *value == "auto") return ToolChoice{};
+  if (*value == "none") return ToolChoice{.kind = ToolChoice::Kind::kNone};
+  if (*value == "required") return ToolChoice{.kind = ToolChoice::Kind::kAny};
+  return std::nullopt;
+}
+
 void apply_tools(std::string_view type, const Json& tools, const ToolChoice& choice,
                  DialectChat& out) {
   Json checked = Json::array();

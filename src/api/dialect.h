@@ -5,6 +5,7 @@
 #include "api/fields.h"
 #include "api/ollama.h"
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -21,6 +22,9 @@ struct ToolChoice {
   Kind kind = Kind::kAuto;
   std::string name;  // kNamed
 };
+
+// What both of OpenAI's dialects spell alike: absent, "auto", "none", "required". None for others.
+std::optional<ToolChoice> plain_choice(const Json* value);
 
 // Puts `tools`, in the native form but with whole schemas, into the request. A call that is asked
 // for becomes a format: an object {name, arguments} of the tools that may be called. Throws

@@ -67,9 +67,7 @@ std::string effort_of(const Fields& fields) {
 
 ToolChoice choice_of(const Fields& fields) {
   const Json* const value = fields.find("tool_choice");
-  if (value == nullptr || *value == "auto") return {};
-  if (*value == "none") return {.kind = ToolChoice::Kind::kNone};
-  if (*value == "required") return {.kind = ToolChoice::Kind::kAny};
+  if (const auto plain = plain_choice(value)) return *plain;
   if (value->is_object()) {
     const Fields choice(kChat, *value, "tool_choice.");
     const Json function = choice.object("function");

@@ -5,7 +5,7 @@
 // bit: within a block of 32 the sum of products is exact in int32; then, in ascending block order,
 // acc = fma(float(sum) * activation_scale, weight_scale, acc), and with minima
 // acc = fma(weight_min, activation_scale * activation_sum, acc). Where scales or minima are per 16,
-// the halves are weighed by them in int32 before.
+// the halves are weighed by them before, in int32 or so that it rounds the same (simd.h).
 
 #include "ml/cpu/kernels/formats.h"
 #include "ml/cpu/kernels/row_ops.h"
