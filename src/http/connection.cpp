@@ -24,9 +24,10 @@ using Code = boost::system::error_code;
 constexpr auto kResult = asio::as_tuple(asio::use_awaitable);
 constexpr size_t kReadStep = size_t{64} << 10;
 constexpr std::chrono::milliseconds kPollStep{200};
-// How much of an unwanted body is read so that the client can read our answer first.
-constexpr size_t kLingerBytes = size_t{8} << 20;
-constexpr std::chrono::milliseconds kLingerTime{2000};
+// How long an unwanted body is read so that the client can read our answer first: many clients
+// send all of it before they look.
+constexpr std::chrono::seconds kLingerTime{30};
+constexpr std::chrono::seconds kLingerSilence{2};
 
 // A header value must not start another header.
 std::string one_line(std::string_view text) {
@@ -241,7 +242,7 @@ asio::awaitable<bool> Connection::exchange(Parser& parser, Request request, cons
     co_return false;
   }
   bool intact = false;
-  co_await (answer(state, &intact) || feed(parser, state, rule.max_bytes));
+  co_await (answer(parser, state, &intact) || feed(parser, state, rule.max_bytes));
   current_.reset();
   const bool body_read = parser.is_done();
   if (!intact) state->abandon();
@@ -281,7 +282,8 @@ std::string Connection::head_text(const Response& response, bool stream) const {
   return text + "\r\n";
 }
 
-asio::awaitable<void> Connection::answer(std::shared_ptr<ExchangeState> state, bool* intact) {
+asio::awaitable<void> Connection::answer(const Parser& parser, std::shared_ptr<ExchangeState> state,
+                                         bool* intact) {
   for (;;) {
     ExchangeState::Output output = state->take_output();
     if (output.empty()) {
@@ -291,6 +293,7 @@ asio::awaitable<void> Connection::answer(std::shared_ptr<ExchangeState> state, b
     std::string bytes;
     if (output.head) {
       if (output.stream && !chunked_) keep_alive_ = false;  // only closing can end it
+      if (!parser.is_done()) keep_alive_ = false;  // the rest of the body is read, then dropped
       bytes = head_text(*output.head, output.stream);
       if (!is_head_) bytes += output.head->body;
     }
@@ -370,11 +373,11 @@ asio::awaitable<void> Connection::refuse(int status, std::string message) {
 asio::awaitable<void> Connection::linger() {
   Code ignored;
   socket_.shutdown(Socket::shutdown_send, ignored);
-  read_deadline_.set(kLingerTime, shared_from_this());
-  for (size_t total = 0; total < kLingerBytes; total += buffer_.size()) {
+  const auto end = std::chrono::steady_clock::now() + kLingerTime;
+  do {
     buffer_.clear();
-    if (!co_await read_more()) break;
-  }
+    read_deadline_.set(kLingerSilence, shared_from_this());
+  } while (std::chrono::steady_clock::now() < end && co_await read_more());
   buffer_.clear();
 }
 

@@ -59,7 +59,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   asio::awaitable<bool> exchange(Parser& parser, Request request, const BodyRule& rule);
   asio::awaitable<void> feed(Parser& parser, std::shared_ptr<ExchangeState> state, uint64_t limit);
   asio::awaitable<void> watch(std::shared_ptr<ExchangeState> state);
-  asio::awaitable<void> answer(std::shared_ptr<ExchangeState> state, bool* intact);
+  asio::awaitable<void> answer(const Parser& parser, std::shared_ptr<ExchangeState> state,
+                               bool* intact);
   asio::awaitable<bool> send(std::string bytes);
   asio::awaitable<void> refuse(int status, std::string message);
   asio::awaitable<void> linger();

@@ -30,12 +30,13 @@ struct Raw {
     ::setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
   }
   ~Raw() { ::close(descriptor); }
-  void say(std::string_view text) const {
+  bool say(std::string_view text) const {  // false: the other side takes no more
     while (!text.empty()) {
       const ssize_t n = ::send(descriptor, text.data(), text.size(), MSG_NOSIGNAL);
-      if (n <= 0) return;
+      if (n <= 0) return false;
       text.remove_prefix(static_cast<size_t>(n));
     }
+    return true;
   }
   std::string hear(std::string_view wanted = "\1") const {
     std::string all;
@@ -145,6 +146,18 @@ TEST_CASE("a handler may answer an upload without reading it") {
   const ClientResponse response =
       fetch({.method = "POST", .url = running.url("/upload"), .body = std::string(4'000'000, 'u')});
   CHECK(response.body == "have it");
+}
+
+TEST_CASE("a client that sends a long body to its end before it looks still reads an early answer") {
+  Running running([](Exchange& exchange) { exchange.respond({.status = 507, .body = "full"}); });
+  const Raw raw(running);
+  raw.say("POST /upload HTTP/1.1\r\nContent-Length: 60000000\r\n\r\n");
+  std::this_thread::sleep_for(50ms);
+  CHECK(raw.say(std::string(60'000'000, 'u')));
+  const std::string answer = raw.hear();
+  CHECK(answer.starts_with("HTTP/1.1 507"));
+  CHECK(answer.find("Connection: close\r\n") != std::string::npos);
+  CHECK(answer.ends_with("full"));
 }
 
 TEST_CASE("bodies and headers over their limits and broken framing are refused") {
