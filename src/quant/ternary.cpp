@@ -32,24 +32,36 @@ void read_trits(const float*& x, std::byte* p, int64_t bytes, int digits, float 
   x += digits * bytes;
 }
 
+// Digit `n` of some bytes. A byte is a fraction of base 3 digits, 8 bits after the point:
+// multiplying moves a digit before it.
+void digits(const std::byte* p, int64_t bytes, int64_t n, uint8_t* out) noexcept {
+  constexpr int kPowers[5] = {1, 3, 9, 27, 81};
+  for (int64_t m = 0; m < bytes; ++m)
+    out[m] = static_cast<uint8_t>((byte_at(p, m) * kPowers[n] & 255) * 3 >> 8);
+}
+
 }  // namespace
 
-// A byte is a fraction of base 3 digits, 8 bits after the point: multiplying moves a digit before
-// it.
-int tq1_code(const std::byte* block, int64_t i) noexcept {
-  constexpr int kPowers[5] = {1, 3, 9, 27, 81};
-  // 32 bytes of five digits, 16 of five, four of four; digit n of byte m is value n * bytes + m.
-  const int64_t first = i < 160 ? 0 : i < 240 ? 160 : 240;
-  const int64_t bytes = i < 160 ? 32 : i < 240 ? 16 : 4;
-  const int64_t at = i < 160 ? 0 : i < 240 ? 32 : 48;
-  const int moved = byte_at(block, at + (i - first) % bytes) * kPowers[(i - first) / bytes] & 255;
-  return moved * 3 >> 8;
+// 32 bytes of five digits, 16 of five, four of four; digit n of byte m is value n * bytes + m.
+void tq1_codes(const std::byte* block, int64_t sub, uint8_t* codes) noexcept {
+  if (sub < 5) return digits(block, 32, sub, codes);
+  const std::byte* const second = block + 32;
+  if (sub < 7) {
+    digits(second, 16, 2 * (sub - 5), codes);
+    return digits(second, 16, 2 * (sub - 5) + 1, codes + 16);
+  }
+  digits(second, 16, 4, codes);
+  for (int64_t n = 0; n < 4; ++n) digits(block + 48, 4, n, codes + 16 + 4 * n);
 }
 
 void dequantize_tq1_0(const std::byte* in, float* out, int64_t count) noexcept {
   for_blocks<256, 54>(in, out, count, [](const std::byte* p, float* y) {
     const float d = read_half(p + 52);
-    for (int64_t i = 0; i < 256; ++i) y[i] = d * static_cast<float>(tq1_code(p, i) - 1);
+    for (int64_t sub = 0; sub < 8; ++sub) {
+      uint8_t codes[32];
+      tq1_codes(p, sub, codes);
+      for (int64_t j = 0; j < 32; ++j) y[32 * sub + j] = d * static_cast<float>(codes[j] - 1);
+    }
   });
 }
 

@@ -1,6 +1,7 @@
 #include "ml/cpu/panels.h"
 
 #include "base/error.h"
+#include "ml/cpu/row_words.h"
 #include "quant/half.h"
 #include "quant/iq_groups.h"
 #include "quant/ternary.h"
@@ -11,6 +12,7 @@
 #include <cmath>
 #include <cstring>
 #include <utility>
+#include <vector>
 
 namespace cria::ml::cpu {
 namespace {
@@ -88,29 +90,53 @@ float read_half(const uint8_t* p) {
   return half_to_float(x);
 }
 
-// The 32 quants of a row's block, four in a word in memory's order: what a panel keeps together.
-using Words = std::array<uint32_t, 8>;
 constexpr uint32_t kLowNibbles = 0x0f0f0f0f, kPairs = 0x03030303, kBits = 0x01010101;
 
-uint32_t word(const std::byte* p, size_t i) {
-  uint32_t x;
-  std::memcpy(&x, p + 4 * i, 4);
-  return x;
+// The 32 quants of a block of 16 rows, four in a word in memory's order: what a panel keeps
+// together. Loops over the 16 lanes become vector instructions.
+using Words = std::array<Lanes, 8>;
+
+// Words at `offset` of each block, of which `bits` at `shift` are wanted.
+[[gnu::always_inline]] inline void load_part(const Rows& rows, int64_t offset, unsigned shift,
+                                             uint32_t bits, Words& q) {
+  load_words(rows, offset, q.data());
+  load_words(rows, offset + 16, q.data() + 4);
+  for (Lanes& lanes : q)
+    for (uint32_t& x : lanes) x = x >> shift & bits;
+}
+
+// Further bits of each quant, put at `place`.
+[[gnu::always_inline]] inline void add_part(const Rows& rows, int64_t offset, unsigned shift,
+                                            uint32_t bits, unsigned place, Words& q) {
+  Words more;
+  load_part(rows, offset, shift, bits, more);
+  for (size_t g = 0; g < 8; ++g)
+    for (size_t r = 0; r < kLanes; ++r) q[g][r] |= more[g][r] << place;
 }
 
 // Bytes hold element j in the low and j + 16 in the high nibble.
-void split_nibbles(const std::byte* p, Words& q) {
-  for (size_t g = 0; g < 4; ++g) {
-    q[g] = word(p, g) & kLowNibbles;
-    q[g + 4] = word(p, g) >> 4 & kLowNibbles;
-  }
+void split_nibbles(const Rows& rows, int64_t offset, Words& q) {
+  load_words(rows, offset, q.data());
+  for (size_t g = 0; g < 4; ++g)
+    for (size_t r = 0; r < kLanes; ++r) {
+      q[g + 4][r] = q[g][r] >> 4 & kLowNibbles;
+      q[g][r] &= kLowNibbles;
+    }
 }
 
-void add_fifth_bits(const std::byte* p, Words& q) {
-  for (size_t g = 0; g < 8; ++g) {
-    const uint32_t four = word(p, 0) >> (4 * g) & 15u;
-    q[g] |= (four * 0x00204081u & kBits) << 4;  // a bit to each byte
-  }
+void add_fifth_bits(const Rows& rows, int64_t offset, Words& q) {
+  Lanes all;
+  for (size_t r = 0; r < kLanes; ++r) std::memcpy(&all[r], rows[r] + offset, 4);
+  for (size_t g = 0; g < 8; ++g)
+    for (size_t r = 0; r < kLanes; ++r) {
+      const uint32_t four = all[r] >> (4 * g) & 15u;  // a bit to each byte
+      q[g][r] |= ((four | four << 7 | four << 14 | four << 21) & kBits) << 4;
+    }
+}
+
+// Quants that are made row by row.
+void put_row(const std::array<uint8_t, kBlock>& codes, size_t r, Words& q) {
+  for (size_t g = 0; g < 8; ++g) std::memcpy(&q[g][r], codes.data() + 4 * g, 4);
 }
 
 // Scale and minimum of sub-block j of Q4_K and Q5_K: 6 bits each in 12 bytes.
@@ -124,75 +150,56 @@ void scale_and_min(const std::byte* s, int64_t j, uint8_t& scale, uint8_t& min) 
   }
 }
 
-// Formats of 256 values: the quants of their part `sub`.
-[[gnu::always_inline]] inline void k_quants(DType dtype, const std::byte* p, int64_t sub,
-                                            Words& q) {
-  const auto two = static_cast<unsigned>(2 * sub % 8), four = static_cast<unsigned>(4 * (sub % 2));
-  switch (dtype) {
-    case DType::kQ4_K:
-      for (size_t g = 0; g < 8; ++g) q[g] = word(p + 16 + 32 * (sub / 2), g) >> four & kLowNibbles;
-      return;
-    case DType::kQ5_K:
-      for (size_t g = 0; g < 8; ++g)
-        q[g] = (word(p + 48 + 32 * (sub / 2), g) >> four & kLowNibbles) |
-               (word(p + 16, g) >> sub & kBits) << 4;
-      return;
-    case DType::kQ6_K: {
-      const int64_t half = sub / 4, quarter = sub % 4;  // of 128 and of 32 elements
-      const std::byte* low = p + 64 * half + 32 * (quarter % 2);
-      const std::byte* high = p + 128 + 32 * half;
-      for (size_t g = 0; g < 8; ++g)
-        q[g] = (word(low, g) >> (4 * (quarter / 2)) & kLowNibbles) | (word(high, g) >> two & kPairs)
-                                                                         << 4;
-      return;
-    }
-    case DType::kQ2_K:
-      for (size_t g = 0; g < 8; ++g) q[g] = word(p + 16 + 32 * (sub / 4), g) >> two & kPairs;
-      return;
-    case DType::kQ3_K:
-      for (size_t g = 0; g < 8; ++g)
-        q[g] = (word(p + 32 + 32 * (sub / 4), g) >> two & kPairs) | (word(p, g) >> sub & kBits)
-                                                                        << 2;
-      return;
-    case DType::kTQ2_0:
-      for (size_t g = 0; g < 8; ++g) q[g] = word(p + 32 * (sub / 4), g) >> two & kPairs;
-      return;
-    default:
-      CRIA_CHECK(false, "no panels for this type");
-  }
-}
-
 // The quants of part `sub` of a native block, without offsets.
-[[gnu::always_inline]] inline void native_quants(DType dtype, const std::byte* p, int64_t sub,
+[[gnu::always_inline]] inline void native_quants(DType dtype, const Rows& rows, int64_t sub,
                                                  Words& q) {
+  const auto one = static_cast<unsigned>(sub), two = 2 * (one % 4), four = 4 * (one % 2);
+  const int64_t pair = 32 * (sub / 2), half = sub / 4;  // of 64 and of 128 values
   switch (dtype) {
     case DType::kQ4_0:
     case DType::kIQ4_NL:
-      return split_nibbles(p + 2, q);
+      return split_nibbles(rows, 2, q);
     case DType::kQ4_1:
-      return split_nibbles(p + 4, q);
+      return split_nibbles(rows, 4, q);
     case DType::kMXFP4:
-      return split_nibbles(p + 1, q);
-    case DType::kQ5_0:
-      split_nibbles(p + 6, q);
-      return add_fifth_bits(p + 2, q);
-    case DType::kQ5_1:
-      split_nibbles(p + 8, q);
-      return add_fifth_bits(p + 4, q);
+      return split_nibbles(rows, 1, q);
     case DType::kIQ4_XS:
-      return split_nibbles(p + 8 + 16 * sub, q);
+      return split_nibbles(rows, 8 + 16 * sub, q);
+    case DType::kQ5_0:
+      split_nibbles(rows, 6, q);
+      return add_fifth_bits(rows, 2, q);
+    case DType::kQ5_1:
+      split_nibbles(rows, 8, q);
+      return add_fifth_bits(rows, 4, q);
     case DType::kQ8_0:
-      for (size_t g = 0; g < 8; ++g) q[g] = word(p + 2, g) ^ 0x80808080u;
+      load_part(rows, 2, 0, ~0u, q);
+      for (Lanes& lanes : q)
+        for (uint32_t& x : lanes) x ^= 0x80808080u;
       return;
-    case DType::kTQ1_0: {
-      std::array<uint8_t, kBlock> codes;
-      for (int64_t j = 0; j < kBlock; ++j)
-        codes[static_cast<size_t>(j)] = static_cast<uint8_t>(quant::tq1_code(p, 32 * sub + j));
-      q = std::bit_cast<Words>(codes);
+    case DType::kQ4_K:
+      return load_part(rows, 16 + pair, four, kLowNibbles, q);
+    case DType::kQ5_K:
+      load_part(rows, 48 + pair, four, kLowNibbles, q);
+      return add_part(rows, 16, one, kBits, 4, q);
+    case DType::kQ6_K:
+      load_part(rows, 64 * half + 32 * (sub % 2), 4 * (one % 4 / 2), kLowNibbles, q);
+      return add_part(rows, 128 + 32 * half, two, kPairs, 4, q);
+    case DType::kQ2_K:
+      return load_part(rows, 16 + 32 * half, two, kPairs, q);
+    case DType::kQ3_K:
+      load_part(rows, 32 + 32 * half, two, kPairs, q);
+      return add_part(rows, 0, one, kBits, 2, q);
+    case DType::kTQ2_0:
+      return load_part(rows, 32 * half, two, kPairs, q);
+    case DType::kTQ1_0:
+      for (size_t r = 0; r < kLanes; ++r) {
+        std::array<uint8_t, kBlock> codes;
+        quant::tq1_codes(rows[r], sub, codes.data());
+        put_row(codes, r, q);
+      }
       return;
-    }
     default:
-      return k_quants(dtype, p, sub, q);
+      CRIA_CHECK(false, "no panels for this type");
   }
 }
 
@@ -275,33 +282,40 @@ void pack_scales(DType dtype, const std::byte* native, int64_t sub, int64_t r, u
   }
 }
 
-void put_word(uint8_t* p, size_t i, uint32_t x) {
-  std::memcpy(p + 4 * i, &x, 4);
-}
-void or_word(uint8_t* p, size_t i, uint32_t x) {
-  uint32_t old;
-  std::memcpy(&old, p + 4 * i, 4);
-  put_word(p, i, old | x);
+void put_lanes(uint8_t* to, const Lanes& lanes) {
+  std::memcpy(to, lanes.data(), sizeof lanes);
 }
 
-// Row `r` of a block whose planes are zero so far.
-[[gnu::always_inline]] inline void pack_quants(const KindRow& kind, const Words& q, size_t r,
-                                               uint8_t* bits) {
+// A block's quants behind its scales: every byte is written.
+[[gnu::always_inline]] inline void pack_quants(const KindRow& kind, const Words& q, uint8_t* bits) {
   uint8_t* pairs = bits + kind.bit_bytes;
   uint8_t* out = pairs + kind.pair_bytes;
+  Lanes lanes;
   if (kind.quant_bytes == 512)
-    for (size_t g = 0; g < 8; ++g) put_word(out, 16 * g + r, q[g]);
+    for (size_t g = 0; g < 8; ++g) put_lanes(out + 64 * g, q[g]);
   if (kind.quant_bytes == 256)
-    for (size_t g = 0; g < 4; ++g)
-      put_word(out, 16 * g + r, (q[g] & kLowNibbles) | (q[g + 4] & kLowNibbles) << 4);
+    for (size_t g = 0; g < 4; ++g) {
+      for (size_t r = 0; r < kLanes; ++r)
+        lanes[r] = (q[g][r] & kLowNibbles) | (q[g + 4][r] & kLowNibbles) << 4;
+      put_lanes(out + 64 * g, lanes);
+    }
   if (kind.pair_bytes > 0)
-    for (size_t g = 0; g < 8; ++g)
-      or_word(pairs, g / 4 * 16 + r, (q[g] >> kind.pair_shift() & kPairs) << (2 * (g % 4)));
+    for (size_t u = 0; u < 2; ++u) {
+      const Lanes* const of = q.data() + 4 * u;
+      const int shift = kind.pair_shift();
+      for (size_t r = 0; r < kLanes; ++r)
+        lanes[r] = (of[0][r] >> shift & kPairs) | (of[1][r] >> shift & kPairs) << 2 |
+                   (of[2][r] >> shift & kPairs) << 4 | (of[3][r] >> shift & kPairs) << 6;
+      put_lanes(pairs + 64 * u, lanes);
+    }
   if (kind.bit_bytes > 0)
     for (size_t g = 0; g < 8; ++g) {
-      const uint32_t four = (q[g] >> kind.bit_shift() & kBits) * 0x01020408u >> 24;
-      uint8_t& both = bits[8 * g + r / 2];  // of two rows
-      both = static_cast<uint8_t>(both | (four & 15u) << (4 * (r % 2)));
+      for (size_t r = 0; r < kLanes; ++r) {
+        const uint32_t four = q[g][r] >> kind.bit_shift() & kBits;
+        lanes[r] = (four | four >> 7 | four >> 14 | four >> 21) & 15u;
+      }
+      for (size_t r = 0; r < kLanes; r += 2)
+        bits[8 * g + r / 2] = static_cast<uint8_t>(lanes[r] | lanes[r + 1] << 4);
     }
 }
 
@@ -382,17 +396,30 @@ constexpr std::optional<PanelKind> kind_of(DType dtype) noexcept {
 
 template <class Element>
 void pack_plain(std::span<const std::byte> native, int64_t k, uint8_t* panel) {
-  const int64_t rows = std::ssize(native) / (k * static_cast<int64_t>(sizeof(Element)));
-  for (int64_t i = 0; i < k; ++i)
-    for (int64_t r = 0; r < rows; ++r)
-      std::memcpy(panel + static_cast<size_t>(i * kPanelRows + r) * sizeof(Element),
-                  native.data() + static_cast<size_t>(r * k + i) * sizeof(Element),
-                  sizeof(Element));
+  constexpr int64_t kWidth = sizeof(Element), kInWord = 4 / kWidth;
+  const bool whole = std::ssize(native) == kPanelRows * k * kWidth;
+  const std::vector<std::byte> zeros(whole ? 0 : static_cast<size_t>(k * kWidth));
+  const Rows rows = rows_of(native, k * kWidth, zeros.data());
+  int64_t i = 0;
+  for (; i + 4 * kInWord <= k; i += 4 * kInWord) {
+    std::array<Lanes, 4> words;
+    load_words(rows, i * kWidth, words.data());
+    for (const Lanes& lanes : words)
+      for (unsigned part = 0; part < kInWord; ++part) {
+        std::array<Element, kPanelRows> out;
+        for (size_t r = 0; r < kLanes; ++r) out[r] = static_cast<Element>(lanes[r] >> (16 * part));
+        std::memcpy(panel, out.data(), sizeof out);
+        panel += sizeof out;
+      }
+  }
+  for (; i < k; ++i, panel += kPanelRows * kWidth)
+    for (size_t r = 0; r < kLanes; ++r)
+      std::memcpy(panel + r * kWidth, rows[r] + i * kWidth, kWidth);
 }
 
 // The formats with codebooks: scales of row `r`, its d where a superblock begins, and its quants.
-Words pack_group(const quant::IqFormat& iq, const std::byte* block, int64_t sub, int64_t r,
-                 uint8_t* head, std::span<uint8_t> scales) {
+void pack_group(const quant::IqFormat& iq, const std::byte* block, int64_t sub, int64_t r,
+                uint8_t* head, std::span<uint8_t> scales, Words& q) {
   if (head != nullptr) {
     const uint16_t half = iq.d(block);
     std::memcpy(head + 2 * r, &half, 2);
@@ -402,7 +429,7 @@ Words pack_group(const quant::IqFormat& iq, const std::byte* block, int64_t sub,
   const auto row = static_cast<size_t>(r);
   scales[row] = static_cast<uint8_t>(group.scales[0]);
   if (scales.size() == 32) scales[16 + row] = static_cast<uint8_t>(group.scales[1]);
-  return std::bit_cast<Words>(group.codes);
+  put_row(group.codes, row, q);
 }
 
 // One function for each type, so that the compiler knows it inside the loop.
@@ -411,28 +438,32 @@ void pack_blocks(std::span<const std::byte> native, int64_t k, uint8_t* panel) {
   constexpr KindRow kShape = row_of(*kind_of(kType));
   const quant::DTypeInfo& type = quant::info(kType);
   const int64_t row_bytes = k / type.block_elements * type.block_bytes;
-  const int64_t rows = std::ssize(native) / row_bytes;
   const int64_t native_blocks = type.block_elements / kBlock;
   constexpr bool kCodebook = kShape.kind >= PanelKind::kIQ2_XXS;
   const quant::IqFormat* const iq = kCodebook ? quant::find_iq_format(kType) : nullptr;
+  const int64_t rows = std::ssize(native) / row_bytes;
+  static constexpr std::array<std::byte, 256> kZeros{};  // a block of any type
+  Rows blocks = rows_of(native, row_bytes, kZeros.data());
+  Words q;
   for (int64_t b = 0; b < k / kBlock; ++b) {
+    const int64_t sub = b % native_blocks;
+    if (b > 0 && sub == 0)
+      for (size_t r = 0; r < static_cast<size_t>(rows); ++r) blocks[r] += type.block_bytes;
     uint8_t* head = panel;
     const bool first = b % kShape.sub_blocks == 0;
     if (first) panel += kShape.head_bytes;
-    for (int64_t r = 0; r < rows; ++r) {
-      const std::byte* block = native.data() + r * row_bytes + b / native_blocks * type.block_bytes;
-      const int64_t sub = b % native_blocks;
-      Words q;
+    for (int64_t r = 0; r < kPanelRows; ++r) {
+      const std::byte* block = blocks[static_cast<size_t>(r)];
       if constexpr (kCodebook) {
-        q = pack_group(*iq, block, sub, r, first ? head : nullptr,
-                       {panel, static_cast<size_t>(kShape.scale_bytes)});
+        pack_group(*iq, block, sub, r, first ? head : nullptr,
+                   {panel, static_cast<size_t>(kShape.scale_bytes)}, q);
       } else {
         if (first) pack_head(kType, block, r, head);
         pack_scales(kType, block, sub, r, panel);
-        native_quants(kType, block, sub, q);
       }
-      pack_quants(kShape, q, static_cast<size_t>(r), panel + kShape.scale_bytes);
     }
+    if constexpr (!kCodebook) native_quants(kType, blocks, sub, q);
+    pack_quants(kShape, q, panel + kShape.scale_bytes);
     panel += kShape.block_bytes();
   }
 }
@@ -469,7 +500,6 @@ int64_t panel_bytes(PanelKind kind, int64_t k) noexcept {
 
 void pack_panel(PanelKind kind, DType dtype, std::span<const std::byte> native, int64_t k,
                 uint8_t* panel) {
-  std::memset(panel, 0, static_cast<size_t>(panel_bytes(kind, k)));
   if (kind == PanelKind::kF32) return pack_plain<uint32_t>(native, k, panel);
   if (takes_floats(kind)) return pack_plain<uint16_t>(native, k, panel);
   const Pack pack = find_pack(dtype, std::make_index_sequence<kRows.size() - 3>());

@@ -1,17 +1,18 @@
 #include "ml/cpu/planes.h"
 
-#include "ml/cpu/panels.h"
+#include "ml/cpu/row_words.h"
 #include "quant/half.h"
 
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <vector>
 
 namespace cria::ml::cpu {
 namespace {
 
-constexpr int64_t kHighBlock = 288, kJoinedBlock = 544;
+constexpr int64_t kHighBlock = 288, kNativeBlock = 34;
 constexpr float kLeastError = 24.0f;  // typical is 26, with equally likely low bits
 constexpr float kUp = 1.0001f;        // more than the rounding of the few products here
 
@@ -29,6 +30,34 @@ void put_half(uint8_t* p, float x) {
 // Where element j of row r is in the quants of a block of kQ8_0.
 size_t place(int64_t r, int64_t j) {
   return static_cast<size_t>(j / 4 * 64 + r * 4 + j % 4);
+}
+
+// The high halves of q + 128 of a block of 16 rows, behind its scales.
+void pack_high_bits(const Rows& rows, uint8_t* out) {
+  std::array<Lanes, 8> q;
+  load_words(rows, 2, q.data());
+  load_words(rows, 18, q.data() + 4);
+  for (size_t r = 0; r < kLanes; ++r) std::memcpy(out + 2 * r, rows[r], 2);
+  for (size_t g = 0; g < 4; ++g) {
+    Lanes both;
+    for (size_t r = 0; r < kLanes; ++r)
+      both[r] = ((q[g][r] >> 4 & 0x0f0f0f0f) | (q[g + 4][r] & 0xf0f0f0f0)) ^ 0x88888888;
+    std::memcpy(out + 32 + 64 * g, both.data(), sizeof both);
+  }
+}
+
+// The low halves of a row's block; returns the sum of the squares of their distances from 7.5.
+float pack_low_bits(const std::byte* native, uint8_t* row) {
+  std::array<uint8_t, kBlock> q;
+  std::memcpy(q.data(), native, q.size());
+  for (size_t j = 0; j < 16; ++j)
+    row[j] = static_cast<uint8_t>((q[j] & 15) | (q[j + 16] & 15) << 4);
+  int squares = 0;  // of twice the distances
+  for (const uint8_t x : q) {
+    const int twice = 2 * (x & 15) - 15;
+    squares += twice * twice;
+  }
+  return 0.25f * static_cast<float>(squares);  // exact
 }
 
 // What is known of a row before any activation.
@@ -55,26 +84,19 @@ int64_t high_panel_bytes(int64_t k) noexcept {
 }
 
 void pack_planes(std::span<const std::byte> native, int64_t k, uint8_t* high, uint8_t* low) {
-  std::vector<uint8_t> joined(static_cast<size_t>(panel_bytes(PanelKind::kQ8_0, k)));
-  pack_panel(PanelKind::kQ8_0, quant::DType::kQ8_0, native, k, joined.data());
+  const int64_t row_bytes = k / kBlock * kNativeBlock;
+  const bool whole = std::ssize(native) == kPanelRows * row_bytes;
+  const std::vector<std::byte> zeros(whole ? 0 : static_cast<size_t>(row_bytes));
+  Rows blocks = rows_of(native, row_bytes, zeros.data());
   std::array<RowFacts, kPanelRows> facts;
-  const uint8_t* from = joined.data();
   uint8_t* to = high + kHighHeader;
-  for (int64_t b = 0; b < k / kBlock; ++b, from += kJoinedBlock, to += kHighBlock) {
-    std::memcpy(to, from, 32);
-    const uint8_t* q = from + 32;
-    for (size_t i = 0; i < 256; ++i)
-      to[32 + i] = static_cast<uint8_t>(q[i] >> 4 | (q[i + 256] & 0xf0));
-    for (int64_t r = 0; r < kPanelRows; ++r) {
-      uint8_t* row = low + (r * k + b * kBlock) / 2;
-      float squares = 0;
-      for (int64_t j = 0; j < kBlock; ++j) {
-        const float e = static_cast<float>(q[place(r, j)] & 15) - 7.5f;
-        squares += e * e;  // exact
-        if (j < 16)
-          row[j] = static_cast<uint8_t>((q[place(r, j)] & 15) | (q[place(r, j + 16)] & 15) << 4);
-      }
-      facts[static_cast<size_t>(r)].add(half_at(from + 2 * r), squares);
+  for (int64_t b = 0; b < k / kBlock; ++b, to += kHighBlock) {
+    pack_high_bits(blocks, to);
+    for (size_t r = 0; r < kLanes; ++r) {
+      const auto row = static_cast<int64_t>(r);
+      const float squares = pack_low_bits(blocks[r] + 2, low + (row * k + b * kBlock) / 2);
+      facts[r].add(half_at(to + 2 * row), squares);
+      blocks[r] += kNativeBlock;
     }
   }
   for (int64_t r = 0; r < kPanelRows; ++r) facts[static_cast<size_t>(r)].write(high, r);
