@@ -7,7 +7,13 @@
 namespace cria::ml::cpu::CRIA_ISA {
 namespace {
 
-constexpr int kChains = 8;  // independent sums, to hide the latency of one
+// Independent sums, to hide the latency of one; as many as fit into the registers.
+constexpr int kChains = 8;
+#if defined(__AVX512F__)
+constexpr int kFloatChains = 8;
+#else
+constexpr int kFloatChains = 6;
+#endif
 
 // Keeps the compiler from working out ahead of time what the loop does.
 template <class Vector>
@@ -38,13 +44,13 @@ int64_t probe_int8(int64_t rounds) noexcept {
 }
 
 int64_t probe_float(int64_t rounds) noexcept {
-  Floats x = splat(1.0f), sums[kChains];
+  Floats x = splat(1.0f), sums[kFloatChains];
   hide(x);
   for (auto& sum : sums) sum = splat(0);
   for (int64_t i = 0; i < rounds; ++i)
     for (auto& sum : sums) sum = fma(x, x, sum);
   for (auto& sum : sums) hide(sum);
-  return rounds * kChains * 32;
+  return rounds * kFloatChains * 32;
 }
 
 void probe_read(const uint8_t* p, int64_t bytes) noexcept {
