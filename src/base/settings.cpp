@@ -25,6 +25,9 @@ constexpr std::array kRows = {
     SettingRow{"OLLAMA_CONTEXT_LENGTH", "0", "default num_ctx, 0: 4096 or what the model has"},
     SettingRow{"OLLAMA_KV_CACHE_TYPE", "f16",
                "type of the KV cache: f16, q8_0 (half the memory) or f32"},
+    SettingRow{"CRIA_PROMPT_CACHE", "",
+               "1: computed prompts are kept on disk, for a model's next load (in "
+               "OLLAMA_MODELS/cria/prompts, as large as the KV cache)"},
     SettingRow{"OLLAMA_ORIGINS", "", "more origins that browsers may call from, comma-separated"},
     SettingRow{"OLLAMA_NOHISTORY", "", "1: the prompt keeps no history file"},
     SettingRow{

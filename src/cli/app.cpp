@@ -72,7 +72,8 @@ constexpr std::array kServeSettings = {"OLLAMA_HOST"sv,
                                        "SSL_CERT_FILE"sv,
                                        "DOCKER_CONFIG"sv,
                                        "CRIA_CPU"sv,
-                                       "CRIA_SPECULATION"sv};
+                                       "CRIA_SPECULATION"sv,
+                                       "CRIA_PROMPT_CACHE"sv};
 constexpr size_t kMany = 1'000'000;
 
 const std::array kCommands = {

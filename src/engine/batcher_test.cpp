@@ -1,6 +1,8 @@
 // Guessed tokens in a step: which rows the plan gets, and what stays of them.
 #include "engine/batcher.h"
 
+#include "engine/kv_for_tests.h"
+
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -10,22 +12,6 @@ namespace cria::engine {
 namespace {
 
 using ml::kPageTokens;
-
-class FakeStore final : public ml::KvStore {
- public:
-  explicit FakeStore(int64_t pages) : slots(static_cast<size_t>(pages * kPageTokens), -1) {}
-  int64_t pages() const override { return std::ssize(slots) / kPageTokens; }
-  int64_t bytes() const override { return std::ssize(slots); }
-  void copy_page(int32_t from, int32_t to) override {
-    std::copy_n(slots.begin() + from * kPageTokens, kPageTokens, slots.begin() + to * kPageTokens);
-  }
-  void shift(std::span<const int32_t>, int64_t, int64_t, int64_t) override {}
-  TokenId& at(std::span<const int32_t> pages, int64_t position) {
-    const int64_t page = pages[static_cast<size_t>(position / kPageTokens)];
-    return slots[static_cast<size_t>(page * kPageTokens + position % kPageTokens)];
-  }
-  std::vector<TokenId> slots;
-};
 
 // Writes each row's token into the store; the logits of a row tell its token and its position.
 class FakePlan final : public ml::Plan {

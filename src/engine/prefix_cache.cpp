@@ -138,6 +138,18 @@ bool PrefixCache::evict() {
   return false;
 }
 
+void PrefixCache::visit(const Visit& see) const {
+  std::vector<const Node*> open = {&root_};
+  while (!open.empty()) {
+    const Node& node = *open.back();
+    open.pop_back();
+    for (const auto& [tokens, child] : node.children) {
+      see(child->page, node.page, tokens);
+      open.push_back(child.get());
+    }
+  }
+}
+
 void PrefixCache::forget(std::span<const int32_t> pages) {
   for (const int32_t page : pages)
     if (const auto held = by_page_.find(page); held != by_page_.end()) remove(*held->second);

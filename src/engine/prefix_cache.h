@@ -13,6 +13,7 @@
 #include "text/tokenizer/tokenizer.h"
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -44,6 +45,9 @@ class PrefixCache {
   bool evict();
   // Drops the nodes of these pages and everything below them: their content is about to change.
   void forget(std::span<const int32_t> pages);
+  // Every page, behind the one that it follows (-1: none), with its tokens.
+  using Visit = std::function<void(int32_t page, int32_t before, std::span<const TokenId> tokens)>;
+  void visit(const Visit& see) const;
   int64_t size() const { return static_cast<int64_t>(by_page_.size()); }
 
  private:

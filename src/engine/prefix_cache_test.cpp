@@ -1,5 +1,6 @@
 #include "engine/prefix_cache.h"
 
+#include "engine/kv_for_tests.h"
 #include "engine/sequence.h"
 
 #include <doctest/doctest.h>
@@ -12,56 +13,6 @@ namespace cria::engine {
 namespace {
 
 using ml::kPageTokens;
-
-// Remembers which token was written at each position of each page, so that sharing, copying and
-// shifting can be checked against what a sequence believes.
-class FakeStore final : public ml::KvStore {
- public:
-  explicit FakeStore(int64_t pages) : slots_(static_cast<size_t>(pages * kPageTokens), -1) {}
-  int64_t pages() const override { return std::ssize(slots_) / kPageTokens; }
-  int64_t bytes() const override { return std::ssize(slots_); }
-  void copy_page(int32_t from, int32_t to) override {
-    std::copy_n(slots_.begin() + from * kPageTokens, kPageTokens,
-                slots_.begin() + to * kPageTokens);
-  }
-  void shift(std::span<const int32_t> pages, int64_t from, int64_t to, int64_t count) override {
-    for (int64_t i = 0; i < count; ++i) at(pages, to + i) = at(pages, from + i);
-  }
-  TokenId& at(std::span<const int32_t> pages, int64_t position) {
-    const int64_t page = pages[static_cast<size_t>(position / kPageTokens)];
-    return slots_[static_cast<size_t>(page * kPageTokens + position % kPageTokens)];
-  }
-
- private:
-  std::vector<TokenId> slots_;
-};
-
-struct Fixture {
-  explicit Fixture(int64_t pages) {
-    auto owned = std::make_unique<FakeStore>(pages);
-    fake = owned.get();
-    memory = std::make_unique<KvMemory>(std::move(owned));
-  }
-  void compute(Sequence& sequence, int64_t rows) {
-    sequence.reserve(rows);
-    for (int64_t i = sequence.stored(); i < sequence.stored() + rows; ++i)
-      fake->at(sequence.pages(), i) = sequence.tokens()[static_cast<size_t>(i)];
-    sequence.advance(rows);
-  }
-  bool consistent(const Sequence& sequence) {
-    for (int64_t i = 0; i < sequence.stored(); ++i)
-      if (fake->at(sequence.pages(), i) != sequence.tokens()[static_cast<size_t>(i)]) return false;
-    return true;
-  }
-  FakeStore* fake;
-  std::unique_ptr<KvMemory> memory;
-};
-
-std::vector<TokenId> count_up(TokenId first, int64_t n) {
-  std::vector<TokenId> out;
-  for (int64_t i = 0; i < n; ++i) out.push_back(first + static_cast<TokenId>(i));
-  return out;
-}
 
 TEST_CASE("a finished sequence is found again, its part-full page by copy") {
   Fixture f(8);

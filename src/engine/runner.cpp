@@ -6,6 +6,7 @@
 #include "base/settings.h"
 #include "engine/engine.h"
 #include "engine/loader.h"
+#include "engine/prompt_store.h"
 #include "engine/render.h"
 #include "engine/resources.h"
 #include "protocol/channel.h"
@@ -14,6 +15,7 @@
 #include <condition_variable>
 #include <ctime>
 #include <deque>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -81,6 +83,25 @@ std::function<void(double)> progress_to(Channel& channel) {
   };
 }
 
+// Without the file the runner works all the same.
+std::unique_ptr<PromptStore> open_prompts(const protocol::Load& request) {
+  if (request.prompt_file.empty() || request.embed) return nullptr;
+  try {
+    return std::make_unique<PromptStore>(request.prompt_file);
+  } catch (const Error& e) {
+    log::warn("runner: prompts are not kept on disk: {}", e.what());
+    return nullptr;
+  }
+}
+
+// What the bits of a page depend on. The number goes up when kernels begin to give other bits.
+std::string prompt_identity(const protocol::Load& request, const LoadedEngine& loaded) {
+  constexpr int kComputation = 1;
+  return fmt::format("{} {} {} {}", kComputation, request.model_path,
+                     quant::info(loaded.model.kv.dtype).name,
+                     loaded.memory->store().bytes() / loaded.memory->store().pages());
+}
+
 LoadedEngine load(const protocol::Load& request, Channel& channel, bool& sandboxed) {
   if (!request.adapter_paths.empty())
     fail(ErrorKind::kUnsupported, "adapters (LoRA) are not supported in this build");
@@ -115,8 +136,10 @@ void read_requests(Channel& channel, Inbox& inbox) {
   inbox.close();
 }
 
-void serve(Engine& engine, Inbox& inbox) {
-  while (auto requests = inbox.take(!engine.busy())) {
+void serve(Engine& engine, Inbox& inbox, PromptStore* prompts) {
+  constexpr int64_t kWriteAtOnce = 16 << 20;  // a request that comes meanwhile waits for it
+  bool saved = true;
+  while (auto requests = inbox.take(!engine.busy() && saved)) {
     for (protocol::Request& request : *requests) {
       if (auto* generate = std::get_if<protocol::Generate>(&request))
         engine.submit(std::move(*generate));
@@ -127,13 +150,20 @@ void serve(Engine& engine, Inbox& inbox) {
       else
         log::warn("runner: a second \"load\" is ignored");
     }
-    if (engine.busy()) engine.step();
+    if (engine.busy()) {
+      engine.step();
+      saved = prompts == nullptr;
+    } else if (prompts != nullptr) {
+      saved = prompts->save(kWriteAtOnce);
+    }
   }
+  if (prompts != nullptr) prompts->save(std::numeric_limits<int64_t>::max());
 }
 
 void run(Channel& channel) {
   const protocol::Load request = receive_load(channel);
   bool sandboxed = false;
+  const std::unique_ptr<PromptStore> prompts = open_prompts(request);  // before the rights go
   LoadedEngine loaded = load(request, channel, sandboxed);
   const auto emit = [&](const protocol::Event& event) { channel.send(protocol::to_json(event)); };
   Renderer renderer(request, loaded.chat_template);
@@ -150,10 +180,15 @@ void run(Channel& channel) {
                         .backend = std::string(loaded.backend->name()),
                         .threads = loaded.threads,
                         .sandboxed = sandboxed});
+  if (prompts) {
+    const int64_t pages =
+        prompts->load(*loaded.memory, prompt_identity(request, loaded), loaded.model.vocabulary);
+    log::debug("runner: {} pages of prompts from disk", pages);
+  }
   Inbox inbox;
   std::jthread reader([&] { read_requests(channel, inbox); });
   try {
-    serve(engine, inbox);
+    serve(engine, inbox, prompts.get());
   } catch (...) {
     channel.shut_down();  // so that the reader ends before its inbox does
     throw;

@@ -36,6 +36,12 @@ std::unique_ptr<Backend> make_backend(std::string_view name) {
   fail(ErrorKind::kUnsupported, "unknown backend \"{}\"; this build has: {}", name, known);
 }
 
+void KvStore::copy_page(int32_t from, int32_t to) {
+  if (from == to) return;
+  const PageParts source = page_parts(from), copy = page_parts(to);
+  for (size_t i = 0; i < source.size(); ++i) std::ranges::copy(source[i], copy[i].begin());
+}
+
 std::vector<std::string_view> backend_names() {
   std::vector<std::string_view> names;
   for (const Row& row : kRows) names.push_back(row.name);

@@ -28,6 +28,8 @@ struct KvLayout {
   DType dtype = DType::kF16;  // kF16, kQ8_0 or kF32
 };
 
+using PageParts = std::vector<std::span<std::byte>>;
+
 // The memory of a KV cache: `pages` pages for every layer. Which sequence owns which page is the
 // engine's business. Contents are undefined until written by a run.
 class KvStore {
@@ -35,8 +37,11 @@ class KvStore {
   virtual ~KvStore() = default;
   virtual int64_t pages() const = 0;
   virtual int64_t bytes() const = 0;
-  // All layers of one page. Used when a shared page is about to be written.
-  virtual void copy_page(int32_t from, int32_t to) = 0;
+  // The memory of one page in all layers, in the same order and sizes for every page: to copy it,
+  // or to keep it elsewhere and put it back.
+  virtual PageParts page_parts(int32_t page) = 0;
+  // Used when a shared page is about to be written.
+  void copy_page(int32_t from, int32_t to);
   // Moves `count` positions of a sequence from `from` to `to` < `from` in every layer, re-rotating
   // keys by (to - from); `pages` is the sequence's page table.
   virtual void shift(std::span<const int32_t> pages, int64_t from, int64_t to, int64_t count) = 0;

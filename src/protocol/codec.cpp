@@ -86,7 +86,8 @@ Json encoded(const Load& load) {
           {"threads", load.threads},
           {"parallel", load.parallel},
           {"kv_type", load.kv_type},
-          {"embed", load.embed}};
+          {"embed", load.embed},
+          {"prompt_file", load.prompt_file}};
 }
 
 Load load_from(const Json& json) {
@@ -100,7 +101,8 @@ Load load_from(const Json& json) {
           .threads = count(json, "threads"),
           .parallel = count(json, "parallel", 1),
           .kv_type = text(json, "kv_type", "f16"),
-          .embed = flag(json, "embed", false)};
+          .embed = flag(json, "embed", false),
+          .prompt_file = text(json, "prompt_file")};
 }
 
 Json encoded(const Generate& request) {

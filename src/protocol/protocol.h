@@ -34,7 +34,8 @@ struct Load {
   int64_t threads = 0;   // 0: what the process may use
   int64_t parallel = 1;  // sequences at a time
   std::string kv_type = "f16";
-  bool embed = false;  // for Embed requests instead of Generate
+  bool embed = false;       // for Embed requests instead of Generate
+  std::string prompt_file;  // where prompts outlive the runner; empty: nowhere
 };
 
 // Sampling and length options, already merged by the server from Modelfile and request; absent

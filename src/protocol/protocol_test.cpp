@@ -18,7 +18,8 @@ TEST_CASE("every message survives the trip through JSON") {
                      .adapter_paths = {"a", "b"},
                      .system = "s",
                      .num_ctx = 9,
-                     .kv_type = "q8_0"};
+                     .kv_type = "q8_0",
+                     .prompt_file = "/p"};
   CHECK(trip(load) == to_json(Request(load)));
   Generate generate = {.id = 7,
                        .chat = true,

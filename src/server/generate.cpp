@@ -117,6 +117,7 @@ ModelUse use_of(const Model& model, const Json& options) {
   if (load.threads == 0) load.threads = std::max(0LL, setting_integer("OLLAMA_NUM_THREADS"));
   load.parallel = std::max(1LL, setting_integer("OLLAMA_NUM_PARALLEL"));
   load.kv_type = setting("OLLAMA_KV_CACHE_TYPE");
+  if (setting_flag("CRIA_PROMPT_CACHE")) load.prompt_file = model.prompt_file;
   return use;
 }
 

@@ -36,6 +36,7 @@ void add_layer(const store::Store& store, const store::Layer& layer, Model& mode
   const std::string path = store.blob_path(layer.digest).string();
   if (kind == "model") {
     model.model_path = path;
+    model.prompt_file = store.prompt_file_path(layer.digest).string();
     model.parent = layer.from;
   } else if (kind == "adapter") {
     model.adapter_paths.push_back(path);

@@ -30,6 +30,7 @@ struct Model {
   int64_t size = 0;
   api::WallTime modified_at;
   std::string model_path;
+  std::string prompt_file;  // where its prompts may be kept
   std::vector<std::string> adapter_paths, projector_paths;
   std::string template_text, system;
   std::vector<std::string> licenses;

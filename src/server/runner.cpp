@@ -80,6 +80,14 @@ void Runner::kill() {
   child_->kill();
 }
 
+void Runner::retire() {
+  {
+    const std::lock_guard lock(mutex_);
+    killed_ = retired_ = true;
+  }
+  child_->channel().shut_down();
+}
+
 bool Runner::alive() const {
   const std::lock_guard lock(mutex_);
   return !ended_ && !killed_ && !failure_;
@@ -155,7 +163,10 @@ void Runner::read() {
   }
   // A runner that has closed its channel gets a moment to exit by itself, so that its end tells
   // more.
-  std::optional<std::string> ending = child_->wait(std::chrono::milliseconds(500));
+  std::unique_lock lock(mutex_);
+  const std::chrono::milliseconds patience(retired_ ? 8000 : 500);
+  lock.unlock();
+  std::optional<std::string> ending = child_->wait(patience);
   if (!ending) {
     child_->kill();
     ending = child_->wait(std::chrono::seconds(60));

@@ -80,6 +80,9 @@ class Runner : public std::enable_shared_from_this<Runner> {
   bool alive() const;
   // Ends the process; requests that still run fail.
   void kill();
+  // Tells an idle one to end, and lets it write its prompts first. It is killed when that takes
+  // too long.
+  void retire();
   void wait_ended(std::chrono::milliseconds timeout);
   pid_t pid() const { return child_->pid(); }
 
@@ -102,7 +105,7 @@ class Runner : public std::enable_shared_from_this<Runner> {
   std::optional<protocol::Loaded> loaded_;
   std::optional<Error> failure_;
   std::chrono::steady_clock::time_point last_sign_;  // of progress
-  bool ended_ = false, killed_ = false;
+  bool ended_ = false, killed_ = false, retired_ = false;
 };
 
 }  // namespace cria::server

@@ -43,6 +43,18 @@ bool Slot::fits(const ModelUse& other) const {
   return loaded && loaded->context_length < std::min(a.num_ctx, b.num_ctx);
 }
 
+namespace {
+
+void end(const Slot& slot) {
+  const bool keeps_prompts = !slot.use.load.prompt_file.empty() && slot.loaded;
+  if (keeps_prompts && slot.leases == 0)
+    slot.runner->retire();
+  else
+    slot.runner->kill();
+}
+
+}  // namespace
+
 struct Scheduler::Waiter {
   const ModelUse& use;
 };
@@ -89,7 +101,7 @@ void Scheduler::remove(Lock& lock, const std::shared_ptr<Slot>& slot) {
   const std::shared_ptr<Runner> runner = slot->runner;
   lock.unlock();
   log::info("unloading {}", slot->use.name);
-  runner->kill();
+  end(*slot);
   runner->wait_ended(kEndTimeout);  // its memory is free for the next one
   lock.lock();
   notify();
@@ -273,7 +285,7 @@ void Scheduler::shut_down() {
     slots.swap(slots_);
     notify();
   }
-  for (const auto& slot : slots) slot->runner->kill();
+  for (const auto& slot : slots) end(*slot);
   Lock lock(mutex_);
   changed_.wait_for(lock, kEndTimeout, [&] { return processes_ == 0; });
 }

@@ -105,8 +105,7 @@ void Store::prune_blobs(const PruneOptions& options, PruneReport& report) const 
       ++report.held;
     else
       remove_file(path, options, report);
-    if (digest && !options.dry_run && !has_blob(*digest))
-      ::unlink(chunk_sums_path(*digest).c_str());
+    if (digest && !options.dry_run && !has_blob(*digest)) remove_companions(*digest);
   }
 }
 

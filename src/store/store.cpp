@@ -154,6 +154,15 @@ fs::path Store::chunk_sums_path(const Digest& digest) const {
   return folder_ / "cria/chunks" / digest.hex();
 }
 
+fs::path Store::prompt_file_path(const Digest& digest) const {
+  return folder_ / "cria/prompts" / digest.hex();
+}
+
+void Store::remove_companions(const Digest& digest) const {
+  ::unlink(chunk_sums_path(digest).c_str());
+  ::unlink(prompt_file_path(digest).c_str());
+}
+
 bool Store::has_layer(const Layer& layer) const {
   std::error_code code;
   const fs::path path = blob_path(layer.digest);
@@ -163,7 +172,7 @@ bool Store::has_layer(const Layer& layer) const {
 
 void Store::remove_blob(const Digest& digest) const {
   ::unlink(blob_path(digest).c_str());
-  ::unlink(chunk_sums_path(digest).c_str());
+  remove_companions(digest);
 }
 
 void Store::check_blobs(const Manifest& manifest) const {

@@ -93,6 +93,8 @@ class Store {
   fs::path blob_path(const Digest& digest) const;
   // Where the checksums of the blob's chunks are kept (chunk_sums.h).
   fs::path chunk_sums_path(const Digest& digest) const;
+  // Where a runner of the blob keeps prompts (engine/prompt_store.h), when it is asked to.
+  fs::path prompt_file_path(const Digest& digest) const;
   // For the day when the blob is damaged. Small blobs have none; a failure is only logged.
   void keep_chunk_sums(const Digest& digest, const ChunkSums& sums) const;
   // Whether the blob is here in the layer's size.
@@ -142,6 +144,7 @@ class Store {
   void prune_blobs(const PruneOptions& options, PruneReport& report) const;
   void check_blobs(const Manifest& manifest) const;
   void remove_blob(const Digest& digest) const;
+  void remove_companions(const Digest& digest) const;  // what we keep beside a blob
 
   fs::path folder_;
 };

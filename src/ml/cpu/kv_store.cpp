@@ -136,12 +136,14 @@ CpuKvStore::CpuKvStore(const KvLayout& layout, int64_t pages, const Kernels& ker
       attention_(kernel_for(layout.dtype, kernels)),
       arena_(plan(layout, pages, layers_)) {}
 
-void CpuKvStore::copy_page(int32_t from, int32_t to) {
+PageParts CpuKvStore::page_parts(int32_t page) {
+  PageParts parts;
   for (size_t i = 0; i < layers_.size(); ++i) {
-    const auto layer = static_cast<int64_t>(i);
-    const auto bytes = static_cast<size_t>(layers_[i].head_bytes * layout_.layers[i].kv_heads);
-    std::memcpy(head(layer, to, 0), head(layer, from, 0), bytes);
+    const int64_t bytes = layers_[i].head_bytes * layout_.layers[i].kv_heads;
+    parts.push_back(std::as_writable_bytes(
+        std::span(head(static_cast<int64_t>(i), page, 0), static_cast<size_t>(bytes))));
   }
+  return parts;
 }
 
 void CpuKvStore::write(uint8_t* head, const KvLayerLayout& shape, int64_t slot,

@@ -70,17 +70,19 @@ std::span<float> FloatKvStore::value(int64_t layer, std::span<const int32_t> pag
                static_cast<size_t>(l.value_width));
 }
 
-void FloatKvStore::copy_page(int32_t from, int32_t to) {
-  CRIA_CHECK(from >= 0 && from < pages_ && to >= 0 && to < pages_, "pages of this store");
-  if (from == to) return;
+PageParts FloatKvStore::page_parts(int32_t page) {
+  CRIA_CHECK(page >= 0 && page < pages_, "a page of this store");
+  PageParts parts;
   for (Layer& layer : layers_) {
-    const auto copy = [&](std::vector<float>& data, int64_t width) {
+    const auto add = [&](std::vector<float>& data, int64_t width) {
       const int64_t size = kPageTokens * width;
-      std::copy_n(data.begin() + from * size, size, data.begin() + to * size);
+      parts.push_back(std::as_writable_bytes(
+          std::span(data).subspan(static_cast<size_t>(page * size), static_cast<size_t>(size))));
     };
-    copy(layer.keys, layer.key_width);
-    copy(layer.values, layer.value_width);
+    add(layer.keys, layer.key_width);
+    add(layer.values, layer.value_width);
   }
+  return parts;
 }
 
 void FloatKvStore::shift(std::span<const int32_t> pages, int64_t from, int64_t to, int64_t count) {

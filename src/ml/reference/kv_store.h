@@ -17,7 +17,7 @@ class FloatKvStore final : public KvStore {
 
   int64_t pages() const override { return pages_; }
   int64_t bytes() const override { return bytes_; }
-  void copy_page(int32_t from, int32_t to) override;
+  PageParts page_parts(int32_t page) override;
   void shift(std::span<const int32_t> pages, int64_t from, int64_t to, int64_t count) override;
 
   const KvLayerLayout& layout(int64_t layer) const { return at(layer).layout; }
