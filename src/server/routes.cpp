@@ -1,6 +1,7 @@
 #include "server/routes.h"
 
 #include "base/log.h"
+#include "server/auth.h"
 #include "server/wire.h"
 
 #include <array>
@@ -24,47 +25,51 @@ void not_yet(Service&, http::Exchange& exchange, const std::string&) {
 struct Route {
   std::string_view method;
   std::string_view path;  // a last part "*" takes one or more segments
+  api::Scope scope;       // that a key must have, once there are keys
   Handle handle;
   bool streamed_body = false;
 };
 
+using enum api::Scope;
+// infer: asks models and sees what there is; manage: changes what there is, or takes files out;
+// admin: also sees what others do. Open is what tools poll to see whether a server is there.
 // HEAD is served by the GET row where the table has one for HEAD.
 constexpr std::array kRoutes = {
-    Route{"GET", "/", get_root},
-    Route{"HEAD", "/", get_root},
-    Route{"GET", "/api/version", get_version},
-    Route{"HEAD", "/api/version", get_version},
-    Route{"GET", "/api/status", get_status},
-    Route{"GET", "/api/tags", get_tags},
-    Route{"HEAD", "/api/tags", get_tags},
-    Route{"GET", "/api/ps", get_ps},
-    Route{"POST", "/api/show", post_show},
-    Route{"POST", "/api/create", post_create},
-    Route{"HEAD", "/api/blobs/*", head_blob},
-    Route{"GET", "/api/blobs/*", get_blob},
-    Route{"POST", "/api/blobs/*", post_blob, true},
-    Route{"POST", "/api/copy", post_copy},
-    Route{"DELETE", "/api/delete", delete_model},
-    Route{"POST", "/api/generate", post_generate},
-    Route{"POST", "/api/chat", post_chat},
-    Route{"POST", "/api/pull", post_pull},
-    Route{"POST", "/api/push", post_push},
-    Route{"POST", "/api/verify", post_verify},
-    Route{"POST", "/api/prune", post_prune},
-    Route{"POST", "/api/outdated", post_outdated},
-    Route{"POST", "/api/embed", post_embed},
-    Route{"POST", "/api/embeddings", post_embeddings},
-    Route{"POST", "/api/me", not_yet},
-    Route{"POST", "/api/signout", not_yet},
-    Route{"POST", "/v1/chat/completions", post_openai_chat},
-    Route{"POST", "/v1/completions", post_openai_completion},
-    Route{"POST", "/v1/embeddings", post_v1_embeddings},
-    Route{"GET", "/v1/models", get_openai_models},
-    Route{"GET", "/v1/models/*", get_openai_model},
-    Route{"POST", "/v1/responses", post_openai_responses},
-    Route{"POST", "/v1/audio/transcriptions", not_yet},
-    Route{"POST", "/v1/messages", post_anthropic_messages},
-    Route{"POST", "/v1/messages/count_tokens", post_anthropic_count},
+    Route{"GET", "/", kOpen, get_root},
+    Route{"HEAD", "/", kOpen, get_root},
+    Route{"GET", "/api/version", kInfer, get_version},
+    Route{"HEAD", "/api/version", kOpen, get_version},
+    Route{"GET", "/api/status", kAdmin, get_status},
+    Route{"GET", "/api/tags", kInfer, get_tags},
+    Route{"HEAD", "/api/tags", kInfer, get_tags},
+    Route{"GET", "/api/ps", kInfer, get_ps},
+    Route{"POST", "/api/show", kInfer, post_show},
+    Route{"POST", "/api/create", kManage, post_create},
+    Route{"HEAD", "/api/blobs/*", kManage, head_blob},
+    Route{"GET", "/api/blobs/*", kManage, get_blob},
+    Route{"POST", "/api/blobs/*", kManage, post_blob, true},
+    Route{"POST", "/api/copy", kManage, post_copy},
+    Route{"DELETE", "/api/delete", kManage, delete_model},
+    Route{"POST", "/api/generate", kInfer, post_generate},
+    Route{"POST", "/api/chat", kInfer, post_chat},
+    Route{"POST", "/api/pull", kManage, post_pull},
+    Route{"POST", "/api/push", kManage, post_push},
+    Route{"POST", "/api/verify", kManage, post_verify},
+    Route{"POST", "/api/prune", kManage, post_prune},
+    Route{"POST", "/api/outdated", kManage, post_outdated},
+    Route{"POST", "/api/embed", kInfer, post_embed},
+    Route{"POST", "/api/embeddings", kInfer, post_embeddings},
+    Route{"POST", "/api/me", kManage, not_yet},
+    Route{"POST", "/api/signout", kManage, not_yet},
+    Route{"POST", "/v1/chat/completions", kInfer, post_openai_chat},
+    Route{"POST", "/v1/completions", kInfer, post_openai_completion},
+    Route{"POST", "/v1/embeddings", kInfer, post_v1_embeddings},
+    Route{"GET", "/v1/models", kInfer, get_openai_models},
+    Route{"GET", "/v1/models/*", kInfer, get_openai_model},
+    Route{"POST", "/v1/responses", kInfer, post_openai_responses},
+    Route{"POST", "/v1/audio/transcriptions", kInfer, not_yet},
+    Route{"POST", "/v1/messages", kInfer, post_anthropic_messages},
+    Route{"POST", "/v1/messages/count_tokens", kInfer, post_anthropic_count},
 };
 
 bool path_matches(const Route& route, std::string_view path) {
@@ -121,6 +126,13 @@ void report(http::Exchange& exchange, const Error& error) {
   exchange.write(last_words(dialect, body));
 }
 
+void refuse(http::Exchange& exchange, const AuthVerdict& verdict) {
+  if (!verdict.challenge.empty()) exchange.add_header("WWW-Authenticate", verdict.challenge);
+  const Dialect dialect = dialect_of(exchange.request().path);
+  answer_json(exchange, error_body(dialect, verdict.refuse_with, verdict.message),
+              verdict.refuse_with);
+}
+
 void dispatch(Service& service, const Access& access, http::Exchange& exchange) {
   const http::Request& request = exchange.request();
   Access::Verdict verdict = access.check(request.method, request.headers);
@@ -131,6 +143,8 @@ void dispatch(Service& service, const Access& access, http::Exchange& exchange) 
     exchange.add_header(std::move(header.name), std::move(header.value));
   const Route* const route = find_route(request.method, request.path);
   if (route == nullptr) return answer_unrouted(exchange);
+  const AuthVerdict auth = check_key(service.keys, request, route->scope);
+  if (auth.refuse_with != 0) return refuse(exchange, auth);
   try {
     route->handle(service, exchange, argument_of(*route, request.path));
   } catch (const Error& e) {
@@ -169,9 +183,12 @@ void serve_request(Service& service, const Access& access, http::Exchange& excha
   write_access_log(exchange, start);
 }
 
-http::BodyRule body_rule(const http::Request& head) {
+http::BodyRule body_rule(Service& service, const http::Request& head) {
   const Route* const route = find_route(head.method, head.path);
   if (route == nullptr) return {.max_bytes = kMaxJson};
+  // Who will be refused need not send 64 MiB first, nor we keep them.
+  if (check_key(service.keys, head, route->scope).refuse_with != 0)
+    return {.max_bytes = kMaxJson, .streamed = true};
   return {.max_bytes = route->streamed_body ? kMaxBlob : kMaxJson,
           .streamed = route->streamed_body};
 }

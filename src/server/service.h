@@ -1,6 +1,7 @@
 // service.h - what every handler works with, and how they answer.
 #pragma once
 
+#include "api/keys.h"
 #include "api/ollama.h"
 #include "base/error.h"
 #include "base/json.h"
@@ -20,6 +21,7 @@ struct Service {
   Models& models;
   Scheduler& scheduler;
   store::Downloads& downloads;
+  api::KeyRing& keys;
   bool prune = true;
 };
 

@@ -9,7 +9,8 @@ namespace cria::server {
 namespace {
 
 std::string_view openai_type(int status) {
-  if (status == 400) return "invalid_request_error";
+  if (status == 400 || status == 401) return "invalid_request_error";
+  if (status == 403) return "insufficient_permissions";
   return status == 404 ? "not_found_error" : "api_error";
 }
 
@@ -49,7 +50,7 @@ Json error_body(Dialect dialect, int status, std::string_view message) {
                {{"message", message},
                 {"type", openai_type(status)},
                 {"param", nullptr},
-                {"code", nullptr}}}};
+                {"code", status == 401 ? Json("invalid_api_key") : Json()}}}};
     case Dialect::kAnthropic:
       return {{"type", "error"},
               {"error", {{"type", anthropic_type(status)}, {"message", message}}},
