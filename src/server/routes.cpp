@@ -1,6 +1,7 @@
 #include "server/routes.h"
 
 #include "base/log.h"
+#include "base/log_context.h"
 #include "server/auth.h"
 #include "server/wire.h"
 
@@ -14,6 +15,7 @@ namespace {
 
 constexpr uint64_t kMaxJson = uint64_t{64} << 20;  // images travel inside the JSON
 constexpr uint64_t kMaxBlob = uint64_t{1} << 40;
+constexpr int kClientGone = 499;  // before there was an answer
 constexpr std::string_view kNotYet = "is not supported by this version of Cria";
 
 void not_yet(Service&, http::Exchange& exchange, const std::string&) {
@@ -40,6 +42,7 @@ constexpr std::array kRoutes = {
     Route{"GET", "/api/version", kInfer, get_version},
     Route{"HEAD", "/api/version", kOpen, get_version},
     Route{"GET", "/api/status", kAdmin, get_status},
+    Route{"GET", "/metrics", kAdmin, get_metrics},
     Route{"GET", "/api/tags", kInfer, get_tags},
     Route{"HEAD", "/api/tags", kInfer, get_tags},
     Route{"GET", "/api/ps", kInfer, get_ps},
@@ -117,10 +120,16 @@ void answer_unrouted(http::Exchange& exchange) {
   plain(exchange, 404, "404 page not found");
 }
 
+// An error of ours names the request, so that who reports it can be helped.
+std::string with_request(int status, std::string message) {
+  return status == 500 ? fmt::format("{} (request {})", message, log::request_id()) : message;
+}
+
 void report(http::Exchange& exchange, const Error& error) {
   const Dialect dialect = dialect_of(exchange.request().path);
   const int status = http_status(error.kind());
-  const Json body = error_body(dialect, status, error.what());
+  note_error(error.what());
+  const Json body = error_body(dialect, status, with_request(status, error.what()));
   if (!exchange.started()) return answer_json(exchange, body, status);
   if (error.kind() == ErrorKind::kCancelled) return;  // nobody reads any more
   exchange.write(last_words(dialect, body));
@@ -133,7 +142,8 @@ void refuse(http::Exchange& exchange, const AuthVerdict& verdict) {
               verdict.refuse_with);
 }
 
-void dispatch(Service& service, const Access& access, http::Exchange& exchange) {
+void dispatch(Service& service, const Access& access, http::Exchange& exchange,
+              Requests::Entry& entry) {
   const http::Request& request = exchange.request();
   Access::Verdict verdict = access.check(request.method, request.headers);
   if (verdict.refuse_with != 0)
@@ -144,12 +154,41 @@ void dispatch(Service& service, const Access& access, http::Exchange& exchange) 
   const Route* const route = find_route(request.method, request.path);
   if (route == nullptr) return answer_unrouted(exchange);
   const AuthVerdict auth = check_key(service.keys, request, route->scope);
+  entry.route(std::string(route->path), auth.key_id);
   if (auth.refuse_with != 0) return refuse(exchange, auth);
   try {
     route->handle(service, exchange, argument_of(*route, request.path));
   } catch (const Error& e) {
     report(exchange, e);
   }
+}
+
+// What became of a request: with CRIA_LOG_FORMAT=json an object of its own on stdout, in place of
+// the access log's line.
+void write_record(const RequestFacts& facts, int status) {
+  const auto taken = std::chrono::steady_clock::now() - facts.start;
+  Json record = {{"time", api::format_utc(std::chrono::system_clock::now())},
+                 {"request_id", facts.id},
+                 {"method", facts.method},
+                 {"path", facts.path},
+                 {"route", facts.route},
+                 {"status", status},
+                 {"client", facts.client},
+                 {"seconds", std::chrono::duration<double>(taken).count()}};
+  if (!facts.key_id.empty()) record["key"] = facts.key_id;
+  if (!facts.model.empty()) {
+    record["model"] = facts.model;
+    record["prompt_tokens"] = facts.prompt_tokens;
+    record["cached_tokens"] = facts.cached_tokens;
+    record["generated_tokens"] = facts.generated_tokens;
+  }
+  if (facts.queued) record["queue_seconds"] = std::chrono::duration<double>(*facts.queued).count();
+  if (facts.first_token)
+    record["first_token_seconds"] = std::chrono::duration<double>(*facts.first_token).count();
+  if (!facts.error.empty()) record["error"] = facts.error;
+  const std::string line = dump_json(record) + "\n";
+  std::fwrite(line.data(), 1, line.size(), stdout);
+  std::fflush(stdout);
 }
 
 void write_access_log(const http::Exchange& exchange, std::chrono::steady_clock::time_point start) {
@@ -171,16 +210,35 @@ void write_access_log(const http::Exchange& exchange, std::chrono::steady_clock:
 }  // namespace
 
 void serve_request(Service& service, const Access& access, http::Exchange& exchange) {
-  const auto start = std::chrono::steady_clock::now();
+  const http::Request& request = exchange.request();
+  const std::string id = request_id_for(http::find_header(request.headers, "x-request-id"));
+  const log::RequestScope scope(id);
+  Requests::Entry entry(service.requests, {.id = id,
+                                           .method = request.method,
+                                           .path = request.path,
+                                           .client = request.client,
+                                           .route = "none"});
+  exchange.add_header("X-Request-Id", id);
+  // Where Anthropic's clients look for it.
+  if (dialect_of(request.path) == Dialect::kAnthropic) exchange.add_header("request-id", id);
   try {
-    dispatch(service, access, exchange);
+    dispatch(service, access, exchange, entry);
   } catch (const Error& e) {
     log::debug("{} {}: {}", exchange.request().method, exchange.request().path, e.what());
   } catch (const std::exception& e) {
     log::error("{} {}: {}", exchange.request().method, exchange.request().path, e.what());
-    if (!exchange.started()) exchange.respond({.status = 500, .body = {}});
+    note_error(e.what());
+    const Dialect dialect = dialect_of(request.path);
+    if (!exchange.started())
+      answer_json(exchange, error_body(dialect, 500, with_request(500, "internal error")), 500);
   }
-  write_access_log(exchange, start);
+  const RequestFacts facts = entry.facts();
+  const int status = exchange.status() == 0 ? kClientGone : exchange.status();
+  service.metrics.request_ended(facts, status);
+  if (log::is_json())
+    write_record(facts, status);
+  else
+    write_access_log(exchange, facts.start);
 }
 
 http::BodyRule body_rule(Service& service, const http::Request& head) {

@@ -16,7 +16,7 @@ namespace {
 
 constexpr size_t kDefaultLoaded = 3;
 
-SchedulerOptions scheduler_options() {
+SchedulerOptions scheduler_options(Metrics& metrics) {
   SchedulerOptions options;
   options.max_queue = static_cast<size_t>(std::max(0LL, setting_integer("OLLAMA_MAX_QUEUE")));
   const long long loaded = setting_integer("OLLAMA_MAX_LOADED_MODELS");
@@ -25,6 +25,8 @@ SchedulerOptions scheduler_options() {
       api::parse_setting_duration(setting("OLLAMA_KEEP_ALIVE"), std::chrono::minutes(5));
   options.load_timeout =
       api::parse_setting_duration(setting("OLLAMA_LOAD_TIMEOUT"), std::chrono::minutes(5));
+  options.on_start = [&](const std::string& model) { metrics.runner_started(model); };
+  options.on_failure = [&](const std::string& model) { metrics.runner_failed(model); };
   return options;
 }
 
@@ -83,7 +85,9 @@ void run() {
   const bool prune = !setting_flag("OLLAMA_NOPRUNE");
   if (prune) store.prune();
   make_key();
-  Scheduler scheduler(scheduler_options());
+  Metrics metrics;
+  Requests requests;
+  Scheduler scheduler(scheduler_options(metrics));
   Models models(store, scheduler.spawner());
   store::Downloads downloads(store);
   const bool require_keys = setting_flag("CRIA_REQUIRE_AUTH");
@@ -92,6 +96,8 @@ void run() {
                      .scheduler = scheduler,
                      .downloads = downloads,
                      .keys = keys,
+                     .metrics = metrics,
+                     .requests = requests,
                      .prune = prune};
   std::optional<Access> access;  // needs to know where the server listens
   http::Server server({.host = address.host,

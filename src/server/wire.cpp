@@ -1,5 +1,7 @@
 #include "server/wire.h"
 
+#include "base/log_context.h"
+
 #include <fmt/core.h>
 
 #include <chrono>
@@ -54,7 +56,7 @@ Json error_body(Dialect dialect, int status, std::string_view message) {
     case Dialect::kAnthropic:
       return {{"type", "error"},
               {"error", {{"type", anthropic_type(status)}, {"message", message}}},
-              {"request_id", new_id("req_")}};
+              {"request_id", log::request_id().empty() ? new_id("req_") : log::request_id()}};
     case Dialect::kNative:
       break;
   }
