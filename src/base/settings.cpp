@@ -51,6 +51,12 @@ constexpr std::array kRows = {
                "wait before a transfer's first retry, then twice as long"},
     SettingRow{"CRIA_PART_BYTES", "0", "size of a transfer's parts, 0: by the size of the file"},
     SettingRow{"DOCKER_CONFIG", "", "folder of docker's config.json (default ~/.docker)"},
+    SettingRow{"OLLAMA_API_KEY", "", "API key that commands send to the server"},
+    SettingRow{"CRIA_API_KEY", "", "as OLLAMA_API_KEY, and before it"},
+    SettingRow{"CRIA_REQUIRE_AUTH", "",
+               "1: requests need an API key also while there is none; without one no start outside "
+               "loopback"},
+    SettingRow{"CRIA_LOG_FORMAT", "text", "json: every line of the log is an object"},
     SettingRow{"CRIA_CPU", "", "force a kernel set: scalar, avx2, avx512"},
     SettingRow{"CRIA_SPECULATION", "1", "0: no step verifies guessed tokens; answers are the same"},
     SettingRow{"CRIA_TRACE", "", "\"layers\": log the first values of every layer's output"},

@@ -82,8 +82,13 @@ std::string server_url(std::string_view host) {
   return scheme + name + ":" + port + path;
 }
 
-http::ClientResponse ApiClient::send(const http::ClientRequest& request) const {
-  http::ClientResponse response = http::fetch(request);
+http::ClientRequest ApiClient::with_key(http::ClientRequest request) const {
+  if (!key_.empty()) request.headers.push_back({"Authorization", "Bearer " + key_});
+  return request;
+}
+
+http::ClientResponse ApiClient::send(http::ClientRequest request) const {
+  http::ClientResponse response = http::fetch(with_key(std::move(request)));
   if (response.status >= 400) throw Error(kind_of(response.status), error_text(response));
   return response;
 }
@@ -111,7 +116,7 @@ Json ApiClient::call(const std::string& method, const std::string& path, const J
 
 void ApiClient::stream(const std::string& path, const Json& body, std::stop_token stop,
                        const OnEvent& on_event) const {
-  http::ClientRequest request = http::json_request("POST", url_ + path, body);
+  http::ClientRequest request = with_key(http::json_request("POST", url_ + path, body));
   request.stop = std::move(stop);
   const http::ClientResponse response = http::fetch_lines(request, [&](std::string_view line) {
     if (line.empty()) return true;
@@ -129,7 +134,8 @@ void ApiClient::stream(const std::string& path, const Json& body, std::stop_toke
 }
 
 bool ApiClient::has_blob(const std::string& digest) const {
-  return http::fetch({.method = "HEAD", .url = url_ + "/api/blobs/" + digest}).status == 200;
+  const http::ClientRequest request = {.method = "HEAD", .url = url_ + "/api/blobs/" + digest};
+  return http::fetch(with_key(request)).status == 200;
 }
 
 void ApiClient::upload_blob(const std::string& digest, const std::filesystem::path& file,
@@ -151,7 +157,7 @@ void ApiClient::download_blob(const std::string& digest, const std::filesystem::
     Sha256 hash;
     int64_t done = 0;
     const http::ClientResponse response =
-        http::fetch_to({.url = url_ + "/api/blobs/" + digest, .stop = std::move(stop)},
+        http::fetch_to(with_key({.url = url_ + "/api/blobs/" + digest, .stop = std::move(stop)}),
                        [&](std::string_view bytes) {
                          hash.update(std::as_bytes(std::span(bytes)));
                          out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));

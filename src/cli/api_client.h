@@ -17,7 +17,8 @@ std::string server_url(std::string_view host);
 
 class ApiClient {
  public:
-  explicit ApiClient(std::string url) : url_(std::move(url)) {}
+  // `key`: the API key to send, empty for none.
+  ApiClient(std::string url, std::string key) : url_(std::move(url)), key_(std::move(key)) {}
   const std::string& url() const { return url_; }
 
   bool is_up() const;
@@ -40,8 +41,9 @@ class ApiClient {
                      std::stop_token stop, const std::function<void(int64_t done)>& on_done) const;
 
  private:
-  http::ClientResponse send(const http::ClientRequest& request) const;
-  std::string url_;
+  http::ClientRequest with_key(http::ClientRequest request) const;
+  http::ClientResponse send(http::ClientRequest request) const;
+  std::string url_, key_;
 };
 
 }  // namespace cria::cli

@@ -49,10 +49,13 @@ constexpr std::array kInsecureFlags = {
     Flag{"insecure", 0, FlagKind::kSwitch, "Use an insecure registry (plain HTTP)"}};
 constexpr std::array kPruneFlags = {
     Flag{"dry-run", 0, FlagKind::kSwitch, "Only say what would be removed"}};
-constexpr std::array kHost = {"OLLAMA_HOST"sv};
-constexpr std::array kTransferSettings = {"OLLAMA_HOST"sv, "HTTP_PROXY"sv,    "HTTPS_PROXY"sv,
+constexpr std::array kKeyFlags = {Flag{
+    "scope", 0, FlagKind::kText, "What a new key may do: infer (default), manage or admin"}};
+constexpr std::array kHost = {"OLLAMA_HOST"sv, "OLLAMA_API_KEY"sv};
+constexpr std::array kKeySettings = {"OLLAMA_MODELS"sv};
+constexpr std::array kTransferSettings = {"OLLAMA_HOST"sv, "OLLAMA_API_KEY"sv, "HTTP_PROXY"sv,    "HTTPS_PROXY"sv,
                                           "NO_PROXY"sv,    "SSL_CERT_FILE"sv, "DOCKER_CONFIG"sv};
-constexpr std::array kRunSettings = {"OLLAMA_HOST"sv, "OLLAMA_NOHISTORY"sv, "OLLAMA_EDITOR"sv};
+constexpr std::array kRunSettings = {"OLLAMA_HOST"sv, "OLLAMA_API_KEY"sv, "OLLAMA_NOHISTORY"sv, "OLLAMA_EDITOR"sv};
 constexpr std::array kServeSettings = {"OLLAMA_HOST"sv,
                                        "OLLAMA_MODELS"sv,
                                        "OLLAMA_DEBUG"sv,
@@ -66,6 +69,8 @@ constexpr std::array kServeSettings = {"OLLAMA_HOST"sv,
                                        "OLLAMA_ORIGINS"sv,
                                        "OLLAMA_NOPRUNE"sv,
                                        "OLLAMA_NUM_THREADS"sv,
+                                       "CRIA_REQUIRE_AUTH"sv,
+                                       "CRIA_LOG_FORMAT"sv,
                                        "HTTP_PROXY"sv,
                                        "HTTPS_PROXY"sv,
                                        "NO_PROXY"sv,
@@ -228,6 +233,17 @@ const std::array kCommands = {
             .settings = kHost,
             .needs_server = false,
             .run = run_prune},
+    Command{.name = "key",
+            .usage = "key create [NAME] | list | revoke ID",
+            .summary = "Manage the API keys of this machine's server",
+            .examples = "  cria key create laptop\n  cria key create ci --scope manage\n"
+                        "  cria key list\n  cria key revoke 1f2e3d4c\n",
+            .min_arguments = 1,
+            .max_arguments = 2,
+            .flags = kKeyFlags,
+            .settings = kKeySettings,
+            .needs_server = false,
+            .run = run_key},
     // Both print what the table holds (run_command).
     Command{.name = "completion",
             .usage = "completion SHELL",
@@ -335,7 +351,10 @@ int run_command(const ApiClient& client, const std::vector<std::string>& words) 
 
 int run_client(const std::vector<std::string>& words) {
   try {
-    return run_command(ApiClient(server_url(setting("OLLAMA_HOST"))), words);
+    const std::string key = setting("CRIA_API_KEY");
+    return run_command(ApiClient(server_url(setting("OLLAMA_HOST")),
+                                 key.empty() ? setting("OLLAMA_API_KEY") : key),
+                       words);
   } catch (const Error& e) {
     if (e.kind() == ErrorKind::kCancelled) return 0;  // Ctrl-C: asked for, no failure
     std::fprintf(stderr, "Error: %s\n", shown_on(STDERR_FILENO, e.what()).c_str());

@@ -34,6 +34,7 @@ int run_verify(const ApiClient& client, const Arguments& arguments);
 int run_repair(const ApiClient& client, const Arguments& arguments);
 int run_outdated(const ApiClient& client, const Arguments& arguments);
 int run_export(const ApiClient& client, const Arguments& arguments);
+int run_key(const ApiClient& client, const Arguments& arguments);
 int run_prune(const ApiClient& client, const Arguments& arguments);
 
 // Pulls, with progress on stderr.

@@ -12,6 +12,7 @@
 #include "protocol/channel.h"
 #include "protocol/protocol.h"
 
+#include <chrono>
 #include <condition_variable>
 #include <ctime>
 #include <deque>
@@ -136,7 +137,35 @@ void read_requests(Channel& channel, Inbox& inbox) {
   inbox.close();
 }
 
-void serve(Engine& engine, Inbox& inbox, PromptStore* prompts) {
+// Tells the server how full the KV cache is: a few times a second, and before a pause.
+class UsageReport {
+ public:
+  UsageReport(KvMemory& memory, const Emit& emit) : memory_(memory), emit_(emit) {}
+
+  void after_step(bool busy) {
+    const auto now = std::chrono::steady_clock::now();
+    if (busy && now < last_ + kInterval) return;
+    const PagePool& pool = memory_.pool();
+    const protocol::Usage usage{.pages = pool.size(),
+                                .pages_used = pool.size() - pool.free(),
+                                .pages_cached = memory_.cache().size()};
+    last_ = now;
+    if (usage.pages_used == sent_.pages_used && usage.pages_cached == sent_.pages_cached &&
+        usage.pages == sent_.pages)
+      return;
+    sent_ = usage;
+    emit_(usage);
+  }
+
+ private:
+  static constexpr std::chrono::milliseconds kInterval{250};
+  KvMemory& memory_;
+  const Emit& emit_;
+  std::chrono::steady_clock::time_point last_;
+  protocol::Usage sent_;
+};
+
+void serve(Engine& engine, Inbox& inbox, UsageReport& usage, PromptStore* prompts) {
   constexpr int64_t kWriteAtOnce = 16 << 20;  // a request that comes meanwhile waits for it
   bool saved = true;
   while (auto requests = inbox.take(!engine.busy() && saved)) {
@@ -156,6 +185,7 @@ void serve(Engine& engine, Inbox& inbox, PromptStore* prompts) {
     } else if (prompts != nullptr) {
       saved = prompts->save(kWriteAtOnce);
     }
+    usage.after_step(engine.busy());
   }
   if (prompts != nullptr) prompts->save(std::numeric_limits<int64_t>::max());
 }
@@ -165,7 +195,7 @@ void run(Channel& channel) {
   bool sandboxed = false;
   const std::unique_ptr<PromptStore> prompts = open_prompts(request);  // before the rights go
   LoadedEngine loaded = load(request, channel, sandboxed);
-  const auto emit = [&](const protocol::Event& event) { channel.send(protocol::to_json(event)); };
+  const Emit emit = [&](const protocol::Event& event) { channel.send(protocol::to_json(event)); };
   Renderer renderer(request, loaded.chat_template);
   Engine engine(
       loaded,
@@ -187,8 +217,10 @@ void run(Channel& channel) {
   }
   Inbox inbox;
   std::jthread reader([&] { read_requests(channel, inbox); });
+  UsageReport usage(*loaded.memory, emit);
+  usage.after_step(false);
   try {
-    serve(engine, inbox, prompts.get());
+    serve(engine, inbox, usage, prompts.get());
   } catch (...) {
     channel.shut_down();  // so that the reader ends before its inbox does
     throw;

@@ -206,6 +206,19 @@ Loaded loaded_from(const Json& json) {
           .sandboxed = flag(json, "sandboxed", false)};
 }
 
+Json encoded(const Usage& usage) {
+  return {{"type", "usage"},
+          {"pages", usage.pages},
+          {"pages_used", usage.pages_used},
+          {"pages_cached", usage.pages_cached}};
+}
+
+Usage usage_from(const Json& json) {
+  return {.pages = count(json, "pages"),
+          .pages_used = count(json, "pages_used"),
+          .pages_cached = count(json, "pages_cached")};
+}
+
 // One per token: only what is there is sent.
 Json encoded(const Text& event) {
   Json json = {{"type", "text"}, {"id", event.id}};
@@ -214,6 +227,7 @@ Json encoded(const Text& event) {
   if (!event.tool_calls.empty()) json["tool_calls"] = event.tool_calls;
   if (!event.logprobs.empty()) json["logprobs"] = event.logprobs;
   if (event.prompt_tokens != 0) json["prompt_tokens"] = event.prompt_tokens;
+  if (event.generated_tokens != 0) json["generated_tokens"] = event.generated_tokens;
   return json;
 }
 
@@ -223,7 +237,8 @@ Text text_from(const Json& json) {
           .thinking = text(json, "thinking"),
           .tool_calls = list(json, "tool_calls"),
           .logprobs = list(json, "logprobs"),
-          .prompt_tokens = count(json, "prompt_tokens")};
+          .prompt_tokens = count(json, "prompt_tokens"),
+          .generated_tokens = count(json, "generated_tokens")};
 }
 
 // The values travel as base64 of little-endian floats: exact, and half as long as their digits.
@@ -327,6 +342,7 @@ Event event_from_json(const Json& json) {
   if (type == "done") return done_from(json);
   if (type == "progress") return Progress{json_number(json, "fraction").value_or(0)};
   if (type == "loaded") return loaded_from(json);
+  if (type == "usage") return usage_from(json);
   if (type == "failure")
     return Failure{id_of(json), kind_from_name(text(json, "kind")), text(json, "message")};
   if (type == "result") return Result{any(json, "result")};

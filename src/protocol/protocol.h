@@ -89,12 +89,18 @@ struct Loaded {
   bool sandboxed = false;
 };
 
+struct Usage {  // of the KV cache, now and then
+  int64_t pages = 0, pages_used = 0;
+  int64_t pages_cached = 0;  // of those used, can be found again by a prompt
+};
+
 struct Text {  // at least one of the strings is not empty
   uint64_t id = 0;
   std::string content, thinking;
   Json tool_calls = Json::array();
   Json logprobs = Json::array();
   int64_t prompt_tokens = 0;  // as in Done: some dialects say it before the answer
+  int64_t generated_tokens = 0;  // so far
 };
 
 struct Vector {
@@ -127,7 +133,7 @@ struct Result {  // a worker's last message
   Json value;
 };
 
-using Event = std::variant<Progress, Loaded, Text, Vector, Done, Failure, Result>;
+using Event = std::variant<Progress, Loaded, Usage, Text, Vector, Done, Failure, Result>;
 
 // ---- worker: one job per process -------------------------------------------------------------
 

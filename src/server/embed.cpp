@@ -3,6 +3,7 @@
 #include "api/fields.h"
 #include "base/base64.h"
 #include "server/generate.h"
+#include "server/requests.h"
 
 #include <array>
 #include <charconv>
@@ -73,9 +74,10 @@ Vectors embed(Service& service, http::Exchange& exchange, api::EmbedRequest requ
   const std::stop_token gone = exchange.gone();
   if (request.model.empty()) fail(ErrorKind::kNotFound, "model '' not found");
   const Model model = find_model(service, request.model);
+  note_model(model.short_name);
   ModelUse use = use_of(model, merged_options(model, request.options));
   use.load.embed = true;
-  const Lease lease = service.scheduler.acquire(use, request.keep_alive, gone);
+  const Lease lease = lease_for(service, use, request.keep_alive, gone);
   Vectors out = {.load = Clock::now() - start};
   if (request.inputs.empty()) return out;
   out.values.resize(request.inputs.size());
@@ -94,6 +96,7 @@ Vectors embed(Service& service, http::Exchange& exchange, api::EmbedRequest requ
     if (done == nullptr) continue;
     if (taken != out.values.size())
       fail(ErrorKind::kInternal, "the runner answered {} of {} inputs", taken, out.values.size());
+    note_done(*done);
     out.tokens = done->prompt_tokens;
     out.total = Clock::now() - start;
     return out;

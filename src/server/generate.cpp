@@ -1,6 +1,7 @@
 #include "server/generate.h"
 
 #include "base/settings.h"
+#include "server/requests.h"
 
 #include <algorithm>
 
@@ -34,8 +35,14 @@ Json effective_think(const Call& call, const Facts& facts) {
 void pass_on(Generation& generation, const std::stop_token& gone, Responder& responder) {
   for (;;) {
     const protocol::Event event = generation.next(gone);
-    if (const auto* text = std::get_if<protocol::Text>(&event)) responder.on_text(*text);
-    if (const auto* done = std::get_if<protocol::Done>(&event)) return responder.on_done(*done);
+    if (const auto* text = std::get_if<protocol::Text>(&event)) {
+      note_text(*text);
+      responder.on_text(*text);
+    }
+    if (const auto* done = std::get_if<protocol::Done>(&event)) {
+      note_done(*done);
+      return responder.on_done(*done);
+    }
   }
 }
 
@@ -57,6 +64,7 @@ void run_all(Runner& runner, const std::stop_token& gone, Call& call, Responder&
 
 void run(Service& service, const std::stop_token& gone, Call& call, Responder& responder) {
   const Model model = service.models.find(call.model);
+  note_model(model.short_name);
   if (call.empty && call.keep_alive && call.keep_alive->count() == 0) {
     service.scheduler.unload(model.model_path);
     return responder.on_done({.reason = "unload"});
@@ -69,8 +77,7 @@ void run(Service& service, const std::stop_token& gone, Call& call, Responder& r
   request.drop_old_thinking =
       facts.family == "qwen3" || model.short_name.starts_with("deepseek-r1");
   request.options = merged_options(model, call.options);
-  const Lease lease =
-      service.scheduler.acquire(use_of(model, request.options), call.keep_alive, gone);
+  const Lease lease = lease_for(service, use_of(model, request.options), call.keep_alive, gone);
   responder.on_ready();
   if (call.empty) return responder.on_done({.reason = "load"});
   run_all(lease.runner(), gone, call, responder);
@@ -119,6 +126,14 @@ ModelUse use_of(const Model& model, const Json& options) {
   load.kv_type = setting("OLLAMA_KV_CACHE_TYPE");
   if (setting_flag("CRIA_PROMPT_CACHE")) load.prompt_file = model.prompt_file;
   return use;
+}
+
+Lease lease_for(Service& service, const ModelUse& use, std::optional<api::Nanoseconds> keep_alive,
+                const std::stop_token& gone) {
+  const auto start = std::chrono::steady_clock::now();
+  Lease lease = service.scheduler.acquire(use, keep_alive, gone);
+  note_ready(std::chrono::steady_clock::now() - start);
+  return lease;
 }
 
 Error as_client_error(const Error& error) {

@@ -41,6 +41,9 @@ class Responder {
 Json merged_options(const Model& model, const Json& given);
 // What a runner of this model is loaded with.
 ModelUse use_of(const Model& model, const Json& options);
+// A runner for this request, whose wait for it is noted.
+Lease lease_for(Service& service, const ModelUse& use, std::optional<api::Nanoseconds> keep_alive,
+                const std::stop_token& gone);
 // With the status that clients know for what a runner reports.
 Error as_client_error(const Error& error);
 

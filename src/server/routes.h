@@ -7,9 +7,9 @@
 
 namespace cria::server {
 
-// Runs a request: access rules, route, handler, errors as JSON, the access log.
+// Runs a request: access rules, route, API key, handler, errors as JSON, the access log.
 void serve_request(Service& service, const Access& access, http::Exchange& exchange);
 // How the body of a request is to be taken, from its head alone.
-http::BodyRule body_rule(const http::Request& head);
+http::BodyRule body_rule(Service& service, const http::Request& head);
 
 }  // namespace cria::server

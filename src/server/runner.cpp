@@ -58,7 +58,7 @@ Generation::~Generation() {
 }
 
 std::shared_ptr<Runner> Runner::start(protocol::Spawner& spawner, const protocol::Load& load,
-                                      std::function<void()> on_end) {
+                                      std::function<void(bool)> on_end) {
   std::shared_ptr<Runner> runner(new Runner(spawner.start("runner"), std::move(on_end)));
   try {
     runner->child_->channel().send(to_json(protocol::Request(load)));
@@ -69,7 +69,7 @@ std::shared_ptr<Runner> Runner::start(protocol::Spawner& spawner, const protocol
   return runner;
 }
 
-Runner::Runner(std::unique_ptr<protocol::Child> child, std::function<void()> on_end)
+Runner::Runner(std::unique_ptr<protocol::Child> child, std::function<void(bool)> on_end)
     : child_(std::move(child)), on_end_(std::move(on_end)), last_sign_(Clock::now()) {}
 
 void Runner::kill() {
@@ -91,6 +91,16 @@ void Runner::retire() {
 bool Runner::alive() const {
   const std::lock_guard lock(mutex_);
   return !ended_ && !killed_ && !failure_;
+}
+
+double Runner::progress() const {
+  const std::lock_guard lock(mutex_);
+  return progress_;
+}
+
+protocol::Usage Runner::usage() const {
+  const std::lock_guard lock(mutex_);
+  return usage_;
 }
 
 void Runner::wait_ended(std::chrono::milliseconds timeout) {
@@ -184,6 +194,10 @@ bool Runner::dispatch(protocol::Event event) {
   if (auto* loaded = std::get_if<protocol::Loaded>(&event)) {
     loaded_ = *loaded;
     changed_.notify_all();
+  } else if (const auto* progress = std::get_if<protocol::Progress>(&event)) {
+    progress_ = std::clamp(progress->fraction, 0.0, 1.0);
+  } else if (const auto* usage = std::get_if<protocol::Usage>(&event)) {
+    usage_ = *usage;
   } else if (auto* text = std::get_if<protocol::Text>(&event)) {
     if (const auto queue = find(text->id)) queue->put(std::move(event));
   } else if (auto* vector = std::get_if<protocol::Vector>(&event)) {
@@ -205,9 +219,11 @@ bool Runner::dispatch(protocol::Event event) {
 
 void Runner::finish(const std::string& why) {
   const Error stopped(ErrorKind::kInternal, std::string(kRunnerStopped));
+  bool failed = false;
   {
     const std::lock_guard lock(mutex_);
     ended_ = true;
+    failed = !killed_;
     if (!killed_)
       log::error("runner {} {}{}", pid(), why,
                  failure_ ? fmt::format(": {}", failure_->what()) : "");
@@ -215,7 +231,7 @@ void Runner::finish(const std::string& why) {
     running_.clear();
     changed_.notify_all();
   }
-  if (on_end_) on_end_();
+  if (on_end_) on_end_(failed);
 }
 
 }  // namespace cria::server

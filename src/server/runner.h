@@ -66,9 +66,9 @@ class Generation {
 class Runner : public std::enable_shared_from_this<Runner> {
  public:
   // Starts the process and its loading. `on_end` is called once, from the reader's thread, when the
-  // process has ended and been reaped.
+  // process has ended and been reaped; with true when nobody had asked it to.
   static std::shared_ptr<Runner> start(protocol::Spawner& spawner, const protocol::Load& load,
-                                       std::function<void()> on_end);
+                                       std::function<void(bool failed)> on_end);
 
   // Throws Error{kInternal} with the reason when the load failed, or made no progress for `stall`;
   // {kCancelled} when `stop` is requested (the load goes on).
@@ -84,11 +84,13 @@ class Runner : public std::enable_shared_from_this<Runner> {
   // too long.
   void retire();
   void wait_ended(std::chrono::milliseconds timeout);
+  double progress() const;  // of loading, 0 to 1
+  protocol::Usage usage() const;
   pid_t pid() const { return child_->pid(); }
 
  private:
   friend class Generation;
-  Runner(std::unique_ptr<protocol::Child> child, std::function<void()> on_end);
+  Runner(std::unique_ptr<protocol::Child> child, std::function<void(bool)> on_end);
   template <class Message>
   std::unique_ptr<Generation> send(Message request);
   void read();
@@ -97,11 +99,13 @@ class Runner : public std::enable_shared_from_this<Runner> {
   void cancel(uint64_t id);
 
   const std::unique_ptr<protocol::Child> child_;
-  std::function<void()> on_end_;
+  std::function<void(bool)> on_end_;
   mutable std::mutex mutex_;
   std::condition_variable_any changed_;
   std::map<uint64_t, std::shared_ptr<EventQueue>> running_;
   uint64_t next_id_ = 1;
+  double progress_ = 0;
+  protocol::Usage usage_;
   std::optional<protocol::Loaded> loaded_;
   std::optional<Error> failure_;
   std::chrono::steady_clock::time_point last_sign_;  // of progress

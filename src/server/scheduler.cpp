@@ -1,6 +1,8 @@
 #include "server/scheduler.h"
 
 #include "base/log.h"
+#include "base/log_context.h"
+#include "server/requests.h"
 
 #include <algorithm>
 #include <tuple>
@@ -25,9 +27,12 @@ struct Slot {
   int leases = 0;
   api::Nanoseconds keep_alive{0};
   Clock::time_point expires = Clock::time_point::max();
+  Clock::time_point started = Clock::now();
 
+  api::WallTime expires_at() const;
   bool is(const ModelUse& other) const { return use.load.model_path == other.load.model_path; }
   bool fits(const ModelUse& other) const;
+  void end() const;
 };
 
 // Whether this runner can serve `other` as if it had been loaded for it.
@@ -43,20 +48,28 @@ bool Slot::fits(const ModelUse& other) const {
   return loaded && loaded->context_length < std::min(a.num_ctx, b.num_ctx);
 }
 
-namespace {
-
-void end(const Slot& slot) {
-  const bool keeps_prompts = !slot.use.load.prompt_file.empty() && slot.loaded;
-  if (keeps_prompts && slot.leases == 0)
-    slot.runner->retire();
+// Ends its process. An idle one may write its prompts first.
+void Slot::end() const {
+  if (!use.load.prompt_file.empty() && loaded && leases == 0)
+    runner->retire();
   else
-    slot.runner->kill();
+    runner->kill();
 }
 
-}  // namespace
+// Of one that is in use as if it fell idle now. "Forever" is the latest time that 64-bit
+// nanoseconds from now can say.
+api::WallTime Slot::expires_at() const {
+  const auto left = leases > 0                            ? keep_alive
+                    : expires == Clock::time_point::max() ? api::kForever
+                                                          : std::chrono::duration_cast<api::Nanoseconds>(
+                                                                expires - Clock::now());
+  const auto now = std::chrono::system_clock::now();
+  return left >= api::WallTime::max() - now ? api::WallTime::max() : now + left;
+}
 
 struct Scheduler::Waiter {
   const ModelUse& use;
+  std::string request;  // its id
 };
 
 Lease::Lease(Scheduler& scheduler, std::shared_ptr<Slot> slot)
@@ -101,7 +114,7 @@ void Scheduler::remove(Lock& lock, const std::shared_ptr<Slot>& slot) {
   const std::shared_ptr<Runner> runner = slot->runner;
   lock.unlock();
   log::info("unloading {}", slot->use.name);
-  end(*slot);
+  slot->end();
   runner->wait_ended(kEndTimeout);  // its memory is free for the next one
   lock.lock();
   notify();
@@ -115,7 +128,8 @@ Lease Scheduler::acquire(const ModelUse& use, std::optional<api::Nanoseconds> ke
   if (!slot) {
     if (queue_.size() >= options_.max_queue)
       fail(ErrorKind::kBusy, "server busy, please try again.  maximum pending requests exceeded");
-    Waiter self{use};
+    Waiter self{.use = use, .request = log::request_id()};
+    note_phase(Phase::kQueued);
     queue_.push_back(&self);
     struct Leave {
       Scheduler& scheduler;
@@ -135,6 +149,31 @@ Lease Scheduler::acquire(const ModelUse& use, std::optional<api::Nanoseconds> ke
   return {*this, std::move(slot)};
 }
 
+std::shared_ptr<Slot> Scheduler::start(Lock& lock, const ModelUse& use) {
+  const auto slot = std::make_shared<Slot>();
+  slot->use = use;
+  slot->keep_alive = options_.keep_alive;
+  lock.unlock();
+  log::info("loading {} from {}", use.name, use.load.model_path);
+  const auto on_end = [this, name = use.name](bool failed) {
+    if (failed && options_.on_failure) options_.on_failure(name);
+    const std::lock_guard guard(mutex_);
+    --processes_;
+    notify();
+  };
+  try {
+    slot->runner = Runner::start(spawner_, use.load, on_end);
+  } catch (const Error&) {
+    lock.lock();
+    throw;
+  }
+  if (options_.on_start) options_.on_start(use.name);
+  lock.lock();
+  ++processes_;
+  slots_.push_back(slot);
+  return slot;
+}
+
 // Runs at the head of the queue only, so at most one model loads at a time.
 std::shared_ptr<Slot> Scheduler::load(Lock& lock, const ModelUse& use, const Waiter& self,
                                       const std::stop_token& stop) {
@@ -142,27 +181,8 @@ std::shared_ptr<Slot> Scheduler::load(Lock& lock, const ModelUse& use, const Wai
   std::shared_ptr<Slot> slot;
   for (const auto& other : slots_)  // begun for a client that has gone, and others wait for it
     if (!other->loaded && other->fits(use) && other->runner->alive()) slot = other;
-  if (!slot) {
-    slot = std::make_shared<Slot>();
-    slot->use = use;
-    slot->keep_alive = options_.keep_alive;
-    lock.unlock();
-    log::info("loading {} from {}", use.name, use.load.model_path);
-    const auto on_end = [this] {
-      const std::lock_guard guard(mutex_);
-      --processes_;
-      notify();
-    };
-    try {
-      slot->runner = Runner::start(spawner_, use.load, on_end);
-    } catch (const Error&) {
-      lock.lock();
-      throw;
-    }
-    lock.lock();
-    ++processes_;
-    slots_.push_back(slot);
-  }
+  if (!slot) slot = start(lock, use);
+  note_phase(Phase::kLoading);
   const std::shared_ptr<Runner> runner = slot->runner;
   lock.unlock();
   try {
@@ -257,23 +277,39 @@ std::vector<LoadedModel> Scheduler::loaded() const {
   std::vector<LoadedModel> out;
   for (const auto& slot : slots_) {
     if (!slot->loaded || !slot->runner->alive()) continue;
-    const auto left =
-        slot->leases > 0 ? slot->keep_alive
-        : slot->expires == Clock::time_point::max()
-            ? api::kForever
-            : std::chrono::duration_cast<api::Nanoseconds>(slot->expires - Clock::now());
-    // "Forever" is shown as the latest time that 64-bit nanoseconds from now can say.
-    const auto now = std::chrono::system_clock::now();
-    const auto limit = api::WallTime::max() - now;
     out.push_back(
         {.name = slot->use.name,
          .digest = slot->use.digest,
          .details = slot->use.details,
          .size = slot->loaded->weight_bytes + slot->loaded->kv_bytes + slot->loaded->scratch_bytes,
          .context_length = slot->loaded->context_length,
-         .expires_at = left >= limit ? api::WallTime::max() : now + left});
+         .expires_at = slot->expires_at()});
   }
   std::ranges::sort(out, std::greater(), &LoadedModel::expires_at);
+  return out;
+}
+
+SchedulerStatus Scheduler::status() const {
+  const std::lock_guard lock(mutex_);
+  SchedulerStatus out;
+  for (const auto& slot : slots_) {
+    if (!slot->runner->alive()) continue;
+    out.runners.push_back(
+        {.name = slot->use.name,
+         .digest = slot->use.digest,
+         .pid = slot->runner->pid(),
+         .loaded = slot->loaded,
+         .progress = slot->runner->progress(),
+         .seconds = std::chrono::duration<double>(Clock::now() - slot->started).count(),
+         .usage = slot->runner->usage(),
+         .leases = slot->leases,
+         .expires_at = slot->expires_at()});
+  }
+  for (const Waiter* const waiter : queue_) {
+    const bool loading = std::ranges::any_of(
+        slots_, [&](const auto& slot) { return !slot->loaded && slot->fits(waiter->use); });
+    if (!loading) out.queue.push_back({.request = waiter->request, .model = waiter->use.name});
+  }
   return out;
 }
 
@@ -285,7 +321,7 @@ void Scheduler::shut_down() {
     slots.swap(slots_);
     notify();
   }
-  for (const auto& slot : slots) end(*slot);
+  for (const auto& slot : slots) slot->end();
   Lock lock(mutex_);
   changed_.wait_for(lock, kEndTimeout, [&] { return processes_ == 0; });
 }

@@ -27,6 +27,8 @@ struct SchedulerOptions {
   api::Nanoseconds keep_alive = std::chrono::minutes(5);
   api::Nanoseconds load_timeout = std::chrono::minutes(5);  // <= 0: none
   std::string program = "/proc/self/exe";
+  // Told of every runner that starts, and of every one that ends without being asked to.
+  std::function<void(const std::string& model)> on_start, on_failure;
 };
 
 class Scheduler;
@@ -56,6 +58,25 @@ struct LoadedModel {
   api::WallTime expires_at;
 };
 
+struct RunnerStatus {
+  std::string name, digest;
+  pid_t pid = 0;
+  std::optional<protocol::Loaded> loaded;  // absent while it loads
+  double progress = 0, seconds = 0;        // of loading, and since its start
+  protocol::Usage usage;
+  int leases = 0;
+  api::WallTime expires_at;
+};
+
+struct QueuedRequest {
+  std::string request, model;  // the request's id
+};
+
+struct SchedulerStatus {
+  std::vector<RunnerStatus> runners;
+  std::vector<QueuedRequest> queue;  // in their order, without those whose model is being loaded
+};
+
 class Scheduler {
  public:
   explicit Scheduler(SchedulerOptions options);
@@ -68,6 +89,7 @@ class Scheduler {
   // Ends the model's runner as soon as no request uses it.
   void unload(const std::string& model_path);
   std::vector<LoadedModel> loaded() const;
+  SchedulerStatus status() const;
   // Ends every runner at once; acquire() fails from now on.
   void shut_down();
   protocol::Spawner& spawner() { return spawner_; }
@@ -83,6 +105,7 @@ class Scheduler {
   void make_room(Lock& lock, const ModelUse& use, const std::stop_token& stop);
   void wait(Lock& lock, const std::stop_token& stop);  // for any change
   void notify();                                       // the lock is held
+  std::shared_ptr<Slot> start(Lock& lock, const ModelUse& use);
   void remove(Lock& lock, const std::shared_ptr<Slot>& slot);
   void release(const std::shared_ptr<Slot>& slot);
   void sweep();  // the thread that unloads what has expired or died

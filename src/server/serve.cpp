@@ -16,7 +16,7 @@ namespace {
 
 constexpr size_t kDefaultLoaded = 3;
 
-SchedulerOptions scheduler_options() {
+SchedulerOptions scheduler_options(Metrics& metrics) {
   SchedulerOptions options;
   options.max_queue = static_cast<size_t>(std::max(0LL, setting_integer("OLLAMA_MAX_QUEUE")));
   const long long loaded = setting_integer("OLLAMA_MAX_LOADED_MODELS");
@@ -25,6 +25,8 @@ SchedulerOptions scheduler_options() {
       api::parse_setting_duration(setting("OLLAMA_KEEP_ALIVE"), std::chrono::minutes(5));
   options.load_timeout =
       api::parse_setting_duration(setting("OLLAMA_LOAD_TIMEOUT"), std::chrono::minutes(5));
+  options.on_start = [&](const std::string& model) { metrics.runner_started(model); };
+  options.on_failure = [&](const std::string& model) { metrics.runner_failed(model); };
   return options;
 }
 
@@ -42,15 +44,38 @@ void make_key() {
   }
 }
 
-// The lines that tools which start a server wait for (spec api-and-cli.md 10). Proxies are left
-// out: their addresses may hold passwords.
+// The lines that tools which start a server wait for (spec api-and-cli.md 10). Keys are left out,
+// and proxies: their addresses may hold passwords.
 void log_start() {
   std::string env;
   for (const SettingRow& row : setting_rows())
-    if (row.name.starts_with("OLLAMA_") || row.name.starts_with("CRIA_"))
+    if ((row.name.starts_with("OLLAMA_") || row.name.starts_with("CRIA_")) &&
+        !row.name.ends_with("_KEY"))
       env += fmt::format("{}{}:{}", env.empty() ? "" : " ", row.name, setting(row.name));
   log::info("server config env=map[{}]", env);
   log::info("inference compute id=cpu library=cpu threads={}", std::thread::hardware_concurrency());
+}
+
+// A server that others can reach says so, or does not start.
+void check_exposure(const http::Server& server, bool require_keys) {
+  const api::KeyFile file(api::default_key_file());
+  std::error_code ignored;
+  const bool has_file = std::filesystem::exists(file.path(), ignored);
+  if (require_keys && !server.is_loopback() && file.list().empty())
+    fail(ErrorKind::kInvalidInput,
+         "CRIA_REQUIRE_AUTH is set and {} can be reached from other machines, but there is no API "
+         "key; make one by `cria key create`, or bind a loopback address",
+         server.address());
+  if (!server.is_loopback() && !has_file)
+    log::warn(
+        "anybody who reaches {} can use, change and delete the models: it is no loopback address "
+        "and there are no API keys. Make one by `cria key create`, or set "
+        "OLLAMA_HOST=127.0.0.1:{}",
+        server.address(), server.port());
+  else if (require_keys && !has_file)
+    log::warn(
+        "CRIA_REQUIRE_AUTH is set and there is no API key: every request is refused until `cria "
+        "key create` has made one");
 }
 
 void run() {
@@ -60,19 +85,29 @@ void run() {
   const bool prune = !setting_flag("OLLAMA_NOPRUNE");
   if (prune) store.prune();
   make_key();
-  Scheduler scheduler(scheduler_options());
+  Metrics metrics;
+  Requests requests;
+  Scheduler scheduler(scheduler_options(metrics));
   Models models(store, scheduler.spawner());
   store::Downloads downloads(store);
-  Service service = {
-      .models = models, .scheduler = scheduler, .downloads = downloads, .prune = prune};
+  const bool require_keys = setting_flag("CRIA_REQUIRE_AUTH");
+  api::KeyRing keys(api::default_key_file(), require_keys);
+  Service service = {.models = models,
+                     .scheduler = scheduler,
+                     .downloads = downloads,
+                     .keys = keys,
+                     .metrics = metrics,
+                     .requests = requests,
+                     .prune = prune};
   std::optional<Access> access;  // needs to know where the server listens
   http::Server server({.host = address.host,
                        .port = address.port,
                        .stop_on_signals = true,
                        .on_stop = [&] { scheduler.shut_down(); }},
-                      body_rule,
+                      [&](const http::Request& head) { return body_rule(service, head); },
                       [&](http::Exchange& exchange) { serve_request(service, *access, exchange); });
   access.emplace(setting("OLLAMA_ORIGINS"), server.is_loopback(), names_of_this_machine());
+  check_exposure(server, require_keys);
   log::info("Listening on {} (version {})", server.address(), kVersion);
   server.run();
 }

@@ -23,9 +23,4 @@ void get_version(Service&, http::Exchange& exchange, const std::string&) {
   answer_json(exchange, {{"version", kVersion}});
 }
 
-// There is no cloud behind this server.
-void get_status(Service&, http::Exchange& exchange, const std::string&) {
-  answer_json(exchange, {{"cloud", {{"disabled", true}, {"source", "config"}}}});
-}
-
 }  // namespace cria::server

@@ -1,11 +1,14 @@
 // service.h - what every handler works with, and how they answer.
 #pragma once
 
+#include "api/keys.h"
 #include "api/ollama.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "http/server.h"
+#include "server/metrics.h"
 #include "server/models.h"
+#include "server/requests.h"
 #include "server/scheduler.h"
 #include "store/registry/transfer.h"
 
@@ -20,6 +23,9 @@ struct Service {
   Models& models;
   Scheduler& scheduler;
   store::Downloads& downloads;
+  api::KeyRing& keys;
+  Metrics& metrics;
+  Requests& requests;
   bool prune = true;
 };
 
@@ -54,6 +60,7 @@ void make_model(Service& service, const store::ModelName& name, const api::Creat
 void get_root(Service&, http::Exchange&, const std::string&);
 void get_version(Service&, http::Exchange&, const std::string&);
 void get_status(Service&, http::Exchange&, const std::string&);
+void get_metrics(Service&, http::Exchange&, const std::string&);
 void get_tags(Service&, http::Exchange&, const std::string&);
 void get_ps(Service&, http::Exchange&, const std::string&);
 void post_show(Service&, http::Exchange&, const std::string&);

@@ -1,5 +1,7 @@
 #include "server/wire.h"
 
+#include "base/log_context.h"
+
 #include <fmt/core.h>
 
 #include <chrono>
@@ -9,7 +11,8 @@ namespace cria::server {
 namespace {
 
 std::string_view openai_type(int status) {
-  if (status == 400) return "invalid_request_error";
+  if (status == 400 || status == 401) return "invalid_request_error";
+  if (status == 403) return "insufficient_permissions";
   return status == 404 ? "not_found_error" : "api_error";
 }
 
@@ -49,11 +52,11 @@ Json error_body(Dialect dialect, int status, std::string_view message) {
                {{"message", message},
                 {"type", openai_type(status)},
                 {"param", nullptr},
-                {"code", nullptr}}}};
+                {"code", status == 401 ? Json("invalid_api_key") : Json()}}}};
     case Dialect::kAnthropic:
       return {{"type", "error"},
               {"error", {{"type", anthropic_type(status)}, {"message", message}}},
-              {"request_id", new_id("req_")}};
+              {"request_id", log::request_id().empty() ? new_id("req_") : log::request_id()}};
     case Dialect::kNative:
       break;
   }

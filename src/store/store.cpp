@@ -3,7 +3,7 @@
 #include "base/disk.h"
 #include "base/error.h"
 #include "base/log.h"
-#include "base/settings.h"
+#include "base/models_folder.h"
 #include "store/folder.h"
 
 #include <fcntl.h>
@@ -40,8 +40,7 @@ std::chrono::system_clock::time_point modified_time(const fs::path& path) {
 }  // namespace
 
 fs::path Store::default_folder() {
-  const std::string folder = setting("OLLAMA_MODELS");
-  return folder.empty() ? fs::path(setting("HOME")) / ".ollama/models" : fs::path(folder);
+  return models_folder();
 }
 
 Store::Store(fs::path folder) : folder_(std::move(folder)) {
