@@ -64,6 +64,8 @@ std::string parse_model_name(std::string_view type, const Json& body);
 // Drops unknown names, truncates numbers to integers; Error{kInternal} for a wrong type (status
 // 500, as clients expect).
 Json check_options(const Json& options);
+// OpenAI's {"token id": bias}, which is also an option of ours. Throws Error{kInvalidInput}.
+void check_logit_bias(const Json& value);
 // `{role, content, ...}` objects of a request, of MESSAGE lines or of a create request.
 Json check_messages(std::string_view type, const Json& messages);
 // A tool as templates get to see it: `{type, function {name, description, parameters}}` with the

@@ -40,7 +40,10 @@ void parse_shared(const Fields& fields, Inference& out, bool& include_usage) {
   copy_length(fields, "max_tokens", out.options);
   if (const auto seed = fields.integer("seed")) out.options["seed"] = *seed;
   copy_stop(fields, "stop", out.options);
-  refuse(fields, "logit_bias", "leave it out");
+  if (const Json* const bias = fields.find("logit_bias")) {
+    check_logit_bias(*bias);
+    out.options["logit_bias"] = *bias;
+  }
 }
 
 Json schema_of_format(const Json& format) {

@@ -132,6 +132,8 @@ std::unique_ptr<Generation> Runner::send(Message request) {
 }
 template std::unique_ptr<Generation> Runner::send(protocol::Generate);
 template std::unique_ptr<Generation> Runner::send(protocol::Embed);
+template std::unique_ptr<Generation> Runner::send(protocol::Tokenize);
+template std::unique_ptr<Generation> Runner::send(protocol::Detokenize);
 
 void Runner::cancel(uint64_t id) {
   {
@@ -177,6 +179,8 @@ bool Runner::dispatch(protocol::Event event) {
     if (const auto queue = find(text->id)) queue->put(std::move(event));
   } else if (auto* vector = std::get_if<protocol::Vector>(&event)) {
     if (const auto queue = find(vector->id)) queue->put(std::move(event));
+  } else if (auto* tokens = std::get_if<protocol::Tokens>(&event)) {
+    if (const auto queue = find(tokens->id)) queue->put(std::move(event));
   } else if (auto* done = std::get_if<protocol::Done>(&event)) {
     const uint64_t id = done->id;
     if (const auto queue = find(id)) queue->put(std::move(event));

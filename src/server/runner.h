@@ -77,6 +77,12 @@ class Runner : public std::enable_shared_from_this<Runner> {
     return send(std::move(request));
   }
   std::unique_ptr<Generation> submit(protocol::Embed request) { return send(std::move(request)); }
+  std::unique_ptr<Generation> submit(protocol::Tokenize request) {
+    return send(std::move(request));
+  }
+  std::unique_ptr<Generation> submit(protocol::Detokenize request) {
+    return send(std::move(request));
+  }
   bool alive() const;
   // Ends the process; requests that still run fail.
   void kill();

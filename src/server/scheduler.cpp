@@ -34,6 +34,7 @@ struct Slot {
 bool Slot::fits(const ModelUse& other) const {
   const protocol::Load& a = use.load;
   const protocol::Load& b = other.load;
+  if (is(other) && other.any) return true;
   if (!is(other) || a.adapter_paths != b.adapter_paths || a.num_batch != b.num_batch ||
       a.threads != b.threads || a.kv_type != b.kv_type || a.template_text != b.template_text ||
       a.embed != b.embed || a.system != b.system || a.messages != b.messages)
