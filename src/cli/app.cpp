@@ -21,7 +21,7 @@ using namespace std::string_view_literals;
 constexpr std::array kRunFlags = {
     Flag{"dimensions", 0, FlagKind::kText, "Truncate embeddings to this many dimensions"},
     Flag{"format", 0, FlagKind::kText,
-         "Format of the answer: json, a JSON schema, or a grammar (docs/formats.md)"},
+         "Format of the answer: json, a schema, FILE.json, FILE.gbnf or regex:PATTERN"},
     Flag{"hidethinking", 0, FlagKind::kSwitch, "Do not print the thinking"},
     Flag{"insecure", 0, FlagKind::kSwitch, "Use an insecure registry"},
     Flag{"keepalive", 0, FlagKind::kText, "How long the model stays loaded (e.g. 5m)"},

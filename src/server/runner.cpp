@@ -111,8 +111,7 @@ protocol::Loaded Runner::wait_loaded(std::chrono::nanoseconds stall, const std::
 }
 
 template <class Message>
-std::unique_ptr<Generation> Runner::send(Message request) {
-  const auto queue = std::make_shared<EventQueue>();
+std::unique_ptr<Generation> Runner::send(Message request, std::shared_ptr<EventQueue> queue) {
   const Error stopped(ErrorKind::kInternal, std::string(kRunnerStopped));
   {
     const std::lock_guard lock(mutex_);
@@ -130,10 +129,10 @@ std::unique_ptr<Generation> Runner::send(Message request) {
   }
   return generation;
 }
-template std::unique_ptr<Generation> Runner::send(protocol::Generate);
-template std::unique_ptr<Generation> Runner::send(protocol::Embed);
-template std::unique_ptr<Generation> Runner::send(protocol::Tokenize);
-template std::unique_ptr<Generation> Runner::send(protocol::Detokenize);
+template std::unique_ptr<Generation> Runner::send(protocol::Generate, std::shared_ptr<EventQueue>);
+template std::unique_ptr<Generation> Runner::send(protocol::Embed, std::shared_ptr<EventQueue>);
+template std::unique_ptr<Generation> Runner::send(protocol::Tokenize, std::shared_ptr<EventQueue>);
+template std::unique_ptr<Generation> Runner::send(protocol::Detokenize, std::shared_ptr<EventQueue>);
 
 void Runner::cancel(uint64_t id) {
   {
