@@ -47,7 +47,7 @@ constexpr std::array kOptions = {
 };
 
 [[noreturn]] void bad_option(std::string_view name, std::string_view wanted) {
-  fail(ErrorKind::kInternal, "option \"{}\" must be of type {}", name, wanted);
+  fail(ErrorKind::kInvalidInput, "option \"{}\" must be of type {}", name, wanted);
 }
 
 Json checked_option(const OptionRow& row, const Json& value) {
@@ -81,7 +81,7 @@ Json checked_format(const Json* format) {
   if (format == nullptr || format->is_object()) return format == nullptr ? Json() : *format;
   if (*format == "") return {};
   if (*format == "json") return "json";
-  fail(ErrorKind::kInternal, "invalid format: {}; expected \"json\" or a valid JSON Schema object",
+  fail(ErrorKind::kInvalidInput, "invalid format: {}; expected \"json\" or a valid JSON Schema object",
        dump_json(dump_json(*format)));
 }
 
@@ -140,7 +140,7 @@ Json checked_message(std::string_view type, const Json& item) {
   Json out = {{"role", role}, {"content", message.text("content")}};
   if (const std::string text = message.text("thinking"); !text.empty()) out["thinking"] = text;
   for (const std::string& image : message.texts("images")) {
-    base64_decode(image);  // only to refuse it here, with the offset
+    base64_check(image);
     out["images"].push_back(image);
   }
   if (Json calls = checked_tool_calls(type, message); !calls.empty())
@@ -187,7 +187,7 @@ std::vector<std::string> licenses_of(const Fields& fields) {
   if (value->is_string())
     return *value == "" ? std::vector<std::string>{} : std::vector{value->get<std::string>()};
   if (!value->is_array())
-    fail(ErrorKind::kInternal, "license must be a string or a list of strings");
+    fail(ErrorKind::kInvalidInput, "license must be a string or a list of strings");
   return fields.texts("license");
 }
 
