@@ -120,8 +120,7 @@ TEST_CASE("what cannot be honoured is refused, unless it asks for nothing") {
   const auto refused = [](const char* bias) {
     return message_of([&] { chat(fmt::format(R"(,"logit_bias":{})", bias)); });
   };
-  CHECK(refused("[1]") ==
-        "logit_bias must be an object of token ids and numbers from -100 to 100");
+  CHECK(refused("[1]") == "logit_bias must be an object of token ids and numbers from -100 to 100");
   for (const char* id : {"-1", "x", "1x", "2147483648", " 1", ""})
     CHECK(refused(fmt::format(R"({{"{}":1}})", id).c_str()) ==
           fmt::format("logit_bias: \"{}\" is no token id", id));

@@ -81,7 +81,8 @@ Json checked_format(const Json* format) {
   if (format == nullptr || format->is_object()) return format == nullptr ? Json() : *format;
   if (*format == "") return {};
   if (*format == "json") return "json";
-  fail(ErrorKind::kInvalidInput, "invalid format: {}; expected \"json\" or a valid JSON Schema object",
+  fail(ErrorKind::kInvalidInput,
+       "invalid format: {}; expected \"json\" or a valid JSON Schema object",
        dump_json(dump_json(*format)));
 }
 

@@ -14,7 +14,8 @@ constexpr size_t kMaxDocuments = 10'000;
 std::vector<std::string> documents_of(const Fields& fields) {
   const Json list = fields.list("documents");
   if (list.empty())
-    fail(ErrorKind::kInvalidInput, "documents is required: a list of texts, or of {{\"text\": ...}}");
+    fail(ErrorKind::kInvalidInput,
+         "documents is required: a list of texts, or of {{\"text\": ...}}");
   if (list.size() > kMaxDocuments)
     fail(ErrorKind::kInvalidInput, "documents holds {} texts, at most {} are ranked at a time",
          list.size(), kMaxDocuments);

@@ -54,7 +54,6 @@ void decode(std::string_view text, Put put) {
 
 }  // namespace
 
-
 std::string base64_encode(std::string_view bytes) {
   std::string out;
   out.reserve((bytes.size() + 2) / 3 * 4);

@@ -135,9 +135,7 @@ bool Embedder::reserve(Text& text) {
 bool Embedder::admit_next(Request& request) {
   if (request.next == request.asked.inputs.size()) return false;
   const std::string input = std::exchange(request.asked.inputs[request.next], {});
-  Text text = {.request = &request,
-               .index = static_cast<int64_t>(request.next),
-               .tokens = {}};
+  Text text = {.request = &request, .index = static_cast<int64_t>(request.next), .tokens = {}};
   if (request.asked.query)
     tokenize_pair(request.asked, input, text);
   else

@@ -169,9 +169,9 @@ int64_t Sampler::looks_at() const {
   // What only lowers logits can push out no more of the best than there are tokens to lower, so
   // what comes up in their place is among as many more.
   const auto lowers_bias = [](const auto& bias) { return bias.second <= 0; };
-  const bool lowers = std::ranges::all_of(options_.logit_bias, lowers_bias) &&
-                      (window_ == 0 ||
-                       (options_.repeat_penalty >= 1 && options_.presence_penalty >= 0 &&
+  const bool lowers =
+      std::ranges::all_of(options_.logit_bias, lowers_bias) &&
+      (window_ == 0 || (options_.repeat_penalty >= 1 && options_.presence_penalty >= 0 &&
                         options_.frequency_penalty >= 0));
   return lowers ? most + std::ssize(counts_) + std::ssize(options_.logit_bias) : 0;
 }

@@ -274,10 +274,7 @@ Vector vector_from(const Json& json) {
 }
 
 Json encoded(const Tokens& event) {
-  return {{"type", "tokens"},
-          {"id", event.id},
-          {"tokens", event.tokens},
-          {"pieces", event.pieces}};
+  return {{"type", "tokens"}, {"id", event.id}, {"tokens", event.tokens}, {"pieces", event.pieces}};
 }
 
 Tokens tokens_from(const Json& json) {

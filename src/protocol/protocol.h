@@ -64,9 +64,9 @@ struct Embed {
   uint64_t id = 0;
   std::vector<std::string> inputs;
   std::optional<std::string> query;  // rank the inputs for it: a Vector is then its score alone
-  bool truncate = true;    // cut what is too long at its end; otherwise it is an error
-  int64_t dimensions = 0;  // keep that many and normalise again; 0: all
-  bool normalize = true;   // to length 1; otherwise as the model's file says
+  bool truncate = true;              // cut what is too long at its end; otherwise it is an error
+  int64_t dimensions = 0;            // keep that many and normalise again; 0: all
+  bool normalize = true;             // to length 1; otherwise as the model's file says
 };
 
 // The tokens of a text: Tokens, one or more, then Done.

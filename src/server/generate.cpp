@@ -71,8 +71,8 @@ class Answers {
 
   void begin() {
     const bool last = begun_ + 1 == call_.count;
-    auto generation =
-        runner_.submit(last ? std::move(call_.request) : protocol::Generate(call_.request), events_);
+    auto generation = runner_.submit(
+        last ? std::move(call_.request) : protocol::Generate(call_.request), events_);
     const uint64_t id = generation->id();
     running_.emplace(id, Running{.index = begun_++, .generation = std::move(generation)});
     if (!last) advance_seed(call_.request.options);

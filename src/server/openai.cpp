@@ -141,9 +141,8 @@ Json ChatObject::json_of(int64_t index, const Choice& choice) {
   Json message = {{"role", "assistant"}, {"content", choice.content}};
   if (!choice.thinking.empty()) message["reasoning"] = choice.thinking;
   if (!choice.calls.empty()) message["tool_calls"] = choice.calls;
-  Json out = {{"index", index},
-              {"message", std::move(message)},
-              {"finish_reason", choice.finish_reason}};
+  Json out = {
+      {"index", index}, {"message", std::move(message)}, {"finish_reason", choice.finish_reason}};
   if (!choice.logprobs.empty()) out["logprobs"]["content"] = openai_logprobs(choice.logprobs);
   return out;
 }

@@ -1,6 +1,6 @@
 // rerank.cpp - /api/rerank and /v1/rerank: documents in the order of their relevance to a query.
-#include "api/fields.h"
 #include "api/rerank.h"
+#include "api/fields.h"
 #include "server/generate.h"
 #include "server/vectors.h"
 
@@ -36,8 +36,7 @@ Json results_of(const Vectors& scores, const api::RerankRequest& asked) {
     order.resize(static_cast<size_t>(asked.top_n));
   Json results = Json::array();
   for (const size_t index : order) {
-    Json result = {{"index", index},
-                   {"relevance_score", relevance(scores.values[index].front())}};
+    Json result = {{"index", index}, {"relevance_score", relevance(scores.values[index].front())}};
     if (asked.return_documents) result["document"] = {{"text", asked.documents[index]}};
     results.push_back(std::move(result));
   }
@@ -51,18 +50,16 @@ void post_rerank(Service& service, http::Exchange& exchange, const std::string&)
   try {
     const Model model = service.models.find(asked.model);
     check_ranks(asked.model, service.models.facts(model, exchange.gone()));
-    const Vectors scores =
-        vectors_of(service, exchange.gone(),
-                   {.use = use_of(model, merged_options(model, asked.options)),
-                    .keep_alive = asked.keep_alive,
-                    .asked = {.inputs = asked.documents,
-                              .query = asked.query,
-                              .truncate = asked.truncate}});
-    answer_json(exchange, {{"object", "list"},
-                           {"model", asked.model},
-                           {"results", results_of(scores, asked)},
-                           {"usage",
-                            {{"prompt_tokens", scores.tokens}, {"total_tokens", scores.tokens}}}});
+    const Vectors scores = vectors_of(
+        service, exchange.gone(),
+        {.use = use_of(model, merged_options(model, asked.options)),
+         .keep_alive = asked.keep_alive,
+         .asked = {.inputs = asked.documents, .query = asked.query, .truncate = asked.truncate}});
+    answer_json(exchange,
+                {{"object", "list"},
+                 {"model", asked.model},
+                 {"results", results_of(scores, asked)},
+                 {"usage", {{"prompt_tokens", scores.tokens}, {"total_tokens", scores.tokens}}}});
   } catch (const Error& e) {
     throw as_client_error(e);
   }

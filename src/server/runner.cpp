@@ -132,7 +132,8 @@ std::unique_ptr<Generation> Runner::send(Message request, std::shared_ptr<EventQ
 template std::unique_ptr<Generation> Runner::send(protocol::Generate, std::shared_ptr<EventQueue>);
 template std::unique_ptr<Generation> Runner::send(protocol::Embed, std::shared_ptr<EventQueue>);
 template std::unique_ptr<Generation> Runner::send(protocol::Tokenize, std::shared_ptr<EventQueue>);
-template std::unique_ptr<Generation> Runner::send(protocol::Detokenize, std::shared_ptr<EventQueue>);
+template std::unique_ptr<Generation> Runner::send(protocol::Detokenize,
+                                                  std::shared_ptr<EventQueue>);
 
 void Runner::cancel(uint64_t id) {
   {

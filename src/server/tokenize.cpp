@@ -51,8 +51,8 @@ void post_tokenize(Service& service, http::Exchange& exchange, const std::string
         [&](const protocol::Event& event) {
           const auto* const part = std::get_if<protocol::Tokens>(&event);
           if (part == nullptr) return;
-          Json more = asked.with_pieces ? with_pieces(part->tokens, part->pieces)
-                                        : Json(part->tokens);
+          Json more =
+              asked.with_pieces ? with_pieces(part->tokens, part->pieces) : Json(part->tokens);
           tokens.insert(tokens.end(), more.begin(), more.end());
         });
   } catch (const Error& e) {
