@@ -78,10 +78,10 @@ def test_every_part_of_it_is_used():
     schema.validate()
 
 
-@pytest.mark.parametrize("method, path", [("POST", "/api/pull"), ("POST", "/api/push"), ("POST", "/api/outdated")])
-def test_requests_to_registries_that_are_wrong(server, method, path):
+@pytest.mark.parametrize("path", ["/api/pull", "/api/push"])
+def test_requests_to_registries_that_are_wrong(server, path):
     for body in (b"", b"{", b"[]", b"5", {"model": 5}, {"model": "../x"}, {"model": ["a"]}):
-        assert server.request(method, path, body)[0] == 400, body
+        assert server.request("POST", path, body)[0] == 400, body
 
 
 @schema.exclude(path_regex=REMOTE).parametrize()

@@ -25,7 +25,7 @@ def text(server, ids):
 
 
 def test_tokens_are_those_of_llama_cpp(server):
-    file = DATA / "real-models/smollm2.json"
+    file = DATA / "real-models/llamacpp-smollm2-135m-q4_1.json"
     if not file.exists():
         pytest.skip("no shared data")
     golden = json.loads(file.read_text())["tokenize"]
