@@ -26,7 +26,7 @@ std::string image_of(const Fields& block) {
          "invalid image source type: {}. Only base64 images are supported.", one_line(type, 100));
   std::string data = source.text("data");
   try {
-    base64_decode(data);  // only to refuse it here, with the offset
+    base64_check(data);
   } catch (const Error& e) {
     fail(ErrorKind::kInvalidInput, "invalid base64 image data: {}", e.what());
   }
@@ -202,10 +202,7 @@ void parse_options(const Fields& fields, AnthropicMessages& out) {
 AnthropicMessages parse_anthropic_count(const Json& body) {
   const Fields fields(kType, body);
   AnthropicMessages out;
-  out.model = fields.text("model");
-  if (out.model.empty()) fail(ErrorKind::kInvalidInput, "model is required");
-  out.stream = fields.flag("stream").value_or(false);
-  out.keep_alive = parse_keep_alive(fields.find("keep_alive"));
+  parse_head(fields, out);
   parse_options(fields, out);
   if (const std::string system = text_of(fields.find("system"), "system"); !system.empty())
     out.messages.push_back({{"role", "system"}, {"content", system}});

@@ -50,6 +50,13 @@ Json format_of_choice(const Json& tools, const ToolChoice& choice) {
 
 }  // namespace
 
+void parse_head(const Fields& fields, Inference& out) {
+  out.model = fields.text("model");
+  if (out.model.empty()) fail(ErrorKind::kInvalidInput, "model is required");
+  out.stream = fields.flag("stream").value_or(false);
+  out.keep_alive = parse_keep_alive(fields.find("keep_alive"));
+}
+
 std::optional<ToolChoice> plain_choice(const Json* value) {
   if (value == nullptr || *value == "auto") return ToolChoice{};
   if (*value == "none") return ToolChoice{.kind = ToolChoice::Kind::kNone};
@@ -86,7 +93,7 @@ std::string image_of_url(std::string_view url) {
         "data:image/webp;base64,", "data:;base64,"})
     if (url.starts_with(head)) {
       url.remove_prefix(head.size());
-      base64_decode(url);  // only to refuse it here, with the offset
+      base64_check(url);
       return std::string(url);
     }
   fail(ErrorKind::kInvalidInput, "invalid image input");

@@ -23,6 +23,10 @@ struct ToolChoice {
   std::string name;  // kNamed
 };
 
+// What every request of them begins with: a model, which is required, `stream` (false) and
+// `keep_alive`.
+void parse_head(const Fields& fields, Inference& out);
+
 // What both of OpenAI's dialects spell alike: absent, "auto", "none", "required". None for others.
 std::optional<ToolChoice> plain_choice(const Json* value);
 

@@ -113,8 +113,22 @@ TEST_CASE("response formats and efforts") {
 TEST_CASE("what cannot be honoured is refused, unless it asks for nothing") {
   for (const char* nothing : {R"(,"logit_bias":{})", R"(,"logit_bias":null)", R"(,"functions":[])"})
     CHECK(message_of([&] { chat(nothing); }) == "nothing was thrown");
-  CHECK(message_of([] { chat(R"(,"logit_bias":{"1":2})"); }) ==
-        "logit_bias is not supported; leave it out");
+  for (const char* nothing : {R"(,"logit_bias":{})", R"(,"logit_bias":null)"})
+    CHECK_FALSE(chat(nothing).options.contains("logit_bias"));
+  CHECK(chat(R"(,"logit_bias":{"1":-100,"0":2.5})").options["logit_bias"].dump() ==
+        R"({"1":-100,"0":2.5})");
+  const auto refused = [](const char* bias) {
+    return message_of([&] { chat(fmt::format(R"(,"logit_bias":{})", bias)); });
+  };
+  CHECK(refused("[1]") == "logit_bias must be an object of token ids and numbers from -100 to 100");
+  for (const char* id : {"-1", "x", "1x", "2147483648", " 1", ""})
+    CHECK(refused(fmt::format(R"({{"{}":1}})", id).c_str()) ==
+          fmt::format("logit_bias: \"{}\" is no token id", id));
+  for (const char* value : {"101", "-100.5", "true", "\"1\"", "null"})
+    CHECK(refused(fmt::format(R"({{"7":{}}})", value).c_str()) ==
+          fmt::format("logit_bias: that of token 7 is {}, but must be a number from -100 to 100",
+                      value));
+  CHECK(refused("7").starts_with("logit_bias must be an object"));
   CHECK(message_of([] { chat(R"(,"functions":[{"name":"f"}])"); }) ==
         "functions is not supported; use tools");
   CHECK(message_of([] { chat(R"(,"max_tokens":-2)"); }).starts_with("max_tokens is -2, but must"));

@@ -4,9 +4,11 @@
 #include "base/base64.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/text.h"
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cmath>
 #include <limits>
 
@@ -15,7 +17,7 @@ namespace {
 
 constexpr int64_t kMaxTopLogprobs = 20;
 
-enum class OptionType { kInteger, kFloat, kBoolean, kStrings };
+enum class OptionType { kInteger, kFloat, kBoolean, kStrings, kBiases };
 struct OptionRow {
   std::string_view name;
   OptionType type;
@@ -41,14 +43,18 @@ constexpr std::array kOptions = {
     OptionRow{"presence_penalty", OptionType::kFloat},
     OptionRow{"frequency_penalty", OptionType::kFloat},
     OptionRow{"stop", OptionType::kStrings},
+    OptionRow{"logit_bias", OptionType::kBiases},
 };
 
 [[noreturn]] void bad_option(std::string_view name, std::string_view wanted) {
-  fail(ErrorKind::kInternal, "option \"{}\" must be of type {}", name, wanted);
+  fail(ErrorKind::kInvalidInput, "option \"{}\" must be of type {}", name, wanted);
 }
 
 Json checked_option(const OptionRow& row, const Json& value) {
   switch (row.type) {
+    case OptionType::kBiases:
+      check_logit_bias(value);
+      return value;
     case OptionType::kInteger: {
       if (!value.is_number() || !(std::abs(value.get<double>()) < 9.2e18))
         bad_option(row.name, "integer");
@@ -75,7 +81,8 @@ Json checked_format(const Json* format) {
   if (format == nullptr || format->is_object()) return format == nullptr ? Json() : *format;
   if (*format == "") return {};
   if (*format == "json") return "json";
-  fail(ErrorKind::kInternal, "invalid format: {}; expected \"json\" or a valid JSON Schema object",
+  fail(ErrorKind::kInvalidInput,
+       "invalid format: {}; expected \"json\" or a valid JSON Schema object",
        dump_json(dump_json(*format)));
 }
 
@@ -134,7 +141,7 @@ Json checked_message(std::string_view type, const Json& item) {
   Json out = {{"role", role}, {"content", message.text("content")}};
   if (const std::string text = message.text("thinking"); !text.empty()) out["thinking"] = text;
   for (const std::string& image : message.texts("images")) {
-    base64_decode(image);  // only to refuse it here, with the offset
+    base64_check(image);
     out["images"].push_back(image);
   }
   if (Json calls = checked_tool_calls(type, message); !calls.empty())
@@ -181,7 +188,7 @@ std::vector<std::string> licenses_of(const Fields& fields) {
   if (value->is_string())
     return *value == "" ? std::vector<std::string>{} : std::vector{value->get<std::string>()};
   if (!value->is_array())
-    fail(ErrorKind::kInternal, "license must be a string or a list of strings");
+    fail(ErrorKind::kInvalidInput, "license must be a string or a list of strings");
   return fields.texts("license");
 }
 
@@ -198,6 +205,28 @@ Json check_options(const Json& options) {
       out[name] = checked_option(*row, value);
   }
   return out;
+}
+
+void check_logit_bias(const Json& value) {
+  constexpr size_t kMaxBiases = 65536;
+  constexpr double kMaxBias = 100;
+  if (!value.is_object())
+    fail(ErrorKind::kInvalidInput,
+         "logit_bias must be an object of token ids and numbers from -100 to 100");
+  if (value.size() > kMaxBiases)
+    fail(ErrorKind::kInvalidInput, "logit_bias has {} tokens, at most {} are allowed", value.size(),
+         kMaxBiases);
+  for (const auto& [token, bias] : value.items()) {
+    int32_t id = -1;
+    const char* const end = token.data() + token.size();
+    const auto [stop, problem] = std::from_chars(token.data(), end, id);
+    if (stop != end || problem != std::errc() || id < 0)
+      fail(ErrorKind::kInvalidInput, "logit_bias: \"{}\" is no token id", one_line(token, 40));
+    if (!bias.is_number() || !(std::abs(bias.get<double>()) <= kMaxBias))
+      fail(ErrorKind::kInvalidInput,
+           "logit_bias: that of token {} is {:.40}, but must be a number from -100 to 100", id,
+           dump_json(bias));
+  }
 }
 
 Json check_messages(std::string_view type, const Json& messages) {

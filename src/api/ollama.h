@@ -61,9 +61,11 @@ CreateRequest parse_create(const Json& body);
 // "model", or "name" as older clients say.
 std::string parse_model_name(std::string_view type, const Json& body);
 
-// Drops unknown names, truncates numbers to integers; Error{kInternal} for a wrong type (status
-// 500, as clients expect).
+// Drops unknown names, truncates numbers to integers; Error{kInvalidInput} for a wrong type, with
+// the texts that clients know, though under 400 instead of Ollama's 500.
 Json check_options(const Json& options);
+// OpenAI's {"token id": bias}, which is also an option of ours. Throws Error{kInvalidInput}.
+void check_logit_bias(const Json& value);
 // `{role, content, ...}` objects of a request, of MESSAGE lines or of a create request.
 Json check_messages(std::string_view type, const Json& messages);
 // A tool as templates get to see it: `{type, function {name, description, parameters}}` with the

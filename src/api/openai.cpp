@@ -24,14 +24,11 @@ int64_t count_of(const Fields& fields) {
 
 // What both endpoints share.
 void parse_shared(const Fields& fields, Inference& out, bool& include_usage) {
-  out.model = fields.text("model");
-  if (out.model.empty()) fail(ErrorKind::kInvalidInput, "model is required");
-  out.stream = fields.flag("stream").value_or(false);
+  parse_head(fields, out);
   const Json stream_options = fields.object("stream_options");
   include_usage = Fields("StreamOptions", stream_options, "stream_options.")
                       .flag("include_usage")
                       .value_or(false);
-  out.keep_alive = parse_keep_alive(fields.find("keep_alive"));
   out.options = {{"temperature", 1.0}, {"top_p", 1.0}};
   const Json given = check_options(fields.object("options"));
   for (const auto& [name, value] : given.items()) out.options[name] = value;
@@ -40,7 +37,10 @@ void parse_shared(const Fields& fields, Inference& out, bool& include_usage) {
   copy_length(fields, "max_tokens", out.options);
   if (const auto seed = fields.integer("seed")) out.options["seed"] = *seed;
   copy_stop(fields, "stop", out.options);
-  refuse(fields, "logit_bias", "leave it out");
+  if (const Json* const bias = fields.find("logit_bias"); bias != nullptr && !bias->empty()) {
+    check_logit_bias(*bias);
+    out.options["logit_bias"] = *bias;
+  }
 }
 
 Json schema_of_format(const Json& format) {

@@ -231,10 +231,7 @@ Json echo_of(const Fields& fields, const OpenAiResponses& request) {
 OpenAiResponses parse_openai_responses(const Json& body) {
   const Fields fields(kType, body);
   OpenAiResponses out;
-  out.model = fields.text("model");
-  if (out.model.empty()) fail(ErrorKind::kInvalidInput, "model is required");
-  out.stream = fields.flag("stream").value_or(false);
-  out.keep_alive = parse_keep_alive(fields.find("keep_alive"));
+  parse_head(fields, out);
   refuse_all(fields);
   parse_options(fields, out);
   if (const std::string text = fields.text("instructions"); !text.empty())

@@ -9,5 +9,6 @@ namespace cria {
 std::string base64_encode(std::string_view bytes);
 // Line breaks are skipped. Throws Error{kInvalidInput} with the offset of the first bad character.
 std::string base64_decode(std::string_view text);
+void base64_check(std::string_view text);  // the same, for who needs no bytes
 
 }  // namespace cria

@@ -21,7 +21,7 @@ using namespace std::string_view_literals;
 constexpr std::array kRunFlags = {
     Flag{"dimensions", 0, FlagKind::kText, "Truncate embeddings to this many dimensions"},
     Flag{"format", 0, FlagKind::kText,
-         "Format of the answer: json, a JSON schema, or a grammar (docs/formats.md)"},
+         "Format of the answer: json, a schema, FILE.json, FILE.gbnf or regex:PATTERN"},
     Flag{"hidethinking", 0, FlagKind::kSwitch, "Do not print the thinking"},
     Flag{"insecure", 0, FlagKind::kSwitch, "Use an insecure registry"},
     Flag{"keepalive", 0, FlagKind::kText, "How long the model stays loaded (e.g. 5m)"},
@@ -49,13 +49,15 @@ constexpr std::array kInsecureFlags = {
     Flag{"insecure", 0, FlagKind::kSwitch, "Use an insecure registry (plain HTTP)"}};
 constexpr std::array kPruneFlags = {
     Flag{"dry-run", 0, FlagKind::kSwitch, "Only say what would be removed"}};
-constexpr std::array kKeyFlags = {Flag{
-    "scope", 0, FlagKind::kText, "What a new key may do: infer (default), manage or admin"}};
+constexpr std::array kKeyFlags = {
+    Flag{"scope", 0, FlagKind::kText, "What a new key may do: infer (default), manage or admin"}};
 constexpr std::array kHost = {"OLLAMA_HOST"sv, "OLLAMA_API_KEY"sv};
 constexpr std::array kKeySettings = {"OLLAMA_MODELS"sv};
-constexpr std::array kTransferSettings = {"OLLAMA_HOST"sv, "OLLAMA_API_KEY"sv, "HTTP_PROXY"sv,    "HTTPS_PROXY"sv,
-                                          "NO_PROXY"sv,    "SSL_CERT_FILE"sv, "DOCKER_CONFIG"sv};
-constexpr std::array kRunSettings = {"OLLAMA_HOST"sv, "OLLAMA_API_KEY"sv, "OLLAMA_NOHISTORY"sv, "OLLAMA_EDITOR"sv};
+constexpr std::array kTransferSettings = {"OLLAMA_HOST"sv,  "OLLAMA_API_KEY"sv, "HTTP_PROXY"sv,
+                                          "HTTPS_PROXY"sv,  "NO_PROXY"sv,       "SSL_CERT_FILE"sv,
+                                          "DOCKER_CONFIG"sv};
+constexpr std::array kRunSettings = {"OLLAMA_HOST"sv, "OLLAMA_API_KEY"sv, "OLLAMA_NOHISTORY"sv,
+                                     "OLLAMA_EDITOR"sv};
 constexpr std::array kServeSettings = {"OLLAMA_HOST"sv,
                                        "OLLAMA_MODELS"sv,
                                        "OLLAMA_DEBUG"sv,

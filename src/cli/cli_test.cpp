@@ -1,5 +1,6 @@
 #include "base/base64.h"
 #include "base/error.h"
+#include "cli/answer_format.h"
 #include "cli/api_client.h"
 #include "cli/attachments.h"
 #include "cli/create_plan.h"
@@ -28,6 +29,30 @@ std::string message_of(auto&& call) {
 }
 
 }  // namespace
+
+TEST_CASE("--format takes json, schemas, files and regular expressions") {
+  CHECK(answer_format("json") == "json");
+  CHECK(answer_format("") == "");
+  CHECK(answer_format(R"( {"type":"object"})").dump() == R"({"type":"object"})");
+  CHECK(answer_format("regex:a|b.json").dump() == R"({"type":"regex","regex":"a|b.json"})");
+  const auto folder = std::filesystem::temp_directory_path();
+  const auto write = [&](const char* name, const char* text) {
+    const std::string path = folder / fmt::format("cria-{}-{}", ::getpid(), name);
+    std::ofstream(path) << text;
+    return path;
+  };
+  const std::string schema = write("schema.json", "{\"type\":\"array\"}\n");
+  const std::string grammar = write("answer.gbnf", "root ::= \"x\"\n");
+  const std::string broken = write("broken.json", "{");
+  CHECK(answer_format(schema).dump() == R"({"type":"array"})");
+  CHECK(answer_format(grammar).dump() == R"({"type":"gbnf","grammar":"root ::= \"x\"\n"})");
+  CHECK(message_of([&] { answer_format(broken); }).starts_with(broken));
+  CHECK(message_of([] { answer_format("no-such-file.gbnf"); }).find("no-such-file.gbnf") !=
+        std::string::npos);
+  CHECK(message_of([] { answer_format("yaml"); }).find("must be json, a JSON schema") !=
+        std::string::npos);
+  for (const std::string& path : {schema, grammar, broken}) std::filesystem::remove(path);
+}
 
 TEST_CASE("sizes are decimal, with one digit below ten unless whole") {
   CHECK(human_bytes(0) == "0 B");

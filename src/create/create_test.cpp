@@ -93,6 +93,8 @@ TEST_CASE("metadata decides what a file is and can do") {
   };
   CHECK(facts_with("unheard-of.pooling_type", value_u32(1))["capabilities"] ==
         Json::array({"embedding"}));
+  CHECK(facts_with("unheard-of.pooling_type", value_u32(4))["capabilities"] ==
+        Json::array({"rerank"}));
   CHECK(facts_with("unheard-of.vision.block_count", value_u32(1))["capabilities"] ==
         Json::array({"completion", "vision"}));
   CHECK(facts_with("general.type", value_string("adapter"))["general_type"] == "adapter");

@@ -115,7 +115,10 @@ Json tensor_list(const ModelFile& file) {
 
 Json capabilities(const ModelFile& file, const std::string& family) {
   Json list = Json::array();
-  list.push_back(file.find(family + ".pooling_type") != nullptr ? "embedding" : "completion");
+  constexpr int64_t kRank = 4;
+  const std::string key = family + ".pooling_type";
+  const bool ranks = integer_of(file, key, 0) == kRank;
+  list.push_back(file.find(key) == nullptr ? "completion" : ranks ? "rerank" : "embedding");
   if (file.find(family + ".vision.block_count") != nullptr) list.push_back("vision");
   if (file.find(family + ".audio.block_count") != nullptr) list.push_back("audio");
   return list;

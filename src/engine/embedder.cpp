@@ -25,12 +25,14 @@ void normalize(std::vector<float>& values) {
 void Embedder::submit(protocol::Embed request) {
   requests_.push_back({.asked = std::move(request)});
   Request& added = requests_.back();
-  if (loaded_.model.result != models::Result::kHidden)
+  if (loaded_.model.result == models::Result::kLogits)
     return fail_request(added, ErrorKind::kInvalidInput,
                         "this model was loaded to generate, not to embed");
-  if (loaded_.model.pooling == Pooling::kRank)
+  const bool ranks = loaded_.model.result == models::Result::kScore;
+  if (ranks != added.asked.query.has_value())
     return fail_request(added, ErrorKind::kUnsupported,
-                        "this model ranks pairs of texts; it gives no embeddings");
+                        ranks ? "this model ranks pairs of texts; it gives no embeddings"
+                              : "this model embeds single texts; it does not rank pairs");
   if (added.asked.inputs.empty()) {
     emit_(protocol::Done{.id = added.asked.id, .reason = "stop"});
     requests_.pop_back();
@@ -81,11 +83,44 @@ std::vector<TokenId> Embedder::tokenize(const protocol::Embed& request,
   }
   if (ids.empty())
     fail(ErrorKind::kInvalidInput, "an input is empty, and this model adds no tokens of its own");
+  return ids;
+}
+
+void Embedder::check(const std::vector<TokenId>& ids) const {
   for (const TokenId id : ids)
     if (id < 0 || id >= loaded_.model.vocabulary)
       fail(ErrorKind::kInvalidInput, "the tokenizer gives token {}, but the model has only {}", id,
            loaded_.model.vocabulary);
-  return ids;
+}
+
+// [CLS] query [SEP] text [SEP], as BERT's cross-encoders were trained. What is too long loses the
+// text's end.
+void Embedder::tokenize_pair(const protocol::Embed& request, const std::string& input,
+                             Text& text) const {
+  const text::Tokenizer& tokenizer = *loaded_.tokenizer;
+  constexpr text::EncodeOptions kPlain{.add_special = false, .parse_special = false};
+  std::vector<TokenId>& ids = text.tokens;
+  ids = tokenizer.encode(*request.query, {.add_special = true, .parse_special = false});
+  const std::vector<TokenId> around = tokenizer.encode("", {});
+  if (around.size() < 2)
+    fail(ErrorKind::kUnsupported,
+         "this model's vocabulary puts no token between the texts of a pair");
+  const int64_t room = loaded_.context - std::ssize(ids) - 1;
+  if (room <= 0)
+    fail(ErrorKind::kInvalidInput,
+         "the query is too long: {} tokens leave no room for a document in a context of {}",
+         ids.size(), loaded_.context);
+  std::vector<TokenId> second = tokenizer.encode(input, kPlain);
+  if (std::ssize(second) > room) {
+    if (!request.truncate)
+      fail(ErrorKind::kInvalidInput,
+           "query and document exceed the context length: {} tokens, but the context is {}",
+           std::ssize(ids) + std::ssize(second) + 1, loaded_.context);
+    second.resize(static_cast<size_t>(room));
+  }
+  text.second = std::ssize(ids);
+  ids.insert(ids.end(), second.begin(), second.end());
+  ids.push_back(around.back());
 }
 
 bool Embedder::reserve(Text& text) {
@@ -100,9 +135,12 @@ bool Embedder::reserve(Text& text) {
 bool Embedder::admit_next(Request& request) {
   if (request.next == request.asked.inputs.size()) return false;
   const std::string input = std::exchange(request.asked.inputs[request.next], {});
-  Text text = {.request = &request,
-               .index = static_cast<int64_t>(request.next),
-               .tokens = tokenize(request.asked, input)};
+  Text text = {.request = &request, .index = static_cast<int64_t>(request.next), .tokens = {}};
+  if (request.asked.query)
+    tokenize_pair(request.asked, input, text);
+  else
+    text.tokens = tokenize(request.asked, input);
+  check(text.tokens);
   ++request.next;
   request.tokens += std::ssize(text.tokens);
   texts_.push_back(std::move(text));
@@ -158,6 +196,7 @@ void Embedder::run(std::vector<Share>& shares) {
   std::vector<ml::SequenceRows> sequences;
   ids_.clear();
   positions_.clear();
+  segments_.clear();
   outputs_.clear();
   for (Share& share : shares) {
     const Text& text = *share.text;
@@ -168,16 +207,24 @@ void Embedder::run(std::vector<Share>& shares) {
                          .pages = text.pages});
     for (int64_t position = text.stored; position < text.stored + share.rows; ++position) {
       const bool first = position == 0, last = position + 1 == std::ssize(text.tokens);
-      const bool wanted = pooling == Pooling::kMean || (pooling == Pooling::kFirst ? first : last);
+      const bool of_first = pooling == Pooling::kFirst || pooling == Pooling::kRank;
+      const bool wanted = pooling == Pooling::kMean || (of_first ? first : last);
       if (wanted) outputs_.push_back(static_cast<int32_t>(ids_.size()));
       share.outputs += wanted ? 1 : 0;
       ids_.push_back(text.tokens[static_cast<size_t>(position)]);
       positions_.push_back(static_cast<int32_t>(position));
+      const bool in_second = text.second > 0 && position >= text.second;
+      segments_.push_back(in_second && loaded_.model.segments > 1 ? 1 : 0);
     }
   }
   const auto width = static_cast<size_t>(loaded_.model.result_width());
   hidden_.resize(outputs_.size() * width);
-  loaded_.plan->run({ids_, positions_, outputs_, sequences}, loaded_.memory->store(), hidden_);
+  loaded_.plan->run({.tokens = ids_,
+                     .positions = positions_,
+                     .outputs = outputs_,
+                     .sequences = sequences,
+                     .segments = segments_},
+                    loaded_.memory->store(), hidden_);
 }
 
 void Embedder::collect(Share& share, std::span<const float> hidden) {
@@ -199,6 +246,7 @@ std::vector<float> Embedder::vector_of(const Text& text) const {
     if (!std::isfinite(values.back()))
       fail(ErrorKind::kInternal, "embedding contains NaN or Inf values");
   }
+  if (asked.query) return values;  // one score, as it is
   const bool unit = asked.normalize || loaded_.normalizes;
   if (unit) normalize(values);
   if (asked.dimensions > 0 && asked.dimensions < std::ssize(values)) {

@@ -2,7 +2,8 @@
 //
 // A model that sees the whole text at once (an encoder) gets each text in one step, with as many
 // others beside it as fit; a decoder reads long ones over several steps. A text's vector does not
-// depend on what else is in its steps.
+// depend on what else is in its steps. A model that ranks gets pairs of a query and a text, and
+// gives each a score, in the same way.
 #pragma once
 
 #include "engine/generation.h"
@@ -42,6 +43,7 @@ class Embedder {
     Request* request;
     int64_t index;
     std::vector<TokenId> tokens;
+    int64_t second = 0;          // where the second text of a pair begins, 0: there is none
     std::vector<int32_t> pages;  // for all its tokens, or none yet
     int64_t stored = 0;          // tokens that were computed
     std::vector<double> sums;    // of hidden states
@@ -53,6 +55,8 @@ class Embedder {
   };
 
   std::vector<TokenId> tokenize(const protocol::Embed& request, const std::string& input) const;
+  void check(const std::vector<TokenId>& ids) const;
+  void tokenize_pair(const protocol::Embed& request, const std::string& input, Text& text) const;
   void admit();
   bool admit_next(Request& request);
   bool reserve(Text& text);
@@ -69,7 +73,7 @@ class Embedder {
   Emit emit_;
   std::list<Request> requests_;  // the first is the next to begin an input
   std::list<Text> texts_;        // oldest first
-  std::vector<int32_t> ids_, positions_, outputs_;
+  std::vector<int32_t> ids_, positions_, segments_, outputs_;
   std::vector<float> hidden_;
 };
 

@@ -131,6 +131,8 @@ TEST_CASE("an empty text without tokens of its own, and a runner that generates,
   CHECK(fixture.ask({.inputs = {"a", ""}}).failure ==
         "an input is empty, and this model adds no tokens of its own");
   CHECK(fixture.ask({.inputs = {}}).tokens == 0);
+  CHECK(fixture.ask({.inputs = {"a"}, .query = "b"}).failure ==
+        "this model embeds single texts; it does not rank pairs");
   Fixture generates({.num_ctx = 32});
   CHECK(generates.ask({.inputs = {"a"}}).failure ==
         "this model was loaded to generate, not to embed");

@@ -87,9 +87,13 @@ void Engine::cancel(uint64_t id) {
 void Engine::start(const protocol::Generate& request) {
   const GenerationOptions options = parse_options(request.options);
   if (only_loads(request)) return shared_.emit(protocol::Done{.id = request.id, .reason = "load"});
-  if (loaded_.model.result == models::Result::kHidden)
+  if (loaded_.model.result != models::Result::kLogits)
     fail(ErrorKind::kInvalidInput, "this model was loaded to embed, not to generate");
   refuse_unsupported(request);
+  for (const auto& [token, bias] : options.sampling.logit_bias)
+    if (token >= loaded_.model.vocabulary)
+      fail(ErrorKind::kInvalidInput, "logit_bias names token {}, but this model has tokens 0 to {}",
+           token, loaded_.model.vocabulary - 1);
   const PromptLimits limits{.context = loaded_.context, .vocabulary = loaded_.model.vocabulary};
   const Fits fits = [&](const std::string& text) {
     return !request.truncate ||

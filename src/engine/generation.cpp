@@ -84,7 +84,7 @@ Json Generation::score(std::span<const float> logits, TokenId token) const {
 void Generation::send(std::string text, bool last) {
   sent_ += std::ssize(text);
   protocol::Text event{
-      .id = id_, .prompt_tokens = prompt_tokens_, .generated_tokens = generated_};
+      .id = id_, .prompt_tokens = spoke_ ? 0 : prompt_tokens_, .generated_tokens = generated_};
   if (!parser_) {
     event.content = std::move(text);
   } else {
@@ -102,9 +102,11 @@ void Generation::send(std::string text, bool last) {
     if (next.begin < sent_ || !stops_.stopped()) event.logprobs.push_back(next.entry);
     scores_.pop_front();
   }
-  if (!event.content.empty() || !event.thinking.empty() || !event.tool_calls.empty() ||
-      !event.logprobs.empty())
-    shared_.emit(event);
+  if (event.content.empty() && event.thinking.empty() && event.tool_calls.empty() &&
+      event.logprobs.empty())
+    return;
+  shared_.emit(event);
+  spoke_ = true;
 }
 
 std::span<const Guess> Generation::guess() {

@@ -96,7 +96,7 @@ class Generation {
   std::deque<Scored> scores_;       // of tokens whose text is not sent yet
   int64_t spelled_ = 0, sent_ = 0;  // bytes of output: of all tokens, and sent
   int64_t generated_ = 0;
-  bool finished_ = false;
+  bool finished_ = false, spoke_ = false;
   Clock::time_point start_, first_token_;
 };
 

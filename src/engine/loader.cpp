@@ -125,7 +125,7 @@ LoadedEngine load_engine(const std::shared_ptr<const formats::ModelFile>& file,
     fail(ErrorKind::kOutOfMemory, "num_ctx {} for {} sequences is beyond the KV cache's limit",
          out.context, out.parallel);
   const int64_t pages =
-      shared + (out.model.result == models::Result::kHidden ? kMostTextsOfStep : 0);
+      shared + (out.model.result == models::Result::kLogits ? 0 : kMostTextsOfStep);
   check_memory(out.model, checked_product({pages, ml::kPageTokens}), settings);
   out.tokenizer = text::make_tokenizer(vocabulary_of(*file));
   out.normalizes = normalizes(*file);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cmath>
 #include <limits>
 #include <string_view>
@@ -78,6 +79,23 @@ void read_stop(const Json& value, std::vector<std::string>& out) {
   }
 }
 
+// {"token id": bias}, as the server has checked it.
+void read_bias(const Json& value, std::vector<std::pair<int32_t, float>>& out) {
+  if (!value.is_object())
+    fail(ErrorKind::kInvalidInput, "option \"logit_bias\" must be of type object");
+  out.clear();
+  for (const auto& [name, bias] : value.items()) {
+    int32_t token = -1;
+    const char* const end = name.data() + name.size();
+    if (std::from_chars(name.data(), end, token).ptr != end || token < 0)
+      fail(ErrorKind::kInvalidInput, "option \"logit_bias\" has \"{:.40}\", which is no token id",
+           name);
+    const double number = number_of("logit_bias", bias, "an object of numbers");
+    check_range("logit_bias", number, {-100, 100});
+    out.emplace_back(token, static_cast<float>(number));
+  }
+}
+
 // False when the name is no option of a request.
 bool read_option(std::string_view name, const Json& value, GenerationOptions& out) {
   constexpr double kMaxCount = std::numeric_limits<int32_t>::max();
@@ -108,6 +126,8 @@ bool read_option(std::string_view name, const Json& value, GenerationOptions& ou
     read(name, value, out.num_keep, {-1, kMaxCount});
   else if (name == "stop")
     read_stop(value, out.stop);
+  else if (name == "logit_bias")
+    read_bias(value, s.logit_bias);
   else
     return std::ranges::find(kLoadTime, name) != kLoadTime.end();
   return true;

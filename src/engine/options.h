@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace cria::engine {
@@ -14,7 +15,8 @@ struct SamplingOptions {
   float temperature = 0.8f;  // <= 0: always the most likely token
   int64_t top_k = 40;        // <= 0: off
   float top_p = 0.9f, min_p = 0.0f, typical_p = 1.0f;
-  int64_t repeat_last_n = 64;  // 0: no penalties, -1: the whole context
+  int64_t repeat_last_n = 64;                         // 0: no penalties, -1: the whole context
+  std::vector<std::pair<int32_t, float>> logit_bias;  // token ids, what is added to their logits
   float repeat_penalty = 1.0f, presence_penalty = 0.0f, frequency_penalty = 0.0f;
 };
 

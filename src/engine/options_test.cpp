@@ -45,6 +45,18 @@ TEST_CASE("wrong types and values out of range name the option") {
   CHECK(refusal("[1]") == "options must be an object");
 }
 
+TEST_CASE("logit_bias is token ids and what is added to their logits") {
+  const auto bias =
+      parse_options(parse_json(R"({"logit_bias":{"5":-100,"0":1.5}})")).sampling.logit_bias;
+  CHECK(bias == std::vector<std::pair<int32_t, float>>{{5, -100.0f}, {0, 1.5f}});
+  CHECK(refusal(R"({"logit_bias":[1]})") == "option \"logit_bias\" must be of type object");
+  CHECK(refusal(R"({"logit_bias":{"a":1}})").find("\"a\", which is no token id") !=
+        std::string::npos);
+  CHECK(refusal(R"({"logit_bias":{"99999999999":1}})") != "accepted");
+  CHECK(refusal(R"({"logit_bias":{"1":101}})").find("at most 100") != std::string::npos);
+  CHECK(refusal(R"({"logit_bias":{"1":"x"}})") != "accepted");
+}
+
 TEST_CASE("unknown and retired options are ignored") {
   CHECK(refusal(R"({"mirostat":2,"whatever":{}})") == "accepted");
 }

@@ -9,6 +9,7 @@
 #include "engine/prompt_store.h"
 #include "engine/render.h"
 #include "engine/resources.h"
+#include "engine/text_requests.h"
 #include "protocol/channel.h"
 #include "protocol/protocol.h"
 
@@ -19,6 +20,7 @@
 #include <limits>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <thread>
 #include <utility>
@@ -126,15 +128,51 @@ LoadedEngine load(const protocol::Load& request, Channel& channel, bool& sandbox
   return load_engine(formats::open_gguf(file), settings);
 }
 
+bool needs_only_tokenizer(const protocol::Request& request) {
+  return std::holds_alternative<protocol::Tokenize>(request) ||
+         std::holds_alternative<protocol::Detokenize>(request);
+}
+
 // Reads until the server closes or says something that is no message.
-void read_requests(Channel& channel, Inbox& inbox) {
+void read_requests(Channel& channel, Inbox& steps, Inbox& texts) {
   try {
-    while (const std::optional<Json> json = channel.receive())
-      inbox.put(protocol::request_from_json(*json));
+    while (const std::optional<Json> json = channel.receive()) {
+      protocol::Request request = protocol::request_from_json(*json);
+      (needs_only_tokenizer(request) ? texts : steps).put(std::move(request));
+    }
   } catch (const Error& e) {
     log::error("runner: {}", e.what());
   }
-  inbox.close();
+  steps.close();
+  texts.close();
+}
+
+// An Error of a request is its Failure.
+template <class Asked>
+void answer_text(const Asked& asked, const text::Tokenizer& tokenizer, const Emit& emit) {
+  try {
+    answer(asked, tokenizer, emit);
+  } catch (const Error& e) {
+    emit(protocol::Failure{.id = asked.id, .kind = e.kind(), .message = e.what()});
+  } catch (const std::bad_alloc&) {
+    emit(protocol::Failure{.id = asked.id,
+                           .kind = ErrorKind::kOutOfMemory,
+                           .message = "no memory left for this request"});
+  }
+}
+
+// Until the server closes.
+void serve_texts(const text::Tokenizer& tokenizer, const Emit& emit, Inbox& inbox) {
+  try {
+    while (const auto requests = inbox.take(true))
+      for (const protocol::Request& request : *requests)
+        if (const auto* tokenize = std::get_if<protocol::Tokenize>(&request))
+          answer_text(*tokenize, tokenizer, emit);
+        else if (const auto* detokenize = std::get_if<protocol::Detokenize>(&request))
+          answer_text(*detokenize, tokenizer, emit);
+  } catch (const Error& e) {
+    log::error("runner: {}", e.what());  // the server has gone
+  }
 }
 
 // Tells the server how full the KV cache is: a few times a second, and before a pause.
@@ -215,8 +253,9 @@ void run(Channel& channel) {
         prompts->load(*loaded.memory, prompt_identity(request, loaded), loaded.model.vocabulary);
     log::debug("runner: {} pages of prompts from disk", pages);
   }
-  Inbox inbox;
-  std::jthread reader([&] { read_requests(channel, inbox); });
+  Inbox inbox, texts;
+  std::jthread tokenizing([&] { serve_texts(*loaded.tokenizer, emit, texts); });
+  std::jthread reader([&] { read_requests(channel, inbox, texts); });
   UsageReport usage(*loaded.memory, emit);
   usage.after_step(false);
   try {

@@ -166,12 +166,19 @@ void Sampler::accept(TokenId token) {
 int64_t Sampler::looks_at() const {
   const int64_t most = options_.temperature <= 0 ? 1 : options_.top_k;
   if (most <= 0) return 0;
-  if (window_ == 0) return most;
-  // Penalties that only lower logits can push out no more of the best than there are tokens to
-  // punish, so what comes up in their place is among as many more.
-  const bool lowers = options_.repeat_penalty >= 1 && options_.presence_penalty >= 0 &&
-                      options_.frequency_penalty >= 0;
-  return lowers ? most + std::ssize(counts_) : 0;
+  // What only lowers logits can push out no more of the best than there are tokens to lower, so
+  // what comes up in their place is among as many more.
+  const auto lowers_bias = [](const auto& bias) { return bias.second <= 0; };
+  const bool lowers =
+      std::ranges::all_of(options_.logit_bias, lowers_bias) &&
+      (window_ == 0 || (options_.repeat_penalty >= 1 && options_.presence_penalty >= 0 &&
+                        options_.frequency_penalty >= 0));
+  return lowers ? most + std::ssize(counts_) + std::ssize(options_.logit_bias) : 0;
+}
+
+void Sampler::add_bias(std::span<float> logits) const {
+  for (const auto& [token, bias] : options_.logit_bias)
+    if (static_cast<size_t>(token) < logits.size()) logits[static_cast<size_t>(token)] += bias;
 }
 
 void Sampler::penalise(std::span<float> logits) const {
@@ -204,6 +211,7 @@ TokenId Sampler::draw(std::span<const Candidate> candidates) {
 }
 
 TokenId Sampler::sample(std::span<float> logits) {
+  add_bias(logits);
   penalise(logits);
   if (options_.temperature <= 0 || options_.top_k == 1) return most_likely(logits);
   const auto size = static_cast<int64_t>(logits.size());

@@ -1,7 +1,7 @@
 // sampler.h - from logits to the next token.
 //
-// The chain is penalties, top_k, typical_p, top_p, min_p, temperature, draw (spec engine.md 3.3).
-// Logits that are not finite never win. Nothing sorts the whole vocabulary.
+// The chain is logit_bias, penalties, top_k, typical_p, top_p, min_p, temperature, draw (spec
+// engine.md 3.3). Logits that are not finite never win. Nothing sorts the whole vocabulary.
 #pragma once
 
 #include "engine/options.h"
@@ -36,6 +36,7 @@ class Sampler {
   TokenId sample(std::span<float> logits);
 
  private:
+  void add_bias(std::span<float> logits) const;
   void penalise(std::span<float> logits) const;
   TokenId draw(std::span<const Candidate> candidates);
 

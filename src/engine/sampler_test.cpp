@@ -117,6 +117,35 @@ TEST_CASE("the next token depends on all logits without top_k, or when penalties
   CHECK(looks_at({.top_k = 40, .repeat_penalty = 0.9f}) == 0);
   CHECK(looks_at({.top_k = 40, .presence_penalty = -1.0f}) == 0);
   CHECK(looks_at({.top_k = 40, .frequency_penalty = -1.0f}) == 0);
+  CHECK(looks_at({.top_k = 40, .logit_bias = {{1, -100.0f}, {2, -1.0f}}}) == 42);
+  CHECK(looks_at({.top_k = 40, .logit_bias = {{1, -100.0f}}, .repeat_penalty = 1.1f}) == 42);
+  CHECK(looks_at({.top_k = 40, .logit_bias = {{1, -100.0f}, {2, 0.5f}}}) == 0);
+  CHECK(looks_at({.temperature = 0, .logit_bias = {{1, 1.0f}}}) == 0);
+}
+
+TEST_CASE("a bias is added to its token's logit before anything else, wherever the best ones are") {
+  std::vector<float> logits = {1, 5, 4, 3};
+  const auto greedy = [&](std::vector<std::pair<int32_t, float>> bias) {
+    Sampler sampler({.temperature = 0, .logit_bias = std::move(bias)}, 10);
+    std::vector<float> some = logits;
+    if (const int64_t most = sampler.looks_at(); most > 0) {  // the rest is not computed
+      std::vector<Candidate> best;
+      largest(logits, most, best);
+      for (float& logit : some)
+        if (logit < best.back().logit) logit = -kInf;
+    }
+    return sampler.sample(some);
+  };
+  CHECK(greedy({}) == 1);
+  CHECK(greedy({{1, -100.0f}}) == 2);
+  CHECK(greedy({{1, -100.0f}, {2, -100.0f}}) == 3);
+  CHECK(greedy({{0, 100.0f}}) == 0);
+  CHECK(greedy({{1, -1.5f}}) == 2);
+  CHECK(greedy({{99, 100.0f}}) == 1);  // no such token
+  // Half of what the bias makes of it, as the penalty comes later.
+  Sampler sampler({.temperature = 0, .logit_bias = {{0, 7.0f}}, .repeat_penalty = 2}, 10);
+  sampler.accept(0);
+  CHECK(sampler.sample(logits) == 1);
 }
 
 TEST_CASE("equal seeds draw equal tokens, other seeds others") {

@@ -54,6 +54,7 @@ Graph::Graph(int64_t capacity) : capacity_(capacity) {
   const Shape ids = {capacity, 1, 1, 1};
   tokens_ = {this, add({.op = Op::kInput, .axis = Axis::kTokens, .shape = ids})};
   positions_ = {this, add({.op = Op::kInput, .axis = Axis::kTokens, .shape = ids})};
+  segments_ = {this, add({.op = Op::kInput, .axis = Axis::kTokens, .shape = ids})};
   outputs_ = {this, add({.op = Op::kInput, .axis = Axis::kOutputs, .shape = ids})};
 }
 

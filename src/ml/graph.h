@@ -25,7 +25,7 @@ using quant::DType;
 using Shape = std::array<int64_t, 4>;
 
 enum class Op : uint8_t {
-  kInput,    // tokens, positions or outputs of the step
+  kInput,    // tokens, positions, segments or outputs of the step
   kWeight,   // a tensor of the model file
   kRows,     // in: table {w, v}, ids {n} -> {w, n}; also activations {w, n}, outputs {m} -> {w, m}
   kMatmul,   // in: weight {k, r}, x {k, n} -> {r, n}
@@ -121,6 +121,7 @@ class Graph {
   int64_t capacity() const { return capacity_; }
   Tensor tokens() const { return tokens_; }        // {n} ids
   Tensor positions() const { return positions_; }  // {n} position in its sequence
+  Tensor segments() const { return segments_; }    // {n} which part of a text a row belongs to
   Tensor outputs() const { return outputs_; }      // {m} rows whose logits are wanted
   const Node* add(Node node);
   const std::deque<Node>& nodes() const { return nodes_; }
@@ -138,7 +139,7 @@ class Graph {
   int64_t capacity_;
   std::vector<Mark> marks_;
   std::deque<Node> nodes_;  // stable addresses
-  Tensor tokens_, positions_, outputs_;
+  Tensor tokens_, positions_, segments_, outputs_;
   const Node* result_ = nullptr;
 };
 

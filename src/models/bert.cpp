@@ -1,5 +1,6 @@
 // bert.cpp - BERT and its kin (MiniLM, bge, e5, mxbai, arctic-embed): a post-norm encoder with
-// learned positions, biases everywhere, and attention to the whole text. It only embeds.
+// learned positions, biases everywhere, and attention to the whole text. It only embeds, or, as a
+// cross-encoder with a head on its first token, ranks pairs of texts.
 //
 // GGUF architecture "bert". Reference: transformers, models/bert/modeling_bert.py. Shapes are
 // {fastest, ..., slowest}; n is the number of tokens in the step.
@@ -9,6 +10,7 @@
 #include "nn/nn.h"
 
 #include <cmath>
+#include <optional>
 
 namespace cria::models {
 namespace {
@@ -75,35 +77,50 @@ struct Block {
   Tensor feed(Tensor x, const Options&) const { return after_feed(x + down(ml::gelu_erf(up(x)))); }
 };
 
+// tanh(dense(first token)), the pooler that classifiers were trained behind, and one score. Files
+// without the dense layer take the first token as it is.
+struct RankHead {
+  std::optional<nn::Linear> dense;
+  nn::Linear out;
+
+  RankHead(const Weights& w, const Options& o) : out(w / "output", {o.width, 1}) {
+    if (w.has("weight")) dense.emplace(w, nn::Linear::Size{o.width, o.width});
+  }
+  Tensor operator()(Tensor x) const { return out(dense ? ml::softcap((*dense)(x), 1) : x); }
+};
+
 class Bert final : public Model {
  public:
   Bert(const Metadata& m, const Weights& w)
       : options_(m),
         tokens_(w / "token_embd", options_.width),
         positions_(w / "position_embd", options_.width),
-        type_((w / "token_types").require_row("weight", 0, options_.width)),
+        types_(w / "token_types", options_.width),
         norm_(w / "token_embd_norm", options_.width, options_.eps),
         blocks_(nn::repeat<Block>(options_.layers, w / "blk", options_)) {
     if (positions_.vocabulary() < m.size("context_length"))
       fail(ErrorKind::kInvalidInput,
            "bert.context_length is {}, but position_embd.weight has only {} positions",
            m.size("context_length"), positions_.vocabulary());
+    if (const Weights head = w / "cls"; (head / "output").has("weight"))
+      head_.emplace(head, options_);
   }
 
   Tensor hidden(const Step& step) const override {
-    Tensor x = tokens_(step.tokens) + type_ + positions_(step.positions);
+    Tensor x = tokens_(step.tokens) + types_(step.segments) + positions_(step.positions);
     return run_blocks(blocks_, norm_(x), step, options_);
   }
-  Tensor head(Tensor) const override { return {}; }
+  Tensor head(Tensor hidden) const override { return head_ ? (*head_)(hidden) : Tensor(); }
   int64_t vocabulary() const override { return tokens_.vocabulary(); }
   bool causal() const override { return false; }
+  int64_t segments() const override { return types_.vocabulary(); }
 
  private:
   Options options_;
-  nn::Embedding tokens_, positions_;
-  Tensor type_;  // of the first segment: texts come one at a time
+  nn::Embedding tokens_, positions_, types_;
   nn::LayerNorm norm_;
   std::vector<Block> blocks_;
+  std::optional<RankHead> head_;
 };
 
 }  // namespace

@@ -1,5 +1,6 @@
-// bert_convert.cpp - BERT encoders. What config.json does not tell is how the vectors of a text
-// become one: mean, which nearly all sentence models take.
+// bert_convert.cpp - BERT encoders, and cross-encoders, which give a pair of texts one score. What
+// config.json does not tell is how the vectors of a text become one: mean, which nearly all
+// sentence models take.
 
 #include "base/error.h"
 #include "models/convert_parts.h"
@@ -17,6 +18,12 @@ constexpr std::array kGlobalNames = {
     Rename{"embeddings.LayerNorm", "token_embd_norm"},
 };
 
+// The head of a cross-encoder; other models have a pooler that nobody uses.
+constexpr std::array kHeadNames = {
+    Rename{"pooler.dense", "cls"},
+    Rename{"classifier", "cls.output"},
+};
+
 constexpr std::array kLayerNames = {
     Rename{"attention.self.query", "attn_q"},
     Rename{"attention.self.key", "attn_k"},
@@ -29,8 +36,8 @@ constexpr std::array kLayerNames = {
 };
 
 // Heads of other tasks, and numbers that are the same in every file.
-bool skipped(std::string_view name) {
-  return name.starts_with("pooler.") || name.starts_with("cls.") ||
+bool skipped(std::string_view name, bool ranks) {
+  return (!ranks && name.starts_with("pooler.")) || name.starts_with("cls.") ||
          name == "embeddings.position_ids";
 }
 
@@ -42,7 +49,8 @@ std::string gguf_name(std::string_view name) {
   const std::string_view path = name.substr(0, dot);
   constexpr std::string_view kLayer = "encoder.layer.";
   if (!path.starts_with(kLayer)) {
-    const auto to = renamed(path, kGlobalNames);
+    auto to = renamed(path, kGlobalNames);
+    if (!to) to = renamed(path, kHeadNames);
     return to ? fmt::format("{}{}", *to, suffix) : std::string();
   }
   int64_t layer = -1;
@@ -60,6 +68,17 @@ void refuse_variants(const Json& config) {
          "bert models with position_embedding_type \"{}\" are not supported", positions);
 }
 
+bool ranks_pairs(const Json& config) {
+  const Json* const names = json_find(config, "architectures");
+  if (names == nullptr || *names != Json::array({"BertForSequenceClassification"})) return false;
+  const Json* const labels = json_find(config, "id2label");
+  if (labels == nullptr || labels->size() != 1)
+    fail(ErrorKind::kUnsupported,
+         "this classifier has {} labels; only cross-encoders, which have one, can be converted",
+         labels == nullptr ? 2 : labels->size());
+  return true;
+}
+
 }  // namespace
 
 Conversion convert_bert(const Checkpoint& checkpoint) {
@@ -75,11 +94,12 @@ Conversion convert_bert(const Checkpoint& checkpoint) {
   write.size("attention.head_count", config_size(c, "num_attention_heads"));
   write.number("attention.layer_norm_epsilon", config_number(c, "layer_norm_eps"));
   write.flag("attention.causal", false);
-  write.size("pooling_type", static_cast<int64_t>(Pooling::kMean));
+  const bool ranks = ranks_pairs(c);
+  write.size("pooling_type", static_cast<int64_t>(ranks ? Pooling::kRank : Pooling::kMean));
   for (const formats::TensorInfo& source : checkpoint.tensors->tensors) {
     std::string_view name = source.name;
     if (name.starts_with("bert.")) name.remove_prefix(5);
-    if (skipped(name)) continue;
+    if (skipped(name, ranks)) continue;
     std::string renamed_to = gguf_name(name);
     if (renamed_to.empty())
       fail(ErrorKind::kUnsupported, "the tensor \"{}\" is not part of architecture bert",

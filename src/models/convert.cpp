@@ -15,6 +15,7 @@ struct Row {
 
 constexpr std::array kRows = {
     Row{"BertModel", convert_bert},
+    Row{"BertForSequenceClassification", convert_bert},
     Row{"LlamaForCausalLM", convert_llama},
     Row{"MistralForCausalLM", convert_llama},
     Row{"Mistral3ForConditionalGeneration", convert_llama},

@@ -87,6 +87,45 @@ TEST_CASE("a tiny BERT gives the vectors of transformers on every backend") {
   }
 }
 
+TEST_CASE("a tiny cross-encoder gives the scores of transformers on every backend") {
+  const fs::path folder = kData / "tiny-models/bert-reranker";
+  if (!fs::exists(folder)) return test::skip("no tiny models at " + folder.string());
+  const auto file = converted(folder, true);
+  const Json golden = parse_json(read_text_file(folder / "golden.json", 1 << 22));
+  for (const std::string_view backend : ml::backend_names()) {
+    CAPTURE(std::string(backend));
+    TestSession session(file, {.backend = backend, .capacity = 256, .float_weights = false});
+    CHECK(session.model().result == Result::kScore);
+    CHECK(session.model().result_width() == 1);
+    CHECK(session.model().segments == 2);
+    for (const Json& pair : golden["pairs"]) {
+      const auto ids = pair["input_ids"].get<std::vector<int32_t>>();
+      CAPTURE(ids.size());
+      const auto score = [&](std::vector<int32_t> segments) {
+        session.rewind(0);
+        session.set_segments(std::move(segments));
+        return session.append(ids, ids.size()).front();  // of the first token
+      };
+      const float wanted = pair["score"][0].get<float>();
+      CHECK(std::abs(score(pair["token_type_ids"].get<std::vector<int32_t>>()) - wanted) < 2e-4f);
+      CHECK(std::abs(score({}) - wanted) > 2e-3f);  // the second text's segment is of consequence
+    }
+  }
+}
+
+TEST_CASE("a classifier of several labels, or a head without its tensor, is refused by name") {
+  const fs::path folder = kData / "tiny-models/bert-reranker";
+  if (!fs::exists(folder)) return test::skip("no tiny models at " + folder.string());
+  Json config = parse_json(read_text_file(folder / "config.json", 1 << 20));
+  const auto checkpoint = formats::open_safetensors(folder / "model.safetensors");
+  config["id2label"]["1"] = "LABEL_1";
+  CHECK_THROWS_WITH(
+      convert(config, checkpoint),
+      "this classifier has 2 labels; only cross-encoders, which have one, can be converted");
+  config.erase("id2label");
+  CHECK_THROWS(convert(config, checkpoint));
+}
+
 TEST_CASE("all-MiniLM-L6-v2 gives the sentence vectors of transformers") {
   const char* models = std::getenv("CRIA_TEST_MODELS");
   const char* home = std::getenv("HOME");

@@ -43,6 +43,7 @@ class Metadata {
 struct Step {
   ml::Tensor tokens;     // {n} token ids
   ml::Tensor positions;  // {n}
+  ml::Tensor segments;   // {n} 0, and 1 for the second text of a pair
   ml::Tensor outputs;    // {m} rows whose results are wanted
   nn::KvCache& cache;
 };
@@ -52,11 +53,13 @@ class Model {
   virtual ~Model() = default;
   // {width, m}: the last hidden states, normalised as the head takes them.
   virtual ml::Tensor hidden(const Step& step) const = 0;
-  // {vocab, m} logits of hidden states; an empty Tensor for a model that only embeds.
+  // {vocab, m} logits of hidden states, or {1, m} scores of a model that ranks; an empty Tensor for
+  // a model that only embeds.
   virtual ml::Tensor head(ml::Tensor hidden) const = 0;
   virtual int64_t vocabulary() const = 0;  // token ids that it reads
   // Otherwise every row sees the whole text, and a step has to hold all of it.
   virtual bool causal() const { return true; }
+  virtual int64_t segments() const { return 1; }  // that it tells apart
 };
 
 using MakeModel = std::unique_ptr<Model> (*)(const Metadata&, const nn::Weights&);
@@ -64,8 +67,9 @@ using MakeModel = std::unique_ptr<Model> (*)(const Metadata&, const nn::Weights&
 // How the hidden states of a text become one vector; the values of "<arch>.pooling_type".
 enum class Pooling : uint8_t { kNone, kMean, kFirst, kLast, kRank };
 
-// What the graph's result is for each output row: logits, or the hidden state (embeddings).
-enum class Result : uint8_t { kLogits, kHidden };
+// What the graph's result is for each output row: logits, the hidden state (embeddings), or one
+// score (a model that ranks pairs of texts).
+enum class Result : uint8_t { kLogits, kHidden, kScore };
 
 // A model ready to be compiled by any backend.
 struct LoadedModel {
@@ -78,13 +82,15 @@ struct LoadedModel {
   int64_t context_length = 0, embedding_length = 0, layers = 0, vocabulary = 0;
   Result result = Result::kLogits;
   bool causal = true;  // otherwise a step has to hold a whole sequence
+  int64_t segments = 1;
   Pooling pooling = Pooling::kLast;
   int64_t result_width() const { return graph->result()->shape[0]; }
 };
 
 // Builds the graph for steps of at most `capacity` tokens. Throws Error{kUnsupported} for an
 // unknown architecture (named, with the known ones), kInvalidInput for missing tensors or wrong
-// shapes (named). A model that only embeds gives hidden states whatever was asked for.
+// shapes (named). A model that only embeds gives hidden states whatever was asked for, one whose
+// pooling is kRank scores.
 LoadedModel load_model(std::shared_ptr<const formats::ModelFile> file, int64_t capacity,
                        Result result = Result::kLogits);
 

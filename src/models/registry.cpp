@@ -52,6 +52,17 @@ Pooling pooling_of(const Metadata& metadata, bool causal) {
   return static_cast<Pooling>(type);
 }
 
+void check_ranks(const LoadedModel& model, const ml::Tensor& head) {
+  if (model.causal)
+    fail(ErrorKind::kUnsupported,
+         "{}.pooling_type is 4 (rank); models that rank pairs of texts are supported for bert",
+         model.architecture);
+  if (!head)
+    fail(ErrorKind::kInvalidInput,
+         "{}.pooling_type is 4 (rank), but the file has no tensor cls.output.weight",
+         model.architecture);
+}
+
 }  // namespace
 
 LoadedModel load_model(std::shared_ptr<const formats::ModelFile> file, int64_t capacity,
@@ -70,18 +81,23 @@ LoadedModel load_model(std::shared_ptr<const formats::ModelFile> file, int64_t c
     nn::KvCache cache;
     const ml::Tensor hidden = loaded.model->hidden({.tokens = loaded.graph->tokens(),
                                                     .positions = loaded.graph->positions(),
+                                                    .segments = loaded.graph->segments(),
                                                     .outputs = loaded.graph->outputs(),
                                                     .cache = cache});
-    const ml::Tensor logits = result == Result::kLogits ? loaded.model->head(hidden) : ml::Tensor();
-    loaded.result = logits ? Result::kLogits : Result::kHidden;
-    loaded.graph->set_result(logits ? logits : hidden);
+    loaded.causal = loaded.model->causal();
+    loaded.segments = loaded.model->segments();
+    loaded.pooling = pooling_of(metadata, loaded.causal);
+    const bool ranks = loaded.pooling == Pooling::kRank;
+    ml::Tensor head;
+    if (ranks || (result == Result::kLogits && loaded.causal)) head = loaded.model->head(hidden);
+    if (ranks) check_ranks(loaded, head);
+    loaded.result = !head ? Result::kHidden : ranks ? Result::kScore : Result::kLogits;
+    loaded.graph->set_result(head ? head : hidden);
     loaded.kv = cache.layout();
     loaded.vocabulary = loaded.model->vocabulary();
-    loaded.causal = loaded.model->causal();
     if (metadata.flag("attention.causal", loaded.causal) != loaded.causal)
       fail(ErrorKind::kUnsupported, "{}.attention.causal is {}, which this architecture cannot be",
            metadata.architecture(), !loaded.causal);
-    loaded.pooling = pooling_of(metadata, loaded.causal);
     return loaded;
   });
 }

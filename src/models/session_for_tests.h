@@ -45,6 +45,8 @@ class TestSession {
   std::span<const int32_t> pages() const { return pages_; }
   int64_t position() const { return position_; }
   void rewind(int64_t position) { position_ = position; }
+  // Of the sequence's positions; 0 behind them.
+  void set_segments(std::vector<int32_t> segments) { segments_ = std::move(segments); }
 
   // Appends the tokens; the logits of the last `wanted` of them, row after row.
   std::vector<float> append(std::span<const int32_t> tokens, size_t wanted = 1) {
@@ -68,13 +70,18 @@ class TestSession {
                                 .rows = static_cast<int64_t>(tokens.size()),
                                 .first_position = position_,
                                 .pages = pages_};
+    std::vector<int32_t> segments(tokens.size(), 0);
+    for (size_t i = 0; i < tokens.size(); ++i)
+      if (const auto at = static_cast<size_t>(position_) + i; at < segments_.size())
+        segments[i] = segments_[at];
     std::vector<float> logits(wanted * static_cast<size_t>(model_.result_width()));
     CRIA_CHECK(position_ + rows.rows <= static_cast<int64_t>(pages_.size()) * ml::kPageTokens,
                "the test's sequence has room");
     plan_->run({.tokens = tokens,
                 .positions = positions,
                 .outputs = outputs,
-                .sequences = std::span(&rows, 1)},
+                .sequences = std::span(&rows, 1),
+                .segments = segments},
                *kv_, logits);
     position_ += rows.rows;
     return logits;
@@ -87,6 +94,7 @@ class TestSession {
   std::unique_ptr<ml::KvStore> kv_;
   std::vector<int32_t> pages_;
   int64_t position_ = 0;
+  std::vector<int32_t> segments_;
 };
 
 // Highest logit, and its distance to the second.

@@ -68,16 +68,6 @@ ml::Tensor Weights::require(std::string_view leaf, const ml::Shape& shape) const
   return tensor;
 }
 
-ml::Tensor Weights::require_row(std::string_view leaf, int64_t row, int64_t width) const {
-  const ml::Tensor table = require(leaf);
-  require(leaf, {width, std::max<int64_t>(row + 1, table.dim(1)), 1, 1});
-  ml::WeightSource source = *table.node()->weight;
-  source.name += fmt::format("[{}]", row);
-  source.bytes = source.bytes / table.dim(1);
-  source.offset += row * source.bytes;
-  return {nullptr, index_->add({.source = std::move(source), .shape = {width, 1, 1, 1}})};
-}
-
 bool Weights::has(std::string_view leaf) const {
   return static_cast<bool>(find(leaf));
 }

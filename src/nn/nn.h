@@ -34,8 +34,6 @@ class Weights {
   ml::Tensor require(std::string_view leaf, const ml::Shape& shape) const;
   ml::Tensor find(std::string_view leaf) const;  // empty Tensor when absent
   bool has(std::string_view leaf) const;
-  // One row of a table of {width, any}, as a vector {width}. Throws Error naming the full path.
-  ml::Tensor require_row(std::string_view leaf, int64_t row, int64_t width) const;
 
  private:
   std::shared_ptr<TensorIndex> index_;

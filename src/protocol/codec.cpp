@@ -161,20 +161,48 @@ Generate generate_from(const Json& json) {
 }
 
 Json encoded(const Embed& request) {
-  return {{"type", "embed"},
-          {"id", request.id},
-          {"inputs", request.inputs},
-          {"truncate", request.truncate},
-          {"dimensions", request.dimensions},
-          {"normalize", request.normalize}};
+  Json json = {{"type", "embed"},
+               {"id", request.id},
+               {"inputs", request.inputs},
+               {"truncate", request.truncate},
+               {"dimensions", request.dimensions},
+               {"normalize", request.normalize}};
+  if (request.query) json["query"] = *request.query;
+  return json;
 }
 
 Embed embed_from(const Json& json) {
   return {.id = id_of(json),
           .inputs = texts(json, "inputs"),
+          .query = json_string(json, "query"),
           .truncate = flag(json, "truncate", true),
           .dimensions = count(json, "dimensions"),
           .normalize = flag(json, "normalize", true)};
+}
+
+Json encoded(const Tokenize& request) {
+  return {{"type", "tokenize"},
+          {"id", request.id},
+          {"text", request.text},
+          {"add_special", request.add_special},
+          {"parse_special", request.parse_special},
+          {"pieces", request.pieces}};
+}
+
+Tokenize tokenize_from(const Json& json) {
+  return {.id = id_of(json),
+          .text = text(json, "text"),
+          .add_special = flag(json, "add_special", false),
+          .parse_special = flag(json, "parse_special", true),
+          .pieces = flag(json, "pieces", false)};
+}
+
+Json encoded(const Detokenize& request) {
+  return {{"type", "detokenize"}, {"id", request.id}, {"tokens", request.tokens}};
+}
+
+Detokenize detokenize_from(const Json& json) {
+  return {.id = id_of(json), .tokens = tokens(json, "tokens")};
 }
 
 Json encoded(const Cancel& cancel) {
@@ -262,6 +290,14 @@ Vector vector_from(const Json& json) {
   return out;
 }
 
+Json encoded(const Tokens& event) {
+  return {{"type", "tokens"}, {"id", event.id}, {"tokens", event.tokens}, {"pieces", event.pieces}};
+}
+
+Tokens tokens_from(const Json& json) {
+  return {.id = id_of(json), .tokens = tokens(json, "tokens"), .pieces = list(json, "pieces")};
+}
+
 Json encoded(const Done& done) {
   return {{"type", "done"},
           {"id", done.id},
@@ -331,6 +367,8 @@ Request request_from_json(const Json& json) {
   if (type == "load") return load_from(json);
   if (type == "generate") return generate_from(json);
   if (type == "embed") return embed_from(json);
+  if (type == "tokenize") return tokenize_from(json);
+  if (type == "detokenize") return detokenize_from(json);
   if (type == "cancel") return Cancel{.id = id_of(json)};
   fail(ErrorKind::kInvalidInput, "\"{}\" is no type of request", type);
 }
@@ -339,6 +377,7 @@ Event event_from_json(const Json& json) {
   const std::string type = type_of(json);
   if (type == "text") return text_from(json);
   if (type == "vector") return vector_from(json);
+  if (type == "tokens") return tokens_from(json);
   if (type == "done") return done_from(json);
   if (type == "progress") return Progress{json_number(json, "fraction").value_or(0)};
   if (type == "loaded") return loaded_from(json);

@@ -64,16 +64,32 @@ struct Generate {
 struct Embed {
   uint64_t id = 0;
   std::vector<std::string> inputs;
-  bool truncate = true;    // cut what is too long at its end; otherwise it is an error
-  int64_t dimensions = 0;  // keep that many and normalise again; 0: all
-  bool normalize = true;   // to length 1; otherwise as the model's file says
+  std::optional<std::string> query;  // rank the inputs for it: a Vector is then its score alone
+  bool truncate = true;              // cut what is too long at its end; otherwise it is an error
+  int64_t dimensions = 0;            // keep that many and normalise again; 0: all
+  bool normalize = true;             // to length 1; otherwise as the model's file says
+};
+
+// The tokens of a text: Tokens, one or more, then Done.
+struct Tokenize {
+  uint64_t id = 0;
+  std::string text;
+  bool add_special = false;   // what the vocabulary puts around a text
+  bool parse_special = true;  // spellings of control tokens become those tokens
+  bool pieces = false;        // with the text of each
+};
+
+// The text of tokens, special ones spelt out: one Text, then Done.
+struct Detokenize {
+  uint64_t id = 0;
+  std::vector<int32_t> tokens;
 };
 
 struct Cancel {
   uint64_t id = 0;
 };
 
-using Request = std::variant<Load, Generate, Embed, Cancel>;
+using Request = std::variant<Load, Generate, Embed, Tokenize, Detokenize, Cancel>;
 
 // ---- runner to server ------------------------------------------------------------------------
 
@@ -99,7 +115,7 @@ struct Text {  // at least one of the strings is not empty
   std::string content, thinking;
   Json tool_calls = Json::array();
   Json logprobs = Json::array();
-  int64_t prompt_tokens = 0;  // as in Done: some dialects say it before the answer
+  int64_t prompt_tokens = 0;     // of the first one, as in Done: some dialects say it there
   int64_t generated_tokens = 0;  // so far
 };
 
@@ -107,6 +123,12 @@ struct Vector {
   uint64_t id = 0;
   int64_t index = 0;  // of the input
   std::vector<float> values;
+};
+
+struct Tokens {  // the next ones of a text
+  uint64_t id = 0;
+  std::vector<int32_t> tokens;
+  Json pieces = Json::array();  // strings; where the bytes are no UTF-8, lists of them
 };
 
 struct Done {
@@ -133,7 +155,7 @@ struct Result {  // a worker's last message
   Json value;
 };
 
-using Event = std::variant<Progress, Loaded, Usage, Text, Vector, Done, Failure, Result>;
+using Event = std::variant<Progress, Loaded, Usage, Text, Vector, Tokens, Done, Failure, Result>;
 
 // ---- worker: one job per process -------------------------------------------------------------
 

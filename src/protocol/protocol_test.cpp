@@ -42,14 +42,27 @@ TEST_CASE("every message survives the trip through JSON") {
                        .dimensions = 5,
                        .normalize = false};
   CHECK(trip(embed) == to_json(Request(embed)));
+  CHECK_FALSE(std::get<Embed>(request_from_json(to_json(Request(embed)))).query.has_value());
+  const Embed rank = {.id = 5, .inputs = {"d"}, .query = ""};
+  CHECK(std::get<Embed>(request_from_json(to_json(Request(rank)))).query == "");
+  const Tokenize tokenize = {
+      .id = 6, .text = "t", .add_special = true, .parse_special = false, .pieces = true};
+  CHECK(trip(tokenize) == to_json(Request(tokenize)));
+  CHECK(trip(Detokenize{.id = 7, .tokens = {3, 1}}) ==
+        to_json(Request(Detokenize{.id = 7, .tokens = {3, 1}})));
+  const Tokens tokens = {.id = 6, .tokens = {3, 1}, .pieces = parse_json(R"(["a",[200]])")};
+  CHECK(trip(tokens) == to_json(Event(tokens)));
+  CHECK(trip(tokens)["pieces"][1][0] == 200);
   const Vector vector = {.id = 4, .index = 1, .values = {0.1f, -3e38f, 1e-45f}};
   const Event vector_back = event_from_json(to_json(Event(vector)));
   CHECK(std::get<Vector>(vector_back).values == vector.values);
   CHECK(std::get<Vector>(vector_back).index == 1);
   CHECK(trip(Cancel{3}) == to_json(Request(Cancel{3})));
-  const Text text = {
-      .id = 1, .content = "c", .tool_calls = Json::array({{{"id", "x"}}}), .prompt_tokens = 7,
-      .generated_tokens = 3};
+  const Text text = {.id = 1,
+                     .content = "c",
+                     .tool_calls = Json::array({{{"id", "x"}}}),
+                     .prompt_tokens = 7,
+                     .generated_tokens = 3};
   CHECK(trip(text)["generated_tokens"] == 3);
   const Usage usage = {.pages = 9, .pages_used = 5, .pages_cached = 4};
   CHECK(trip(usage) == to_json(Event(usage)));

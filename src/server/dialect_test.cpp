@@ -66,6 +66,7 @@ TEST_CASE(
   CHECK(choice(first[0]) ==
         R"({"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null})");
   CHECK(choice(first[1]) == R"({"index":0,"delta":{},"finish_reason":"length"})");
+  chunks.on_choice(1);
   CHECK(choice(chunks.on_text(said("x")).at(0)) ==
         R"({"index":1,"delta":{"role":"assistant","content":"x"},"finish_reason":null})");
   CHECK(chunks.end().empty());
@@ -76,8 +77,11 @@ TEST_CASE("a chat object collects what chunks tell, for each answer") {
   object.on_text(said("hi", "hm"));
   object.on_text(called("f"));
   object.on_text(called("g"));  // one too many
-  object.on_done(kLength);
+  object.on_choice(1);
   object.on_text(said("ho"));
+  object.on_choice(0);
+  object.on_done(kLength);
+  object.on_choice(1);
   object.on_done(kStop);
   const Json out = object.end();
   CHECK(
@@ -111,12 +115,15 @@ TEST_CASE("text completions echo the prompt before each answer") {
   CHECK(chunks.on_text(said("", "thinking")).empty());
   CHECK(chunks.on_done(kStop).at(0)["choices"].dump() ==
         R"([{"text":"","index":0,"finish_reason":"stop"}])");
+  chunks.on_choice(1);
   CHECK(chunks.on_done(kStop).at(0)["choices"].dump() ==
         R"([{"text":"p:","index":1,"finish_reason":"stop"}])");
   CompletionObject object(head);
+  object.on_choice(1);
+  object.on_done(kLength);
+  object.on_choice(0);
   object.on_text(said("a"));
   object.on_done(kStop);
-  object.on_done(kLength);
   CHECK(
       object.end()["choices"].dump() ==
       R"([{"text":"p:a","index":0,"finish_reason":"stop"},{"text":"p:","index":1,"finish_reason":"length"}])");
@@ -227,8 +234,10 @@ TEST_CASE("a response that fails keeps what was said") {
 
 // Remembers what it is told.
 struct Recorder : Responder {
+  void on_choice(int64_t index) override { choice = index; }
   void on_text(const protocol::Text& text) override { texts.push_back(text); }
   void on_done(const protocol::Done&) override { ++ends; }
+  int64_t choice = 0;
   std::vector<protocol::Text> texts;
   int ends = 0;
 };

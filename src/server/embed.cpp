@@ -4,25 +4,15 @@
 #include "base/base64.h"
 #include "server/generate.h"
 #include "server/requests.h"
+#include "server/vectors.h"
 
 #include <array>
 #include <charconv>
-#include <chrono>
 #include <cstring>
 #include <utility>
 
 namespace cria::server {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-// Of one answer, which is built in memory.
-constexpr size_t kMaxNumbers = size_t{16} << 20;
-
-struct Vectors {
-  std::vector<std::vector<float>> values;  // in the order of the inputs
-  int64_t tokens = 0;
-  api::Nanoseconds total{0}, load{0};
-};
 
 // The number with the fewest digits that is this float: clients read it back exactly.
 double shortest(float value) {
@@ -45,20 +35,6 @@ std::string base64_of(const std::vector<float>& values) {
   return base64_encode(bytes);
 }
 
-// Takes what the runner sends; a runner may have been taken over by the file that it parsed.
-void take(protocol::Vector& vector, std::vector<std::vector<float>>& into) {
-  const auto index = static_cast<size_t>(vector.index);
-  if (index >= into.size() || !into[index].empty() || vector.values.empty())
-    fail(ErrorKind::kInternal, "the runner answers for input {}, which it was not asked for",
-         vector.index);
-  if (vector.values.size() > kMaxNumbers / into.size())
-    fail(ErrorKind::kInvalidInput,
-         "{} inputs of {} dimensions are more than one answer holds ({} numbers); send fewer "
-         "inputs at a time",
-         into.size(), vector.values.size(), kMaxNumbers);
-  into[index] = std::move(vector.values);
-}
-
 Model find_model(Service& service, const std::string& name) {
   try {
     return service.models.find(name);
@@ -70,37 +46,16 @@ Model find_model(Service& service, const std::string& name) {
 
 Vectors embed(Service& service, http::Exchange& exchange, api::EmbedRequest request,
               bool normalize) {
-  const auto start = Clock::now();
-  const std::stop_token gone = exchange.gone();
   if (request.model.empty()) fail(ErrorKind::kNotFound, "model '' not found");
   const Model model = find_model(service, request.model);
   note_model(model.short_name);
-  ModelUse use = use_of(model, merged_options(model, request.options));
-  use.load.embed = true;
-  const Lease lease = lease_for(service, use, request.keep_alive, gone);
-  Vectors out = {.load = Clock::now() - start};
-  if (request.inputs.empty()) return out;
-  out.values.resize(request.inputs.size());
-  const auto answers = lease.runner().submit(protocol::Embed{.inputs = std::move(request.inputs),
-                                                             .truncate = request.truncate,
-                                                             .dimensions = request.dimensions,
-                                                             .normalize = normalize});
-  size_t taken = 0;
-  for (;;) {
-    protocol::Event event = answers->next(gone);
-    if (auto* const vector = std::get_if<protocol::Vector>(&event)) {
-      take(*vector, out.values);
-      ++taken;
-    }
-    const auto* const done = std::get_if<protocol::Done>(&event);
-    if (done == nullptr) continue;
-    if (taken != out.values.size())
-      fail(ErrorKind::kInternal, "the runner answered {} of {} inputs", taken, out.values.size());
-    note_done(*done);
-    out.tokens = done->prompt_tokens;
-    out.total = Clock::now() - start;
-    return out;
-  }
+  return vectors_of(service, exchange.gone(),
+                    {.use = use_of(model, merged_options(model, request.options)),
+                     .keep_alive = request.keep_alive,
+                     .asked = {.inputs = std::move(request.inputs),
+                               .truncate = request.truncate,
+                               .dimensions = request.dimensions,
+                               .normalize = normalize}});
 }
 
 }  // namespace

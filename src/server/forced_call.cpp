@@ -22,23 +22,23 @@ Json call_of_content(std::string_view content) {
 
 void ForcedCall::on_text(const protocol::Text& text) {
   protocol::Text rest = text;
-  content_ += std::exchange(rest.content, {});
-  called_ = called_ || !rest.tool_calls.empty();
+  Held& held = held_[choice_];
+  held.content += std::exchange(rest.content, {});
+  held.called = held.called || !rest.tool_calls.empty();
   if (!rest.thinking.empty() || !rest.tool_calls.empty() || !rest.logprobs.empty())
     next_.on_text(rest);
 }
 
 void ForcedCall::on_done(const protocol::Done& done) {
-  protocol::Text last;
-  Json call = called_ ? Json() : call_of_content(content_);
+  Held held = std::exchange(held_[choice_], {});
+  protocol::Text last = {.prompt_tokens = done.prompt_tokens};
+  Json call = held.called ? Json() : call_of_content(held.content);
   if (call.is_null())
-    last.content = std::move(content_);
+    last.content = std::move(held.content);
   else
     last.tool_calls.push_back(std::move(call));
   if (!last.content.empty() || !last.tool_calls.empty()) next_.on_text(last);
   next_.on_done(done);
-  content_.clear();
-  called_ = false;
 }
 
 }  // namespace cria::server

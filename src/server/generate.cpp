@@ -4,6 +4,9 @@
 #include "server/requests.h"
 
 #include <algorithm>
+#include <map>
+#include <memory>
+#include <utility>
 
 namespace cria::server {
 namespace {
@@ -32,20 +35,6 @@ Json effective_think(const Call& call, const Facts& facts) {
   fail(ErrorKind::kInvalidInput, "\"{}\" does not support thinking", call.model);
 }
 
-void pass_on(Generation& generation, const std::stop_token& gone, Responder& responder) {
-  for (;;) {
-    const protocol::Event event = generation.next(gone);
-    if (const auto* text = std::get_if<protocol::Text>(&event)) {
-      note_text(*text);
-      responder.on_text(*text);
-    }
-    if (const auto* done = std::get_if<protocol::Done>(&event)) {
-      note_done(*done);
-      return responder.on_done(*done);
-    }
-  }
-}
-
 // With a seed each answer gets one of its own, or all would be the same.
 void advance_seed(Json& options) {
   const Json* const seed = json_find(options, "seed");
@@ -53,14 +42,51 @@ void advance_seed(Json& options) {
     options["seed"] = seed->get<uint64_t>() + 1;
 }
 
-// Several answers come one after the other: the prompt of all but the first is in the prefix cache.
-void run_all(Runner& runner, const std::stop_token& gone, Call& call, Responder& responder) {
-  for (int64_t i = 1; i < call.count; ++i) {
-    pass_on(*runner.submit(call.request), gone, responder);
-    advance_seed(call.request.options);
+// The answers that a runner gives to one request.
+class Answers {
+ public:
+  Answers(Runner& runner, Call& call) : runner_(runner), call_(call) { begin(); }
+
+  // Several run beside each other, `parallel` at a time. The first one begins alone: what it
+  // computes of the prompt is in the prefix cache when the others come.
+  void pass_on(int64_t parallel, const std::stop_token& gone, Responder& responder) {
+    while (!running_.empty()) {
+      const protocol::Event event = events_->next(gone);
+      if (const auto* text = std::get_if<protocol::Text>(&event)) {
+        note_text(*text);
+        responder.on_choice(running_.at(text->id).index);
+        responder.on_text(*text);
+      } else if (const auto* done = std::get_if<protocol::Done>(&event)) {
+        note_done(*done);
+        responder.on_choice(running_.at(done->id).index);
+        responder.on_done(*done);
+        running_.erase(done->id);
+      }
+      while (begun_ < call_.count && std::ssize(running_) < parallel) begin();
+    }
   }
-  pass_on(*runner.submit(std::move(call.request)), gone, responder);
-}
+
+ private:
+  struct Running {
+    int64_t index;
+    std::unique_ptr<Generation> generation;
+  };
+
+  void begin() {
+    const bool last = begun_ + 1 == call_.count;
+    auto generation = runner_.submit(
+        last ? std::move(call_.request) : protocol::Generate(call_.request), events_);
+    const uint64_t id = generation->id();
+    running_.emplace(id, Running{.index = begun_++, .generation = std::move(generation)});
+    if (!last) advance_seed(call_.request.options);
+  }
+
+  Runner& runner_;
+  Call& call_;
+  const std::shared_ptr<EventQueue> events_ = std::make_shared<EventQueue>();
+  std::map<uint64_t, Running> running_;  // by the request's id, which its events carry
+  int64_t begun_ = 0;
+};
 
 void run(Service& service, const std::stop_token& gone, Call& call, Responder& responder) {
   const Model model = service.models.find(call.model);
@@ -77,10 +103,11 @@ void run(Service& service, const std::stop_token& gone, Call& call, Responder& r
   request.drop_old_thinking =
       facts.family == "qwen3" || model.short_name.starts_with("deepseek-r1");
   request.options = merged_options(model, call.options);
-  const Lease lease = lease_for(service, use_of(model, request.options), call.keep_alive, gone);
+  const ModelUse use = use_of(model, request.options);
+  const Lease lease = lease_for(service, use, call.keep_alive, gone);
   responder.on_ready();
   if (call.empty) return responder.on_done({.reason = "load"});
-  run_all(lease.runner(), gone, call, responder);
+  Answers(lease.runner(), call).pass_on(use.load.parallel, gone, responder);
 }
 
 Call shared_call(const api::Inference& from) {

@@ -20,7 +20,7 @@ struct Call {
   std::optional<api::Nanoseconds> keep_alive;
   std::vector<std::string> needs;  // capabilities
   bool empty = false;              // nothing to generate: load or unload only
-  int64_t count = 1;               // answers, one after the other
+  int64_t count = 1;               // answers
   protocol::Generate request;      // without think and options
 };
 Call chat_call(api::ChatRequest asked);
@@ -31,6 +31,8 @@ class Responder {
  public:
   virtual ~Responder() = default;
   virtual void on_ready() {}  // the model is loaded
+  // What follows is about this one of the answers, which may come in turns.
+  virtual void on_choice(int64_t /*index*/) {}
   virtual void on_text(const protocol::Text& text) = 0;
   // The end of one answer, of which there are `count`. An empty call ends with reason "load" or
   // "unload".

@@ -2,6 +2,7 @@
 
 #include "server/wire.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace cria::server {
@@ -15,7 +16,8 @@ Json finish_of(const protocol::Done& done, bool called) {
 }  // namespace
 
 void OpenAiUsage::add(const protocol::Done& done) {
-  if (prompt_ == 0) cached_ = done.cached_tokens;
+  // The first answer, whichever ends first, found the least of the prompt in the cache.
+  cached_ = prompt_ == 0 ? done.cached_tokens : std::min(cached_, done.cached_tokens);
   prompt_ = done.prompt_tokens;
   completion_ += done.generated_tokens;
 }
@@ -60,11 +62,10 @@ Json openai_object(const OpenAiHead& head, std::string_view object) {
 
 Json ChatChunks::chunk(Json delta, const Json& finish_reason, const Json& logprobs) {
   Json out = openai_object(head_, "chat.completion.chunk");
-  if (!begun_) {
+  if (!std::exchange(choices_[choice_].begun, true)) {
     Json first = {{"role", "assistant"}};
     first.update(delta);
     delta = std::move(first);
-    begun_ = true;
   }
   Json choice = {{"index", choice_}, {"delta", std::move(delta)}, {"finish_reason", finish_reason}};
   if (!logprobs.empty()) choice["logprobs"]["content"] = openai_logprobs(logprobs);
@@ -74,9 +75,10 @@ Json ChatChunks::chunk(Json delta, const Json& finish_reason, const Json& logpro
 
 Json ChatChunks::calls_of(const protocol::Text& text) {
   Json out = Json::array();
+  int64_t& calls = choices_[choice_].calls;
   for (const Json& call : text.tool_calls) {
-    if (head_.single_call && calls_ > 0) break;
-    Json one = {{"index", calls_++}};
+    if (head_.single_call && calls > 0) break;
+    Json one = {{"index", calls++}};
     one.update(openai_call(call));
     out.push_back(std::move(one));
   }
@@ -101,12 +103,10 @@ std::vector<Json> ChatChunks::on_text(const protocol::Text& text) {
 
 std::vector<Json> ChatChunks::on_done(const protocol::Done& done) {
   std::vector<Json> out;
-  if (!begun_) out.push_back(chunk({{"content", ""}}, {}, {}));
-  out.push_back(chunk(Json::object(), finish_of(done, calls_ > 0), {}));
+  const Choice& choice = choices_[choice_];
+  if (!choice.begun) out.push_back(chunk({{"content", ""}}, {}, {}));
+  out.push_back(chunk(Json::object(), finish_of(done, choice.calls > 0), {}));
   usage_.add(done);
-  ++choice_;
-  calls_ = 0;
-  begun_ = false;
   return out;
 }
 
@@ -119,34 +119,38 @@ std::vector<Json> ChatChunks::end() const {
 }
 
 void ChatObject::on_text(const protocol::Text& text) {
-  content_ += text.content;
-  thinking_ += text.thinking;
+  Choice& choice = choices_[choice_];
+  choice.content += text.content;
+  choice.thinking += text.thinking;
   for (const Json& call : text.tool_calls) {
-    if (head_.single_call && !calls_.empty()) break;
+    if (head_.single_call && !choice.calls.empty()) break;
     Json one = openai_call(call);
-    one["index"] = calls_.size();
-    calls_.push_back(std::move(one));
+    one["index"] = choice.calls.size();
+    choice.calls.push_back(std::move(one));
   }
-  for (const Json& one : text.logprobs) logprobs_.push_back(one);
+  for (const Json& one : text.logprobs) choice.logprobs.push_back(one);
 }
 
 void ChatObject::on_done(const protocol::Done& done) {
-  Json message = {{"role", "assistant"}, {"content", std::exchange(content_, {})}};
-  if (!thinking_.empty()) message["reasoning"] = std::exchange(thinking_, {});
-  const bool called = !calls_.empty();
-  if (called) message["tool_calls"] = std::exchange(calls_, Json::array());
-  Json choice = {{"index", choices_.size()},
-                 {"message", std::move(message)},
-                 {"finish_reason", finish_of(done, called)}};
-  if (!logprobs_.empty())
-    choice["logprobs"]["content"] = openai_logprobs(std::exchange(logprobs_, Json::array()));
-  choices_.push_back(std::move(choice));
+  Choice& choice = choices_[choice_];
+  choice.finish_reason = finish_of(done, !choice.calls.empty());
   usage_.add(done);
+}
+
+Json ChatObject::json_of(int64_t index, const Choice& choice) {
+  Json message = {{"role", "assistant"}, {"content", choice.content}};
+  if (!choice.thinking.empty()) message["reasoning"] = choice.thinking;
+  if (!choice.calls.empty()) message["tool_calls"] = choice.calls;
+  Json out = {
+      {"index", index}, {"message", std::move(message)}, {"finish_reason", choice.finish_reason}};
+  if (!choice.logprobs.empty()) out["logprobs"]["content"] = openai_logprobs(choice.logprobs);
+  return out;
 }
 
 Json ChatObject::end() const {
   Json out = openai_object(head_, "chat.completion");
-  out["choices"] = choices_;
+  Json& list = out["choices"] = Json::array();
+  for (const auto& [index, choice] : choices_) list.push_back(json_of(index, choice));
   out["usage"] = usage_.json();
   return out;
 }

@@ -6,6 +6,7 @@
 #include "protocol/protocol.h"
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -38,37 +39,50 @@ Json openai_logprobs(const Json& logprobs);
 // What every object and chunk begins with.
 Json openai_object(const OpenAiHead& head, std::string_view object);
 
-// The answers to one request, one after the other, each told by texts and a Done.
+// The answers to one request, each told by texts and a Done. What is told is about the answer that
+// on_choice names, at first number 0.
 class ChatChunks {
  public:
   explicit ChatChunks(OpenAiHead head) : head_(std::move(head)) {}
+  void on_choice(int64_t index) { choice_ = index; }
   std::vector<Json> on_text(const protocol::Text& text);
-  std::vector<Json> on_done(const protocol::Done& done);  // the next answer may follow
-  std::vector<Json> end() const;                          // the usage, where it is wanted
+  std::vector<Json> on_done(const protocol::Done& done);
+  std::vector<Json> end() const;  // the usage, where it is wanted
 
  private:
+  struct Choice {
+    int64_t calls = 0;
+    bool begun = false;  // the role has been told
+  };
   Json chunk(Json delta, const Json& finish_reason, const Json& logprobs);
   Json calls_of(const protocol::Text& text);
 
   OpenAiHead head_;
   OpenAiUsage usage_;
-  int64_t choice_ = 0, calls_ = 0;
-  bool begun_ = false;  // the role has been told
+  int64_t choice_ = 0;
+  std::map<int64_t, Choice> choices_;
 };
 
 class ChatObject {
  public:
   explicit ChatObject(OpenAiHead head) : head_(std::move(head)) {}
+  void on_choice(int64_t index) { choice_ = index; }
   void on_text(const protocol::Text& text);
   void on_done(const protocol::Done& done);
   Json end() const;
 
  private:
+  struct Choice {
+    std::string content, thinking;
+    Json calls = Json::array(), logprobs = Json::array();
+    Json finish_reason;
+  };
+  static Json json_of(int64_t index, const Choice& choice);
+
   OpenAiHead head_;
   OpenAiUsage usage_;
-  Json choices_ = Json::array();
-  std::string content_, thinking_;
-  Json calls_ = Json::array(), logprobs_ = Json::array();
+  int64_t choice_ = 0;
+  std::map<int64_t, Choice> choices_;
 };
 
 }  // namespace cria::server

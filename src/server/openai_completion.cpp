@@ -51,25 +51,21 @@ Json CompletionLogprobs::add(const Json& logprobs) {
 Json CompletionChunks::chunk(const std::string& text, const Json& finish_reason,
                              const Json& logprobs) {
   Json out = openai_object(head_, kObject);
+  const bool begun = std::exchange(now().begun, true);
   out["choices"].push_back(
-      choice_of(begun_ ? text : head_.echo + text, choice_, finish_reason, logprobs));
-  begun_ = true;
+      choice_of(begun ? text : head_.echo + text, choice_, finish_reason, logprobs));
   return out;
 }
 
 std::vector<Json> CompletionChunks::on_text(const protocol::Text& text) {
-  const Json logprobs = logprobs_.add(text.logprobs);
+  const Json logprobs = now().logprobs.add(text.logprobs);
   if (text.content.empty() && logprobs.is_null()) return {};
   return {chunk(text.content, {}, logprobs)};
 }
 
 std::vector<Json> CompletionChunks::on_done(const protocol::Done& done) {
-  std::vector<Json> out = {chunk("", reason_of(done), {})};
   usage_.add(done);
-  ++choice_;
-  begun_ = false;
-  logprobs_ = CompletionLogprobs(head_.echo);
-  return out;
+  return {chunk("", reason_of(done), {})};
 }
 
 std::vector<Json> CompletionChunks::end() const {
@@ -81,20 +77,22 @@ std::vector<Json> CompletionChunks::end() const {
 }
 
 void CompletionObject::on_text(const protocol::Text& text) {
-  text_ += text.content;
-  for (const Json& one : text.logprobs) logprobs_.push_back(one);
+  Choice& choice = choices_[choice_];
+  choice.text += text.content;
+  for (const Json& one : text.logprobs) choice.logprobs.push_back(one);
 }
 
 void CompletionObject::on_done(const protocol::Done& done) {
-  const Json logprobs = CompletionLogprobs(head_.echo).add(std::exchange(logprobs_, Json::array()));
-  choices_.push_back(
-      choice_of(std::exchange(text_, head_.echo), std::ssize(choices_), reason_of(done), logprobs));
+  choices_[choice_].finish_reason = reason_of(done);
   usage_.add(done);
 }
 
 Json CompletionObject::end() const {
   Json out = openai_object(head_, kObject);
-  out["choices"] = choices_;
+  Json& list = out["choices"] = Json::array();
+  for (const auto& [index, choice] : choices_)
+    list.push_back(choice_of(head_.echo + choice.text, index, choice.finish_reason,
+                             CompletionLogprobs(head_.echo).add(choice.logprobs)));
   out["usage"] = usage_.json();
   return out;
 }

@@ -4,6 +4,8 @@
 
 #include "server/openai.h"
 
+#include <map>
+
 namespace cria::server {
 
 struct CompletionHead : OpenAiHead {
@@ -23,33 +25,47 @@ class CompletionLogprobs {
 
 class CompletionChunks {
  public:
-  explicit CompletionChunks(CompletionHead head) : head_(std::move(head)), logprobs_(head_.echo) {}
+  explicit CompletionChunks(CompletionHead head) : head_(std::move(head)) {}
+  void on_choice(int64_t index) { choice_ = index; }
   std::vector<Json> on_text(const protocol::Text& text);
   std::vector<Json> on_done(const protocol::Done& done);
   std::vector<Json> end() const;
 
  private:
+  struct Choice {
+    CompletionLogprobs logprobs;
+    bool begun = false;
+  };
+  Choice& now() {
+    return choices_.try_emplace(choice_, CompletionLogprobs(head_.echo)).first->second;
+  }
   Json chunk(const std::string& text, const Json& finish_reason, const Json& logprobs);
 
   CompletionHead head_;
-  CompletionLogprobs logprobs_;
   OpenAiUsage usage_;
   int64_t choice_ = 0;
-  bool begun_ = false;
+  std::map<int64_t, Choice> choices_;
 };
 
 class CompletionObject {
  public:
-  explicit CompletionObject(CompletionHead head) : head_(std::move(head)), text_(head_.echo) {}
+  explicit CompletionObject(CompletionHead head) : head_(std::move(head)) {}
+  void on_choice(int64_t index) { choice_ = index; }
   void on_text(const protocol::Text& text);
   void on_done(const protocol::Done& done);
   Json end() const;
 
  private:
+  struct Choice {
+    std::string text;  // behind the echo
+    Json logprobs = Json::array();
+    Json finish_reason;
+  };
+
   CompletionHead head_;
   OpenAiUsage usage_;
-  std::string text_;
-  Json logprobs_ = Json::array(), choices_ = Json::array();
+  int64_t choice_ = 0;
+  std::map<int64_t, Choice> choices_;
 };
 
 }  // namespace cria::server

@@ -14,6 +14,7 @@ class ChunkResponder : public Responder {
   template <class Head>
   ChunkResponder(http::Exchange& exchange, Head head)
       : stream_(exchange), chunks_(std::move(head)) {}
+  void on_choice(int64_t index) override { chunks_.on_choice(index); }
   void on_text(const protocol::Text& text) override { send(chunks_.on_text(text)); }
   void on_done(const protocol::Done& done) override { send(chunks_.on_done(done)); }
   void end() {
@@ -35,6 +36,7 @@ class ObjectResponder : public Responder {
   template <class Head>
   ObjectResponder(http::Exchange& exchange, Head head)
       : exchange_(exchange), object_(std::move(head)) {}
+  void on_choice(int64_t index) override { object_.on_choice(index); }
   void on_text(const protocol::Text& text) override { object_.on_text(text); }
   void on_done(const protocol::Done& done) override { object_.on_done(done); }
   void end() { answer_json(exchange_, object_.end()); }

@@ -104,7 +104,7 @@ void note_text(const protocol::Text& text) {
   });
 }
 
-// Several answers of one request come one after the other: their sums count.
+// Of several answers to one request the sums count.
 void note_done(const protocol::Done& done) {
   note([&](RequestFacts& facts) {
     if (facts.answers++ == 0) {

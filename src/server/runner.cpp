@@ -129,8 +129,7 @@ protocol::Loaded Runner::wait_loaded(std::chrono::nanoseconds stall, const std::
 }
 
 template <class Message>
-std::unique_ptr<Generation> Runner::send(Message request) {
-  const auto queue = std::make_shared<EventQueue>();
+std::unique_ptr<Generation> Runner::send(Message request, std::shared_ptr<EventQueue> queue) {
   const Error stopped(ErrorKind::kInternal, std::string(kRunnerStopped));
   {
     const std::lock_guard lock(mutex_);
@@ -148,8 +147,11 @@ std::unique_ptr<Generation> Runner::send(Message request) {
   }
   return generation;
 }
-template std::unique_ptr<Generation> Runner::send(protocol::Generate);
-template std::unique_ptr<Generation> Runner::send(protocol::Embed);
+template std::unique_ptr<Generation> Runner::send(protocol::Generate, std::shared_ptr<EventQueue>);
+template std::unique_ptr<Generation> Runner::send(protocol::Embed, std::shared_ptr<EventQueue>);
+template std::unique_ptr<Generation> Runner::send(protocol::Tokenize, std::shared_ptr<EventQueue>);
+template std::unique_ptr<Generation> Runner::send(protocol::Detokenize,
+                                                  std::shared_ptr<EventQueue>);
 
 void Runner::cancel(uint64_t id) {
   {
@@ -202,6 +204,8 @@ bool Runner::dispatch(protocol::Event event) {
     if (const auto queue = find(text->id)) queue->put(std::move(event));
   } else if (auto* vector = std::get_if<protocol::Vector>(&event)) {
     if (const auto queue = find(vector->id)) queue->put(std::move(event));
+  } else if (auto* tokens = std::get_if<protocol::Tokens>(&event)) {
+    if (const auto queue = find(tokens->id)) queue->put(std::move(event));
   } else if (auto* done = std::get_if<protocol::Done>(&event)) {
     const uint64_t id = done->id;
     if (const auto queue = find(id)) queue->put(std::move(event));

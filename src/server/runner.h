@@ -56,6 +56,7 @@ class Generation {
   // Text or Done, after which there is nothing more. Throws what the runner reported,
   // Error{kInternal, kRunnerStopped} when it died, {kCancelled} when `stop` is requested.
   protocol::Event next(const std::stop_token& stop) { return queue_->next(stop); }
+  uint64_t id() const { return id_; }
 
  private:
   const std::shared_ptr<Runner> runner_;
@@ -76,7 +77,18 @@ class Runner : public std::enable_shared_from_this<Runner> {
   std::unique_ptr<Generation> submit(protocol::Generate request) {
     return send(std::move(request));
   }
+  // With events into a queue that several requests share; theirs carry their ids.
+  std::unique_ptr<Generation> submit(protocol::Generate request,
+                                     std::shared_ptr<EventQueue> events) {
+    return send(std::move(request), std::move(events));
+  }
   std::unique_ptr<Generation> submit(protocol::Embed request) { return send(std::move(request)); }
+  std::unique_ptr<Generation> submit(protocol::Tokenize request) {
+    return send(std::move(request));
+  }
+  std::unique_ptr<Generation> submit(protocol::Detokenize request) {
+    return send(std::move(request));
+  }
   bool alive() const;
   // Ends the process; requests that still run fail.
   void kill();
@@ -92,7 +104,8 @@ class Runner : public std::enable_shared_from_this<Runner> {
   friend class Generation;
   Runner(std::unique_ptr<protocol::Child> child, std::function<void(bool)> on_end);
   template <class Message>
-  std::unique_ptr<Generation> send(Message request);
+  std::unique_ptr<Generation> send(
+      Message request, std::shared_ptr<EventQueue> queue = std::make_shared<EventQueue>());
   void read();
   bool dispatch(protocol::Event event);  // false: the runner has given up
   void finish(const std::string& why);

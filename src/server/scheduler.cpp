@@ -39,6 +39,7 @@ struct Slot {
 bool Slot::fits(const ModelUse& other) const {
   const protocol::Load& a = use.load;
   const protocol::Load& b = other.load;
+  if (is(other) && other.any) return true;
   if (!is(other) || a.adapter_paths != b.adapter_paths || a.num_batch != b.num_batch ||
       a.threads != b.threads || a.kv_type != b.kv_type || a.template_text != b.template_text ||
       a.embed != b.embed || a.system != b.system || a.messages != b.messages)
@@ -59,10 +60,10 @@ void Slot::end() const {
 // Of one that is in use as if it fell idle now. "Forever" is the latest time that 64-bit
 // nanoseconds from now can say.
 api::WallTime Slot::expires_at() const {
-  const auto left = leases > 0                            ? keep_alive
-                    : expires == Clock::time_point::max() ? api::kForever
-                                                          : std::chrono::duration_cast<api::Nanoseconds>(
-                                                                expires - Clock::now());
+  const auto left = leases > 0 ? keep_alive
+                    : expires == Clock::time_point::max()
+                        ? api::kForever
+                        : std::chrono::duration_cast<api::Nanoseconds>(expires - Clock::now());
   const auto now = std::chrono::system_clock::now();
   return left >= api::WallTime::max() - now ? api::WallTime::max() : now + left;
 }

@@ -19,6 +19,7 @@ struct ModelUse {
   std::string digest;  // of the manifest
   Json details;
   protocol::Load load;
+  bool any = false;  // any runner of these weights will do, however it was loaded
 };
 
 struct SchedulerOptions {

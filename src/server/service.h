@@ -86,6 +86,9 @@ void get_openai_models(Service&, http::Exchange&, const std::string&);
 void get_openai_model(Service&, http::Exchange&, const std::string& id);
 void post_embed(Service&, http::Exchange&, const std::string&);
 void post_embeddings(Service&, http::Exchange&, const std::string&);
+void post_tokenize(Service&, http::Exchange&, const std::string&);
+void post_detokenize(Service&, http::Exchange&, const std::string&);
+void post_rerank(Service&, http::Exchange&, const std::string&);
 void post_v1_embeddings(Service&, http::Exchange&, const std::string&);
 
 }  // namespace cria::server

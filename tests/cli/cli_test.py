@@ -2,6 +2,7 @@
 
 Needs SmolLM2-135M-Instruct.Q4_1.gguf in CRIA_TEST_MODELS (default ~/.cache/cria-test-models).
 """
+import json
 import os
 import pty
 import re
@@ -118,6 +119,27 @@ class CommandLine(unittest.TestCase):
         before = self.cria("list").stdout.splitlines()
         self.assertEqual(self.cria("run", str(FOLDER / MODEL_FILE), "").stdout, "")
         self.assertEqual(len(self.cria("list").stdout.splitlines()), len(before))
+
+    def test_answers_have_the_format_that_is_asked_for(self):
+        folder = Path(tempfile.mkdtemp())
+        schema = {"type": "object", "properties": {"colour": {"enum": ["red", "blue"]}}, "required": ["colour"],
+                  "additionalProperties": False}
+        (folder / "colour.json").write_text(json.dumps(schema))
+        (folder / "colour.gbnf").write_text('root ::= "red" | "blue"\n')
+
+        def ask(form):
+            return self.cria("run", self.model, "--format", form, "Which colour has the sea?").stdout.strip()
+        for form in (json.dumps(schema), str(folder / "colour.json")):
+            self.assertIn(json.loads(ask(form))["colour"], ("red", "blue"))
+        self.assertIn(ask(str(folder / "colour.gbnf")), ("red", "blue"))
+        self.assertRegex(ask("regex:[A-Z][a-z]{3} no [0-9]{2}"), r"^[A-Z][a-z]{3} no [0-9]{2}$")
+        (folder / "broken.gbnf").write_text("root ::= missing")
+        for form, wanted in (("yaml", "must be json, a JSON schema"), ("regex:(", "regex"), (str(folder / "none.json"), "none.json"),
+                             (str(folder / "broken.gbnf"), "missing"), ("{", "invalid")):
+            answer = self.cria("run", self.model, "--format", form, "Hi")
+            self.assertEqual(answer.returncode, 1, form)
+            self.assertIn(wanted, answer.stderr)
+        shutil.rmtree(folder)
 
     def test_a_model_that_came_from_a_file_is_saved_under_another_name(self):
         prompt = Terminal(["run", self.model], self.environment)

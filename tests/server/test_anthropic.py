@@ -205,12 +205,11 @@ def test_wrong_types_in_every_field(server, path):
         refused = 0
         for value in ({"a": {"b": 1}}, [[1]], "\u0000\ud800", -1.5, 2**70, True):
             status, _, text = server.request("POST", path, {**QUIET, field: value})
-            assert status in (200, 400, 404, 500), (field, value, text)
+            assert status in (200, 400, 404), (field, value, text)
             if status != 200:
                 refused += 1
                 body = json.loads(text)
                 assert body["type"] == "error" and body["error"]["message"], (field, value)
-                assert status != 500 or "option" in body["error"]["message"], (field, text)
         assert refused >= 2 or path.endswith("count_tokens"), field
     for body in (b"", b"{", b"nonsense", b"[]", b"5", b'{"messages":' + b"[" * 5000 + b"]" * 5000 + b"}"):
         status, _, text = server.request("POST", path, body)

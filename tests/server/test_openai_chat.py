@@ -240,12 +240,11 @@ def test_wrong_types_in_every_field(server):
         for value in ({"a": {"b": 1}}, [[1]], "\u0000\ud800", -1.5, 2**70, True):
             body = {"model": "smol", "messages": QUESTION, "max_tokens": 1, field: value}
             status, _, text = server.request("POST", "/v1/chat/completions", body)
-            assert status in (200, 400, 404, 500), (field, value, text)
+            assert status in (200, 400, 404), (field, value, text)
             if status != 200:
                 refused += 1
                 error = json.loads(text)["error"]
                 assert set(error) == {"message", "type", "param", "code"} and error["message"], (field, value)
-                assert status != 500 or "option" in error["message"] or "format" in error["message"], (field, text)
         assert refused >= 2, field
     for body in (b"", b"{", b"nonsense", b"[]", b"5", b'{"messages":' + b"[" * 5000 + b"]" * 5000 + b"}"):
         status, _, text = server.request("POST", "/v1/chat/completions", body)

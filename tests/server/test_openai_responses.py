@@ -176,11 +176,10 @@ def test_wrong_types_in_every_field(server):
         for value in ({"a": {"b": 1}}, [[1]], "\u0000\ud800", -1.5, 2**70, True):
             body = {**SETTINGS, "max_output_tokens": 1, field: value}
             status, _, text = server.request("POST", "/v1/responses", body)
-            assert status in (200, 400, 404, 500), (field, value, text)
+            assert status in (200, 400, 404), (field, value, text)
             if status != 200:
                 refused += 1
                 assert json.loads(text)["error"]["message"], (field, value)
-                assert status != 500 or "option" in text.decode(), (field, text)
         assert refused >= 2, field
 
 

@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "cli/answer.h"
+#include "cli/answer_format.h"
 #include "cli/attachments.h"
 #include "cli/command.h"
 #include "cli/create_plan.h"
@@ -37,10 +38,6 @@ Json parse_think(const std::string& text) {
        "invalid value for --think: \"{}\" (must be true, false, high, medium, low, or max)", text);
 }
 
-Json parse_format(const std::string& text) {
-  return text == "json" || text.empty() ? Json(text) : parse_json(text);
-}
-
 // What the model is; pulled first when it is not here.
 Json show_model(const ApiClient& client, const std::string& model, bool insecure) {
   const Json request = {{"model", model}};
@@ -60,7 +57,7 @@ Session make_session(const ApiClient& client, const Arguments& arguments) {
     session.keep_alive = arguments.text("keepalive");
   }
   if (arguments.has("think")) session.think = parse_think(arguments.text("think"));
-  if (arguments.has("format")) session.format = parse_format(arguments.text("format"));
+  if (arguments.has("format")) session.format = answer_format(arguments.text("format"));
   session.style = {.word_wrap = !arguments.on("nowordwrap"),
                    .hide_thinking = arguments.on("hidethinking"),
                    .verbose = arguments.on("verbose")};

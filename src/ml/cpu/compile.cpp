@@ -239,7 +239,8 @@ class Compiler {
         if (a->op == Op::kWeight) {
           op.kind = RowKind::kEmbed;
           op.table = &weights_[a->weight];
-          op.by_position = node->in[1] == graph_.positions().node();
+          if (node->in[1] == graph_.positions().node()) op.key = RowKey::kPosition;
+          if (node->in[1] == graph_.segments().node()) op.key = RowKey::kSegment;
         } else {
           op.kind = RowKind::kGather;
           op.a = ref(a);

@@ -12,6 +12,11 @@ namespace {
 
 constexpr int64_t kGrainBytes = 96 << 10;  // of weights: what a thread claims at once
 
+std::span<const int32_t> keys_of(const StepInput& step, RowKey key) noexcept {
+  if (key == RowKey::kPosition) return step.positions;
+  return key == RowKey::kSegment ? step.segments : step.tokens;
+}
+
 }  // namespace
 
 CpuPlan::CpuPlan(const Graph& graph, const CompileOptions& options, const Kernels& kernels)
@@ -141,8 +146,7 @@ void CpuPlan::run_row_op(const Run& run, const RowOp& op, int64_t row, int threa
   const auto get = [&](const Ref& ref) { return at(ref, row, run, thread); };
   switch (op.kind) {
     case RowKind::kEmbed:
-      return op.table->read_row(op.by_position ? run.step.positions[index] : run.step.tokens[index],
-                                get(op.out));
+      return op.table->read_row(keys_of(run.step, op.key)[index], get(op.out));
     case RowKind::kGather: {
       const float* from = at(op.a, run.step.outputs[index], run, thread);
       std::memcpy(get(op.out), from, static_cast<size_t>(op.width) * 4);

@@ -38,7 +38,7 @@ struct QuantizedRef {
 };
 
 enum class RowKind : uint8_t {
-  kEmbed,      // out = row tokens[r], or positions[r], of table
+  kEmbed,      // out = row tokens[r], positions[r] or segments[r] of table
   kGather,     // out = row outputs[r] of a
   kRopeTable,  // out = cosines and sines of positions[r]
   kAdd,
@@ -56,6 +56,8 @@ enum class RowKind : uint8_t {
   kMerge,     // out = attention's result; only in steps of a single row
 };
 
+enum class RowKey : uint8_t { kToken, kPosition, kSegment };
+
 struct RowOp {
   RowKind kind;
   Ref out, a, b;
@@ -63,7 +65,7 @@ struct RowOp {
   int64_t segments = 1;  // norms: heads, each normalised by itself
   float scalar = 0;
   const Weight* table = nullptr;
-  bool by_position = false;  // kEmbed
+  RowKey key = RowKey::kToken;  // kEmbed: what it looks up
   RopeArgs rope = {};
   size_t frequencies = 0;  // kRopeTable: index into Program::ropes
   QuantizedRef quantized;

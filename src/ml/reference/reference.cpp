@@ -78,6 +78,7 @@ class ReferencePlan final : public Plan {
   std::span<const int32_t> ids(const Node* node) const {
     if (node == graph_.tokens().node()) return step_->tokens;
     if (node == graph_.positions().node()) return step_->positions;
+    if (node == graph_.segments().node()) return step_->segments;
     CRIA_CHECK(node == graph_.outputs().node(), "ids are inputs of the graph");
     return step_->outputs;
   }

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <string>
 #include <string_view>
 
@@ -95,6 +96,19 @@ std::string json_escape(uint32_t code_point) {
 }
 
 }  // namespace
+
+std::optional<uint32_t> read_hexadecimal(std::string_view text, size_t& at, int digits) {
+  uint32_t out = 0;
+  for (int i = 0; i < digits; ++i, ++at) {
+    uint32_t value = 0;
+    const std::string_view digit = text.substr(std::min(at, text.size()), 1);
+    const char* const end = digit.data() + digit.size();
+    if (digit.empty() || std::from_chars(digit.data(), end, value, 16).ptr != end)
+      return std::nullopt;
+    out = out * 16 + value;
+  }
+  return out;
+}
 
 CodeRanges complement(CodeRanges ranges) {
   CodeRanges out;

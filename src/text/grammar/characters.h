@@ -3,7 +3,10 @@
 
 #include "text/grammar/expression.h"
 
+#include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <string_view>
 #include <vector>
 
 namespace cria::grammar {
@@ -21,6 +24,9 @@ enum class Spelling { kPlain, kJson };
 
 // All characters but `ranges`. Sorted and apart; surrogates are never in it.
 CodeRanges complement(CodeRanges ranges);
+// The number of so many hexadecimal digits at text[at], which moves behind them; none, and `at` on
+// the first that is no digit, where there are fewer.
+std::optional<uint32_t> read_hexadecimal(std::string_view text, size_t& at, int digits);
 // One character of `ranges`, which may overlap; surrogates in them count for nothing.
 Expr character(Expressions& to, CodeRanges ranges, Spelling spelling);
 

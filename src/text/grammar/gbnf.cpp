@@ -241,17 +241,10 @@ class Parser {
   }
 
   uint32_t hexadecimal(int digits) {
-    uint32_t out = 0;
-    for (int i = 0; i < digits; ++i) {
-      const std::string_view all = "0123456789abcdef";
-      const auto lower = static_cast<char>(peek() >= 'A' && peek() <= 'F' ? peek() | 0x20 : peek());
-      const size_t value = at_end() ? std::string_view::npos : all.find(lower);
-      if (value == std::string_view::npos) wrong("expected a hexadecimal digit");
-      out = out * 16 + static_cast<uint32_t>(value);
-      ++at_;
-    }
-    if (out > kLastCodePoint) wrong("no character");
-    return out;
+    const std::optional<uint32_t> out = read_hexadecimal(text_, at_, digits);
+    if (!out) wrong("expected a hexadecimal digit");
+    if (*out > kLastCodePoint) wrong("no character");
+    return *out;
   }
 
   Expressions& to_;

@@ -1,0 +1,32 @@
+#include "cli/answer_format.h"
+
+#include "base/error.h"
+#include "base/file.h"
+
+#include <string_view>
+
+namespace cria::cli {
+namespace {
+
+constexpr int64_t kMaxFile = int64_t{1} << 20;  // more than the engine takes
+constexpr std::string_view kRegex = "regex:";
+
+}  // namespace
+
+Json answer_format(const std::string& text) {
+  if (text == "json" || text.empty()) return text;
+  const size_t first = text.find_first_not_of(" \t\r\n");
+  if (first != std::string::npos && text[first] == '{') return parse_json(text);
+  if (text.starts_with(kRegex)) return {{"type", "regex"}, {"regex", text.substr(kRegex.size())}};
+  if (text.ends_with(".gbnf"))
+    return {{"type", "gbnf"}, {"grammar", read_text_file(text, kMaxFile)}};
+  if (text.ends_with(".json"))
+    return in_context(text, [&] { return parse_json(read_text_file(text, kMaxFile)); });
+  fail(ErrorKind::kInvalidInput,
+       "invalid value for --format: \"{}\" (must be json, a JSON schema, a file NAME.json with "
+       "one, a "
+       "file NAME.gbnf with a grammar, or regex:PATTERN)",
+       text);
+}
+
+}  // namespace cria::cli

@@ -1,0 +1,70 @@
+// rerank.cpp - /api/rerank and /v1/rerank: documents in the order of their relevance to a query.
+#include "api/rerank.h"
+#include "api/fields.h"
+#include "server/generate.h"
+#include "server/requests.h"
+#include "server/vectors.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <utility>
+
+namespace cria::server {
+namespace {
+
+// Similarity of embeddings is no substitute: it is another measure, whose users have /api/embed.
+void check_ranks(const std::string& name, const Facts& facts) {
+  if (facts.can("rerank")) return;
+  fail(ErrorKind::kInvalidInput,
+       "\"{}\" does not support rerank, which takes a cross-encoder: a bert model whose "
+       "pooling_type is 4 (rank); with an embedding model, compare vectors of /api/embed",
+       name);
+}
+
+// A cross-encoder's score is the logit of "relevant".
+double relevance(float score) {
+  return 1 / (1 + std::exp(-double{score}));
+}
+
+Json results_of(const Vectors& scores, const api::RerankRequest& asked) {
+  std::vector<size_t> order(scores.values.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::ranges::stable_sort(order, [&](size_t a, size_t b) {
+    return scores.values[a].front() > scores.values[b].front();
+  });
+  if (asked.top_n > 0 && std::cmp_less(asked.top_n, order.size()))
+    order.resize(static_cast<size_t>(asked.top_n));
+  Json results = Json::array();
+  for (const size_t index : order) {
+    Json result = {{"index", index}, {"relevance_score", relevance(scores.values[index].front())}};
+    if (asked.return_documents) result["document"] = {{"text", asked.documents[index]}};
+    results.push_back(std::move(result));
+  }
+  return results;
+}
+
+}  // namespace
+
+void post_rerank(Service& service, http::Exchange& exchange, const std::string&) {
+  const api::RerankRequest asked = api::parse_rerank(api::parse_body(exchange.request().body));
+  try {
+    const Model model = service.models.find(asked.model);
+    note_model(model.short_name);
+    check_ranks(asked.model, service.models.facts(model, exchange.gone()));
+    const Vectors scores = vectors_of(
+        service, exchange.gone(),
+        {.use = use_of(model, merged_options(model, asked.options)),
+         .keep_alive = asked.keep_alive,
+         .asked = {.inputs = asked.documents, .query = asked.query, .truncate = asked.truncate}});
+    answer_json(exchange,
+                {{"object", "list"},
+                 {"model", asked.model},
+                 {"results", results_of(scores, asked)},
+                 {"usage", {{"prompt_tokens", scores.tokens}, {"total_tokens", scores.tokens}}}});
+  } catch (const Error& e) {
+    throw as_client_error(e);
+  }
+}
+
+}  // namespace cria::server
