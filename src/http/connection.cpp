@@ -96,7 +96,9 @@ asio::awaitable<bool> Connection::read_header(Parser& parser) {
   parser.body_limit(boost::none);
   if (buffer_.empty()) {
     read_deadline_.set(shared_.options.idle_timeout, shared_from_this());
-    if (!co_await read_more()) co_return false;
+    std::string().swap(buffer_);  // thousands may wait here, so none of them keeps memory
+    const auto [code] = co_await socket_.async_wait(Socket::wait_read, kResult);
+    if (code || !co_await read_more()) co_return false;
   }
   read_deadline_.set(shared_.options.header_timeout, shared_from_this());
   while (!parser.is_header_done()) {
@@ -339,16 +341,18 @@ asio::awaitable<void> Connection::feed(Parser& parser, std::shared_ptr<ExchangeS
   co_await watch(state);
 }
 
-// Returns when the client has closed its side.
+// Tells the handler when the client will send no more. Whether it still reads only writing can tell:
+// the answer, or as much as the handler has of it, is sent. Returns when the connection is broken.
 asio::awaitable<void> Connection::watch(std::shared_ptr<ExchangeState> state) {
-  bool pipelined = !buffer_.empty();
-  for (;;) {
+  bool pipelined = !buffer_.empty(), broken = false, ended = false;
+  while (!ended) {
     if (!pipelined) {
       auto [code] = co_await socket_.async_wait(Socket::wait_read, kResult);
       if (code) co_return;
       char byte = 0;
       const ssize_t n = ::recv(socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-      if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) break;
+      broken = n < 0 && errno != EAGAIN && errno != EINTR;
+      ended = broken || n == 0;
       pipelined = n > 0;
       continue;
     }
@@ -357,7 +361,13 @@ asio::awaitable<void> Connection::watch(std::shared_ptr<ExchangeState> state) {
     auto [code] = co_await pause.async_wait(kResult);
     if (code) co_return;
     pollfd entry = {.fd = socket_.native_handle(), .events = POLLRDHUP, .revents = 0};
-    if (::poll(&entry, 1, 0) > 0) break;
+    ended = ::poll(&entry, 1, 0) > 0;
+    broken = ended && (entry.revents & (POLLERR | POLLHUP)) != 0;
+  }
+  if (!broken) {
+    state->gone.request_stop();
+    const auto [code] = co_await socket_.async_wait(Socket::wait_error, kResult);
+    if (code) co_return;
   }
   state->abandon();
 }
