@@ -4,13 +4,14 @@ import json
 import pytest
 from cria_server import Server
 from server_models import upload_qwen
+from test_answers import TOOLS
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
     server = Server(tmp_path_factory.mktemp("frameworks"))
     digest = upload_qwen(server)
-    body = {"model": "qwen", "files": {"model.gguf": digest}, "parameters": {"temperature": 0, "num_ctx": 4096}, "stream": False}
+    body = {"model": "qwen", "files": {"model.gguf": digest}, "template": TOOLS, "parameters": {"temperature": 0, "num_ctx": 4096}, "stream": False}
     status, _, text = server.request("POST", "/api/create", body)
     assert (status, json.loads(text)) == (200, {"status": "success"})
     status, _, _ = server.request("POST", "/api/copy", {"source": "qwen", "destination": "twin"})
