@@ -11,7 +11,7 @@ from test_answers import TOOLS
 def server(tmp_path_factory):
     server = Server(tmp_path_factory.mktemp("frameworks"))
     digest = upload_qwen(server)
-    body = {"model": "qwen", "files": {"model.gguf": digest}, "template": TOOLS, "parameters": {"temperature": 0, "num_ctx": 4096}, "stream": False}
+    body = {"model": "qwen", "files": {"model.gguf": digest}, "template": TOOLS, "parameters": {"temperature": 0, "num_ctx": 4096, "num_predict": 300}, "stream": False}
     status, _, text = server.request("POST", "/api/create", body)
     assert (status, json.loads(text)) == (200, {"status": "success"})
     status, _, _ = server.request("POST", "/api/copy", {"source": "qwen", "destination": "twin"})

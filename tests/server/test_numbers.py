@@ -1,6 +1,7 @@
 """Numbers that make no sense, in every numeric field: a clear answer, and the runner lives on."""
 import itertools
 import json
+import os
 
 import pytest
 from cria_server import eventually
@@ -81,3 +82,10 @@ def test_wrong_types_and_extremes_are_answered_or_refused(server, path, body):
 def test_no_runner_died(server):
     log = (server.folder / "log").read_text()
     assert "signal" not in log.lower().replace("signal 15: stopping", ""), log[-3000:]
+
+
+def test_more_threads_than_cores_are_not_started(server):
+    status, said = ask(server, "/api/generate", {"prompt": "Hi", "options": {"num_predict": 1, "num_thread": "@"}}, "4096")
+    assert status == 200, said
+    (runner,) = server.children("runner")
+    assert len(os.listdir(f"/proc/{runner}/task")) <= len(os.sched_getaffinity(0)) + 4
