@@ -4,14 +4,34 @@ import json
 import pytest
 from cria_server import Server
 from server_models import upload_qwen
-from test_answers import TOOLS
+
+# Qwen's own form, with a word to call functions: the small model needs one.
+TEMPLATE = """<|im_start|>system
+{{ if .Tools }}You call functions. Their signatures:
+<tools>
+{{ range .Tools }}{{ json . }}
+{{ end }}</tools>
+For each function call return a json object with function name and arguments within <tool_call></tool_call> tags:
+<tool_call>
+{"name": <function-name>, "arguments": <args-json-object>}
+</tool_call>{{ else }}You are a helpful assistant.{{ end }}<|im_end|>
+{{ range .Messages }}<|im_start|>{{ if eq .Role "tool" }}user
+<tool_response>
+{{ .Content }}
+</tool_response>{{ else }}{{ .Role }}
+{{ .Content }}{{ range .ToolCalls }}<tool_call>
+{"name": "{{ .Function.Name }}", "arguments": {{ .Function.Arguments }}}
+</tool_call>{{ end }}{{ end }}<|im_end|>
+{{ end }}<|im_start|>assistant
+"""
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
     server = Server(tmp_path_factory.mktemp("frameworks"))
     digest = upload_qwen(server)
-    body = {"model": "qwen", "files": {"model.gguf": digest}, "template": TOOLS, "parameters": {"temperature": 0, "num_ctx": 4096, "num_predict": 300}, "stream": False}
+    body = {"model": "qwen", "files": {"model.gguf": digest}, "template": TEMPLATE,
+            "parameters": {"temperature": 0, "num_ctx": 4096, "num_predict": 200}, "stream": False}
     status, _, text = server.request("POST", "/api/create", body)
     assert (status, json.loads(text)) == (200, {"status": "success"})
     status, _, _ = server.request("POST", "/api/copy", {"source": "qwen", "destination": "twin"})
