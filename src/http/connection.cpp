@@ -352,8 +352,9 @@ asio::awaitable<void> Connection::feed(Parser& parser, std::shared_ptr<ExchangeS
   co_await watch(state);
 }
 
-// Tells the handler when the client will send no more. Whether it still reads only writing can tell:
-// the answer, or as much as the handler has of it, is sent. Returns when the connection is broken.
+// Tells the handler when the client will send no more. Whether it still reads only writing can
+// tell: the answer, or as much as the handler has of it, is sent. Returns when the connection is
+// broken.
 asio::awaitable<void> Connection::watch(std::shared_ptr<ExchangeState> state) {
   bool pipelined = !buffer_.empty(), broken = false, ended = false;
   while (!ended) {

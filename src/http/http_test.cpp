@@ -182,7 +182,8 @@ TEST_CASE("a handler may answer an upload without reading it") {
   CHECK(response.body == "have it");
 }
 
-TEST_CASE("a client that sends a long body to its end before it looks still reads an early answer") {
+TEST_CASE(
+    "a client that sends a long body to its end before it looks still reads an early answer") {
   Running running([](Exchange& exchange) { exchange.respond({.status = 507, .body = "full"}); });
   const Raw raw(running);
   raw.say("POST /upload HTTP/1.1\r\nContent-Length: 60000000\r\n\r\n");

@@ -40,8 +40,8 @@ tcp::endpoint resolve(asio::io_context& io, const ServerOptions& options) {
   return *found.begin();
 }
 
-// Raises the limit of descriptors as far as this process may. What is left of it for files, children
-// and the like stays free however many connections come.
+// Raises the limit of descriptors as far as this process may. What is left of it for files,
+// children and the like stays free however many connections come.
 size_t connections_by_descriptors() {
   constexpr rlim_t kForOthers = 256;
   rlimit limit{};
