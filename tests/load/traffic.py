@@ -138,8 +138,8 @@ class Traffic:
 
     def ask(self, chance, connection):
         name = chance.choice(list(self.requests))
-        if name.startswith(("other", "embed")) and chance.random() < 0.7:  # each of these changes the runner
-            name = "chat 0"
+        if name.startswith(("other", "embed")) and chance.random() < 0.9:  # each of these changes the runner
+            name = f"chat {chance.randrange(len(QUESTIONS))}"
         status, said = self.exchange(connection, *self.requests[name])
         error = error_of(said)
         if status == 503 and error == BUSY:
@@ -202,7 +202,7 @@ class Traffic:
     def kill_runners(self, end):
         chance = random.Random(self.seed - 1)
         while time.monotonic() < end:
-            time.sleep(min(chance.uniform(1, 6), max(0, end - time.monotonic())))
+            time.sleep(min(chance.uniform(3, 12), max(0, end - time.monotonic())))
             for pid in self.server.children("runner")[:1]:
                 try:
                     os.kill(pid, signal.SIGKILL)
