@@ -13,6 +13,7 @@
 #include "protocol/channel.h"
 #include "protocol/protocol.h"
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <ctime>
@@ -71,10 +72,13 @@ protocol::Load receive_load(Channel& channel) {
   fail(ErrorKind::kInvalidInput, "the first message to a runner must be \"load\"");
 }
 
+// More threads than cores would wait for each other at every barrier.
 int threads_for(const protocol::Load& load) {
-  constexpr int64_t kMost = 1024;
-  int64_t asked = load.threads > 0 ? load.threads : setting_integer("OLLAMA_NUM_THREADS");
-  return static_cast<int>(asked > 0 ? std::min(asked, kMost) : usable_threads());
+  const int64_t asked = load.threads > 0 ? load.threads : setting_integer("OLLAMA_NUM_THREADS");
+  const int usable = usable_threads();
+  if (asked > usable)
+    log::warn("runner: {} threads were asked for, {} are used: one for each core", asked, usable);
+  return asked > 0 ? static_cast<int>(std::min<int64_t>(asked, usable)) : usable;
 }
 
 // Sends progress at most once per percent.

@@ -96,7 +96,9 @@ asio::awaitable<bool> Connection::read_header(Parser& parser) {
   parser.body_limit(boost::none);
   if (buffer_.empty()) {
     read_deadline_.set(shared_.options.idle_timeout, shared_from_this());
-    if (!co_await read_more()) co_return false;
+    std::string().swap(buffer_);  // thousands may wait here, so none of them keeps memory
+    const auto [code] = co_await socket_.async_wait(Socket::wait_read, kResult);
+    if (code || !co_await read_more()) co_return false;
   }
   read_deadline_.set(shared_.options.header_timeout, shared_from_this());
   while (!parser.is_header_done()) {
@@ -145,10 +147,11 @@ Request Connection::request_of(const Parser& parser) const {
   return request;
 }
 
-// Bytes of the body, at most kReadStep, none when a read brought framing only; false when the
-// connection broke or the framing is malformed.
+// Bytes of the body, at most kReadStep, none when a read brought framing only; false with
+// body_problem_ when the connection broke or the framing is malformed.
 asio::awaitable<bool> Connection::read_piece(Parser& parser, std::string& out) {
   out.resize(kReadStep);
+  body_problem_ = "the request's body ended early";
   for (bool read = !buffer_.empty();; read = true) {
     if (!read && !co_await read_more()) co_return false;
     auto& body = parser.get().body();
@@ -159,11 +162,18 @@ asio::awaitable<bool> Connection::read_piece(Parser& parser, std::string& out) {
     const size_t used = parser.put(asio::const_buffer(buffer_.data(), buffer_.size()), code);
     buffer_.erase(0, used);
     const size_t count = out.size() - body.size;
-    if (code && code != beast_http::error::need_more && code != beast_http::error::need_buffer)
+    if (code && code != beast_http::error::need_more && code != beast_http::error::need_buffer) {
+      body_problem_ = "malformed request body: " + code.message();
       co_return false;
+    }
     if (count > 0 || parser.is_done()) {
       out.resize(count);
       co_return true;
+    }
+    // What is left is the unfinished head of a chunk, or fields behind the last one.
+    if (buffer_.size() > shared_.options.max_header_bytes) {
+      body_problem_ = "malformed request body: the head of a chunk is too long";
+      co_return false;
     }
     if (code == beast_http::error::need_more || used == 0)
       if (!co_await read_more()) co_return false;
@@ -180,7 +190,10 @@ asio::awaitable<bool> Connection::read_whole_body(Parser& parser, Request& reque
   std::string piece;
   while (!parser.is_done()) {
     read_deadline_.set(shared_.options.body_timeout, shared_from_this());
-    if (!co_await read_piece(parser, piece)) co_return false;
+    if (!co_await read_piece(parser, piece)) {
+      if (socket_.is_open()) co_await refuse(400, body_problem_);
+      co_return false;
+    }
     if (request.body.size() + piece.size() > limit) {
       co_await refuse(413, fmt::format("the request's body is over the limit of {} bytes", limit));
       co_return false;
@@ -323,7 +336,7 @@ asio::awaitable<void> Connection::feed(Parser& parser, std::shared_ptr<ExchangeS
     }
     read_deadline_.set(shared_.options.body_timeout, shared_from_this());
     if (!co_await read_piece(parser, piece)) {
-      state->fail_input(ErrorKind::kInvalidInput, "the request's body ended early");
+      state->fail_input(ErrorKind::kInvalidInput, body_problem_);
       co_return;
     }
     read_deadline_.clear();
@@ -339,16 +352,19 @@ asio::awaitable<void> Connection::feed(Parser& parser, std::shared_ptr<ExchangeS
   co_await watch(state);
 }
 
-// Returns when the client has closed its side.
+// Tells the handler when the client will send no more. Whether it still reads only writing can
+// tell: the answer, or as much as the handler has of it, is sent. Returns when the connection is
+// broken.
 asio::awaitable<void> Connection::watch(std::shared_ptr<ExchangeState> state) {
-  bool pipelined = !buffer_.empty();
-  for (;;) {
+  bool pipelined = !buffer_.empty(), broken = false, ended = false;
+  while (!ended) {
     if (!pipelined) {
       auto [code] = co_await socket_.async_wait(Socket::wait_read, kResult);
       if (code) co_return;
       char byte = 0;
       const ssize_t n = ::recv(socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-      if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) break;
+      broken = n < 0 && errno != EAGAIN && errno != EINTR;
+      ended = broken || n == 0;
       pipelined = n > 0;
       continue;
     }
@@ -357,7 +373,13 @@ asio::awaitable<void> Connection::watch(std::shared_ptr<ExchangeState> state) {
     auto [code] = co_await pause.async_wait(kResult);
     if (code) co_return;
     pollfd entry = {.fd = socket_.native_handle(), .events = POLLRDHUP, .revents = 0};
-    if (::poll(&entry, 1, 0) > 0) break;
+    ended = ::poll(&entry, 1, 0) > 0;
+    broken = ended && (entry.revents & (POLLERR | POLLHUP)) != 0;
+  }
+  if (!broken) {
+    state->gone.request_stop();
+    const auto [code] = co_await socket_.async_wait(Socket::wait_error, kResult);
+    if (code) co_return;
   }
   state->abandon();
 }

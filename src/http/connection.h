@@ -74,6 +74,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Deadline read_deadline_, write_deadline_;
   Timer wake_, input_wake_;
   std::string buffer_;
+  std::string body_problem_;  // why read_piece() failed
   std::shared_ptr<ExchangeState> current_;
   bool keep_alive_ = false, chunked_ = true, is_head_ = false, expects_continue_ = false;
 };

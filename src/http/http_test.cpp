@@ -10,6 +10,7 @@
 
 #include <atomic>
 #include <fstream>
+#include <optional>
 #include <thread>
 
 namespace cria::http {
@@ -113,6 +114,39 @@ TEST_CASE("a handler learns at once that its client has gone, also with a second
     for (int i = 0; i < 200 && left == 0; ++i) std::this_thread::sleep_for(5ms);
     CHECK(left == 1);
   }
+}
+
+TEST_CASE("a client that says it sends no more still gets its answer") {
+  Running running([&](Exchange& exchange) {
+    for (int i = 0; i < 1000 && !exchange.gone().stop_requested(); ++i)
+      std::this_thread::sleep_for(5ms);
+    exchange.start_stream({.content_type = "text/plain"});
+    exchange.write("as far as it got");
+  });
+  const Raw raw(running);
+  raw.say("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+  ::shutdown(raw.descriptor, SHUT_WR);
+  const std::string answer = raw.hear();
+  CHECK(answer.find("as far as it got") != std::string::npos);
+  CHECK(answer.ends_with("\r\n0\r\n\r\n"));
+}
+
+TEST_CASE("stop does not wait for a client that has said it sends no more") {
+  std::atomic<bool> told = false;
+  std::optional<Running> running(std::in_place, [&](Exchange& exchange) {
+    while (!exchange.gone().stop_requested()) std::this_thread::sleep_for(1ms);
+    told = true;
+    exchange.start_stream({});
+    try {
+      for (;;) exchange.write(std::string(100'000, 's'));  // until nobody can read it
+    } catch (const Error&) {
+    }
+  });
+  const Raw raw(*running);
+  raw.say("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+  ::shutdown(raw.descriptor, SHUT_WR);
+  while (!told) std::this_thread::sleep_for(1ms);
+  running.reset();  // returns
 }
 
 TEST_CASE("an upload is streamed to the handler with back-pressure, digest for digest") {
@@ -219,6 +253,33 @@ TEST_CASE("a handler that throws gives 500, too many at once give 503") {
   busy.say("GET /wait HTTP/1.1\r\n\r\n");
   std::this_thread::sleep_for(100ms);
   CHECK(fetch({.url = running.url("/wait")}).status == 503);
+}
+
+TEST_CASE("one connection too many is told so, and there is room again when another ends") {
+  Running running(echo, {.max_connections = 2});
+  const auto ask = [](const Raw& raw) {
+    raw.say("GET / HTTP/1.1\r\n\r\n");
+    return raw.hear("GET /").substr(0, 12);
+  };
+  const Raw first(running);
+  CHECK(ask(first) == "HTTP/1.1 200");
+  {
+    const Raw second(running);
+    CHECK(ask(second) == "HTTP/1.1 200");
+    const std::string refused = Raw(running).hear();
+    CHECK(refused.starts_with("HTTP/1.1 503"));
+    const size_t body = refused.find("\r\n\r\n") + 4;
+    CHECK(refused.substr(body) == "{\"error\":\"server busy: too many open connections\"}\n");
+    CHECK(refused.find(fmt::format("Content-Length: {}\r\n", refused.size() - body)) !=
+          std::string::npos);
+    CHECK(ask(first) == "HTTP/1.1 200");
+  }
+  bool again = false;
+  for (int i = 0; i < 200 && !again; ++i) {
+    again = ask(Raw(running)) == "HTTP/1.1 200";
+    if (!again) std::this_thread::sleep_for(10ms);
+  }
+  CHECK(again);
 }
 
 TEST_CASE("an address in use and one that is none are clear errors") {

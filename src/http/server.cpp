@@ -13,6 +13,9 @@
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <sys/resource.h>
+
+#include <algorithm>
 #include <csignal>
 #include <list>
 #include <mutex>
@@ -37,6 +40,32 @@ tcp::endpoint resolve(asio::io_context& io, const ServerOptions& options) {
   return *found.begin();
 }
 
+// Raises the limit of descriptors as far as this process may. What is left of it for files,
+// children and the like stays free however many connections come.
+size_t connections_by_descriptors() {
+  constexpr rlim_t kForOthers = 256;
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return kForOthers;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  return static_cast<size_t>(limit.rlim_cur > 2 * kForOthers ? limit.rlim_cur - kForOthers
+                                                             : limit.rlim_cur / 2);
+}
+
+// For a connection that nobody will serve. Its send buffer is empty, so nothing waits here.
+void turn_away(Socket& socket) {
+  static constexpr std::string_view kAnswer =
+      "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json; charset=utf-8\r\n"
+      "Content-Length: 51\r\nConnection: close\r\n\r\n"
+      R"({"error":"server busy: too many open connections"})"
+      "\n";
+  Code ignored;
+  socket.non_blocking(true, ignored);
+  socket.write_some(asio::buffer(kAnswer), ignored);
+  socket.shutdown(Socket::shutdown_send, ignored);
+}
+
 std::string text_of(const tcp::endpoint& endpoint) {
   const std::string address = endpoint.address().to_string();
   return endpoint.address().is_v6() ? fmt::format("[{}]:{}", address, endpoint.port())
@@ -56,7 +85,9 @@ struct Server::Core {
   tcp::endpoint bound;
   std::mutex mutex;
   std::list<std::weak_ptr<Connection>> connections;
+  size_t look_at = 64;  // so many of them: time to drop those that have ended
   bool stopped = false;
+  const size_t max_connections;
   Workers workers;
   Connection::Shared shared{options, body_rule, handler, workers};
 
@@ -64,6 +95,8 @@ struct Server::Core {
       : options(std::move(the_options)),
         body_rule(std::move(rule)),
         handler(std::move(the_handler)),
+        max_connections(options.max_connections > 0 ? options.max_connections
+                                                    : connections_by_descriptors()),
         workers(options.max_handlers) {}
 
   void bind();
@@ -100,11 +133,16 @@ void Server::Core::bind() {
 }
 
 void Server::Core::start(Socket socket, const Strand& strand) {
-  auto connection = std::make_shared<Connection>(std::move(socket), strand, shared);
+  std::shared_ptr<Connection> connection;
   {
     const std::lock_guard lock(mutex);
     if (stopped) return;
-    connections.remove_if([](const auto& weak) { return weak.expired(); });
+    if (connections.size() >= std::min(look_at, max_connections)) {
+      connections.remove_if([](const auto& weak) { return weak.expired(); });
+      look_at = std::max<size_t>(64, 2 * connections.size());
+    }
+    if (connections.size() >= max_connections) return turn_away(socket);
+    connection = std::make_shared<Connection>(std::move(socket), strand, shared);
     connections.push_back(connection);
   }
   asio::co_spawn(strand, connection->serve(), [connection](const std::exception_ptr& error) {

@@ -76,6 +76,9 @@ struct ServerOptions {
   uint16_t port = 0;               // 0: any free one
   int io_threads = 2;
   size_t max_handlers = 4096;
+  // Open at once; one more gets 503. 0: what the process's limit of descriptors allows, less some
+  // for everything else.
+  size_t max_connections = 0;
   size_t max_header_bytes = size_t{64} << 10;
   std::chrono::milliseconds idle_timeout{300'000};  // between two requests of a connection
   std::chrono::milliseconds header_timeout{

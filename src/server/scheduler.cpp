@@ -71,6 +71,7 @@ api::WallTime Slot::expires_at() const {
 struct Scheduler::Waiter {
   const ModelUse& use;
   std::string request;  // its id
+  Clock::time_point since = Clock::now();
 };
 
 Lease::Lease(Scheduler& scheduler, std::shared_ptr<Slot> slot)
@@ -96,6 +97,10 @@ std::shared_ptr<Slot> Scheduler::find(const ModelUse& use) const {
   for (const auto& slot : slots_)
     if (slot->loaded && slot->fits(use) && slot->runner->alive()) return slot;
   return nullptr;
+}
+
+bool Scheduler::head_waits_too_long() const {
+  return !queue_.empty() && Clock::now() - queue_.front()->since > options_.patience;
 }
 
 void Scheduler::notify() {
@@ -125,7 +130,7 @@ Lease Scheduler::acquire(const ModelUse& use, std::optional<api::Nanoseconds> ke
                          const std::stop_token& stop) {
   Lock lock(mutex_);
   if (ending_) fail(ErrorKind::kBusy, "the server is shutting down");
-  std::shared_ptr<Slot> slot = find(use);
+  std::shared_ptr<Slot> slot = head_waits_too_long() ? nullptr : find(use);
   if (!slot) {
     if (queue_.size() >= options_.max_queue)
       fail(ErrorKind::kBusy, "server busy, please try again.  maximum pending requests exceeded");
@@ -140,7 +145,10 @@ Lease Scheduler::acquire(const ModelUse& use, std::optional<api::Nanoseconds> ke
         scheduler.notify();
       }
     } leave{*this, &self};
-    while (queue_.front() != &self && !(slot = find(use))) wait(lock, stop);
+    while (queue_.front() != &self) {
+      if (!head_waits_too_long() && (slot = find(use))) break;
+      wait(lock, stop);
+    }
     if (!slot) slot = find(use);
     if (!slot) slot = load(lock, use, self, stop);
   }

@@ -1,7 +1,8 @@
 // scheduler.h - which runners live: loading on demand, keep-alive, eviction, limits.
 //
 // A request borrows a runner as a Lease. A fitting loaded runner is lent at once; otherwise the
-// request joins one queue, whose head loads. Nothing here looks inside a model.
+// request joins one queue, whose head loads. When the head has waited long, because busy runners
+// stay busy, nobody overtakes it any more. Nothing here looks inside a model.
 #pragma once
 
 #include "api/duration.h"
@@ -27,6 +28,8 @@ struct SchedulerOptions {
   size_t max_loaded = 3;
   api::Nanoseconds keep_alive = std::chrono::minutes(5);
   api::Nanoseconds load_timeout = std::chrono::minutes(5);  // <= 0: none
+  // So long the queue's head lets others use the runners that it waits for.
+  std::chrono::nanoseconds patience = std::chrono::seconds(5);
   std::string program = "/proc/self/exe";
   // Told of every runner that starts, and of every one that ends without being asked to.
   std::function<void(const std::string& model)> on_start, on_failure;
@@ -101,6 +104,7 @@ class Scheduler {
   struct Waiter;
 
   std::shared_ptr<Slot> find(const ModelUse& use) const;
+  bool head_waits_too_long() const;
   std::shared_ptr<Slot> load(Lock& lock, const ModelUse& use, const Waiter& self,
                              const std::stop_token& stop);
   void make_room(Lock& lock, const ModelUse& use, const std::stop_token& stop);

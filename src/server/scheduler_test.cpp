@@ -5,8 +5,10 @@
 #include <doctest/doctest.h>
 #include <signal.h>
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <stop_token>
 #include <thread>
 
 namespace cria::server {
@@ -172,6 +174,36 @@ TEST_CASE("a full queue is refused at once, a loaded model is not affected by it
   stop.request_stop();
   loader.join();
   CHECK(soon([&] { return scheduler.loaded().size() == 1; }));
+}
+
+TEST_CASE("a runner that is never idle is not kept from the one who waits for its place") {
+  SchedulerOptions one = options();
+  one.max_loaded = 1;
+  one.patience = 200ms;
+  Scheduler scheduler(one);
+  std::atomic<bool> done = false;
+  std::vector<std::jthread> busy;
+  for (int i = 0; i < 3; ++i)  // there is always one of them that holds a lease
+    busy.emplace_back([&, i] {
+      std::this_thread::sleep_for(i * 30ms);
+      while (!done) {
+        const Lease lease = scheduler.acquire(model("a"), std::nullopt, {});
+        std::this_thread::sleep_for(100ms);
+      }
+    });
+  std::stop_source give_up;
+  const std::jthread alarm([&] {
+    soon([&] { return done.load(); });
+    give_up.request_stop();
+  });
+  CHECK(soon([&] { return !scheduler.loaded().empty(); }));
+  try {
+    const Lease lease = scheduler.acquire(model("b"), std::nullopt, give_up.get_token());
+    CHECK(ask(lease) == "echo hi");
+  } catch (const Error& e) {
+    FAIL_CHECK(e.what());
+  }
+  done = true;
 }
 
 TEST_CASE("a load without progress ends at its timeout, a refused one with the reason") {

@@ -1,41 +1,6 @@
-"""Servers that hold the small model."""
-import hashlib
-import json
-import os
-import pathlib
-
+"""A server that holds the small model, for the tests that do not disturb it."""
 import pytest
-from cria_server import Server
-
-
-QWEN = "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf"  # calls tools
-
-
-def upload(server, path=None):
-    path = path or pathlib.Path(os.environ["CRIA_TEST_MODEL"])
-    data = path.read_bytes()
-    digest = "sha256:" + hashlib.sha256(data).hexdigest()
-    status, _, _ = server.request("POST", f"/api/blobs/{digest}", data)
-    assert status == 201
-    return digest
-
-
-def server_with_model(folder):
-    server = Server(folder)
-    digest = upload(server)
-    body = {"model": "smol", "files": {"model.gguf": digest}, "parameters": {"temperature": 0},
-            "license": "Apache-2.0", "stream": False}
-    status, _, text = server.request("POST", "/api/create", body)
-    assert (status, json.loads(text)) == (200, {"status": "success"})
-    server.digest = digest
-    return server
-
-
-def upload_qwen(server):
-    path = pathlib.Path(os.environ["CRIA_TEST_MODEL"]).parent / QWEN
-    if not path.exists():
-        pytest.skip(f"{path} is missing; tools/fetch_models.py gets it")
-    return upload(server, path)
+from server_models import server_with_model
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,8 @@ import urllib.request
 
 
 class Server:
-    def __init__(self, folder, **settings):
+    def __init__(self, folder, descriptors=None, **settings):
+        """`descriptors`: the most that it may have open."""
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -20,7 +21,8 @@ class Server:
         environment = dict(os.environ, OLLAMA_HOST=f"127.0.0.1:{self.port}",
                            OLLAMA_MODELS=str(folder / "models"), HOME=str(folder), **settings)
         self.log = open(folder / "log", "ab")
-        self.process = subprocess.Popen([os.environ["CRIA"], "serve"], env=environment,
+        limit = [] if descriptors is None else ["prlimit", f"--nofile={descriptors}"]
+        self.process = subprocess.Popen([*limit, os.environ["CRIA"], "serve"], env=environment,
                                         stdout=subprocess.DEVNULL, stderr=self.log)
         for _ in range(200):
             try:

@@ -3,8 +3,7 @@
 
     tests/server/run.py --cria build/dev/cria --work build/dev/clients [--tests tests/registry]
 
-The official clients are installed into --work once, at the versions of requirements.txt and
-package.json. Without a registry or without the model the exit code is 77, which ctest calls skipped.
+The packages of the folder's requirements.txt and package.json, or of this one's, are installed into --work once. Without a registry or without the model the exit code is 77, which ctest calls skipped.
 """
 import argparse
 import fcntl
@@ -25,21 +24,21 @@ def skip(why):
     sys.exit(SKIPPED)
 
 
-def install(work):
-    """The venv's interpreter; the JS client beside it when npm is there."""
+def install(work, folder):
+    """The venv's interpreter; the JS clients beside it when npm is there."""
     python = work / "venv" / "bin" / "python"
-    wanted = (HERE / "requirements.txt").read_text() + (HERE / "package.json").read_text()
+    wanted = (folder / "requirements.txt").read_text() + (folder / "package.json").read_text()
     stamp = work / "installed"
     if not (stamp.exists() and stamp.read_text() == wanted):
         shutil.rmtree(work, ignore_errors=True)
         venv.create(work / "venv", with_pip=True)
-        command = [python, "-m", "pip", "install", "-q", "-r", HERE / "requirements.txt"]
+        command = [python, "-m", "pip", "install", "-q", "-r", folder / "requirements.txt"]
         if subprocess.run(command).returncode != 0:
-            skip("the Python client could not be installed (no registry?)")
-        shutil.copy(HERE / "package.json", work)
+            skip("the Python clients could not be installed (no registry?)")
+        shutil.copy(folder / "package.json", work)
         if shutil.which("npm"):
             if subprocess.run(["npm", "install", "--silent"], cwd=work).returncode != 0:
-                skip("the JavaScript client could not be installed (no registry?)")
+                skip("the JavaScript clients could not be installed (no registry?)")
         stamp.write_text(wanted)
     return python
 
@@ -57,7 +56,7 @@ def main():
     work.parent.mkdir(parents=True, exist_ok=True)
     with open(work.with_suffix(".lock"), "w") as lock:  # ctest may run several of these at once
         fcntl.flock(lock, fcntl.LOCK_EX)
-        python = install(work)
+        python = install(work, arguments.tests if (arguments.tests / "requirements.txt").exists() else HERE)
     environment = dict(os.environ, CRIA=str(arguments.cria.resolve()), CRIA_TEST_MODEL=str(models / MODEL),
                        CRIA_CLIENTS=str(arguments.work.resolve()), PYTHONDONTWRITEBYTECODE="1", PYTHONPATH=str(HERE))
     command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", arguments.tests, *rest]

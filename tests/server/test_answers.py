@@ -1,7 +1,7 @@
 """Thinking and tool calls, from a real model to the official client."""
 import ollama
 import pytest
-from conftest import server_with_model, upload_qwen
+from server_models import server_with_model, upload_qwen
 
 THINKING = """{{ range .Messages }}<|im_start|>{{ .Role }}
 {{ if .Thinking }}<think>{{ .Thinking }}</think>{{ end }}{{ .Content }}<|im_end|>

@@ -7,8 +7,8 @@ import time
 
 import anthropic
 import pytest
-from conftest import server_with_model, upload_qwen
 from javascript import run_javascript
+from server_models import server_with_model, upload_qwen
 from test_answers import THINKING, TOOLS, WEATHER
 
 QUESTION = [{"role": "user", "content": "What is the capital of France?"}]

@@ -12,8 +12,8 @@ import urllib.request
 
 import pytest
 
-from conftest import server_with_model
 from cria_server import Server, eventually
+from server_models import server_with_model
 
 ENDLESS = {"model": "smol", "prompt": "Once upon a time", "raw": True,
            "options": {"num_predict": 4000, "temperature": 1, "repeat_penalty": 1.3}}

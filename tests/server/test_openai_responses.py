@@ -8,8 +8,8 @@ import time
 
 import openai
 import pytest
-from conftest import server_with_model, upload_qwen
 from javascript import run_javascript
+from server_models import server_with_model, upload_qwen
 from test_answers import THINKING, TOOLS, WEATHER
 
 SETTINGS = {"model": "smol", "input": "What is the capital of France?", "max_output_tokens": 16, "temperature": 0}

@@ -1,0 +1,70 @@
+"""LangChain's standard suites of integrations, through its packages for Ollama and for OpenAI."""
+import pytest
+from langchain_ollama import ChatOllama, OllamaEmbeddings
+from langchain_openai import ChatOpenAI, OpenAIEmbeddings
+from langchain_tests.integration_tests import ChatModelIntegrationTests, EmbeddingsIntegrationTests
+
+ADDRESS = {}  # of the server, for properties that get no fixtures
+
+
+@pytest.fixture(scope="module", autouse=True)
+def address(server):
+    ADDRESS["ollama"] = {"base_url": server.url}
+    ADDRESS["openai"] = {"base_url": server.url + "/v1", "api_key": "none"}
+
+
+class TestChatOllama(ChatModelIntegrationTests):
+    supports_json_mode = True
+    has_tool_choice = False  # the package has no such argument
+    supports_model_override = True
+    model_override_value = "twin"
+
+    @property
+    def chat_model_class(self):
+        return ChatOllama
+
+    @property
+    def chat_model_params(self):
+        return {"model": "qwen", "temperature": 0, **ADDRESS["ollama"]}
+
+
+class TestChatOpenAI(ChatModelIntegrationTests):
+    supports_json_mode = True
+    has_tool_choice = True
+    supports_model_override = True
+    model_override_value = "twin"
+
+    @property
+    def chat_model_class(self):
+        return ChatOpenAI
+
+    @property
+    def chat_model_params(self):
+        return {"model": "qwen", "temperature": 0, "stream_usage": True, **ADDRESS["openai"]}
+
+
+class TestChatOpenAIResponses(TestChatOpenAI):
+    @property
+    def chat_model_params(self):
+        return {"model": "qwen", "temperature": 0, "use_responses_api": True, **ADDRESS["openai"]}
+
+
+class TestOllamaEmbeddings(EmbeddingsIntegrationTests):
+    @property
+    def embeddings_class(self):
+        return OllamaEmbeddings
+
+    @property
+    def embedding_model_params(self):
+        return {"model": "qwen", **ADDRESS["ollama"]}
+
+
+class TestOpenAIEmbeddings(EmbeddingsIntegrationTests):
+    @property
+    def embeddings_class(self):
+        return OpenAIEmbeddings
+
+    @property
+    def embedding_model_params(self):
+        # Without the check it sends texts instead of another model's tokens.
+        return {"model": "qwen", "check_embedding_ctx_length": False, **ADDRESS["openai"]}
