@@ -146,7 +146,8 @@ Lease Scheduler::acquire(const ModelUse& use, std::optional<api::Nanoseconds> ke
       }
     } leave{*this, &self};
     while (queue_.front() != &self) {
-      if (!head_waits_too_long() && (slot = find(use))) break;
+      if (!head_waits_too_long()) slot = find(use);
+      if (slot) break;
       wait(lock, stop);
     }
     if (!slot) slot = find(use);
