@@ -124,16 +124,11 @@ void answer_unrouted(http::Exchange& exchange) {
   plain(exchange, 404, "404 page not found");
 }
 
-// An error of ours names the request, so that who reports it can be helped.
-std::string with_request(int status, std::string message) {
-  return status == 500 ? fmt::format("{} (request {})", message, log::request_id()) : message;
-}
-
 void report(http::Exchange& exchange, const Error& error) {
   const Dialect dialect = dialect_of(exchange.request().path);
   const int status = http_status(error.kind());
   note_error(error.what());
-  const Json body = error_body(dialect, status, with_request(status, error.what()));
+  const Json body = error_body(dialect, status, error.what());
   if (!exchange.started()) return answer_json(exchange, body, status);
   if (error.kind() == ErrorKind::kCancelled) return;  // nobody reads any more
   exchange.write(last_words(dialect, body));
@@ -234,7 +229,8 @@ void serve_request(Service& service, const Access& access, http::Exchange& excha
     note_error(e.what());
     const Dialect dialect = dialect_of(request.path);
     if (!exchange.started())
-      answer_json(exchange, error_body(dialect, 500, with_request(500, "internal error")), 500);
+      answer_json(exchange, error_body(dialect, 500, fmt::format("internal error (request {})", id)),
+                  500);
   }
   const RequestFacts facts = entry.facts();
   const int status = exchange.status() == 0 ? kClientGone : exchange.status();

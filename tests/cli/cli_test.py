@@ -134,7 +134,7 @@ class CommandLine(unittest.TestCase):
         self.assertIn(ask(str(folder / "colour.gbnf")), ("red", "blue"))
         self.assertRegex(ask("regex:[A-Z][a-z]{3} no [0-9]{2}"), r"^[A-Z][a-z]{3} no [0-9]{2}$")
         (folder / "broken.gbnf").write_text("root ::= missing")
-        for form, wanted in (("yaml", "must be json, a JSON schema"), ("regex:(", "regex"), (str(folder / "none.json"), "none.json"),
+        for form, wanted in (("yaml", "must be json, a JSON schema"), ("regex:(", "the pattern is wrong"), (str(folder / "none.json"), "none.json"),
                              (str(folder / "broken.gbnf"), "missing"), ("{", "invalid")):
             answer = self.cria("run", self.model, "--format", form, "Hi")
             self.assertEqual(answer.returncode, 1, form)

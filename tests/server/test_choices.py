@@ -4,7 +4,7 @@ import time
 
 import openai
 import pytest
-from conftest import upload
+from server_models import upload
 from cria_server import Server
 
 QUESTION = [{"role": "user", "content": "Name a colour, an animal and a city."}]

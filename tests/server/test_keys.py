@@ -12,7 +12,7 @@ import openai
 import ollama
 import pytest
 
-from conftest import server_with_model
+from server_models import server_with_model
 from cria_server import Server
 
 BODY = {"model": "smol", "prompt": "Hi", "raw": True, "stream": False, "options": {"num_predict": 1}}

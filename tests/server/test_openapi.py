@@ -11,7 +11,7 @@ import hypothesis
 import pytest
 import schemathesis
 import yaml
-from conftest import server_with_model
+from server_models import server_with_model
 from cria_server import Server
 from schemathesis.checks import content_type_conformance, response_schema_conformance, status_code_conformance
 

@@ -3,7 +3,7 @@ import json
 import signal
 
 import pytest
-from conftest import server_with_model
+from server_models import server_with_model
 from cria_server import Server, eventually
 
 STORY = " ".join(f"Item {i} of the list is number {i * 7}." for i in range(60))
