@@ -16,7 +16,8 @@ constexpr std::string_view kRegex = "regex:";
 Json answer_format(const std::string& text) {
   if (text == "json" || text.empty()) return text;
   const size_t first = text.find_first_not_of(" \t\r\n");
-  if (first != std::string::npos && text[first] == '{') return parse_json(text);
+  if (first != std::string::npos && text[first] == '{')
+    return in_context("the schema of --format", [&] { return parse_json(text); });
   if (text.starts_with(kRegex)) return {{"type", "regex"}, {"regex", text.substr(kRegex.size())}};
   if (text.ends_with(".gbnf"))
     return {{"type", "gbnf"}, {"grammar", read_text_file(text, kMaxFile)}};

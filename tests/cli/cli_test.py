@@ -135,7 +135,7 @@ class CommandLine(unittest.TestCase):
         self.assertRegex(ask("regex:[A-Z][a-z]{3} no [0-9]{2}"), r"^[A-Z][a-z]{3} no [0-9]{2}$")
         (folder / "broken.gbnf").write_text("root ::= missing")
         for form, wanted in (("yaml", "must be json, a JSON schema"), ("regex:(", "the pattern is wrong"), (str(folder / "none.json"), "none.json"),
-                             (str(folder / "broken.gbnf"), "missing"), ("{", "invalid")):
+                             (str(folder / "broken.gbnf"), "missing"), ("{", "the schema of --format: unexpected EOF")):
             answer = self.cria("run", self.model, "--format", form, "Hi")
             self.assertEqual(answer.returncode, 1, form)
             self.assertIn(wanted, answer.stderr)
