@@ -42,7 +42,7 @@ struct Descriptor {
 };
 
 [[noreturn]] void fail_at(const fs::path& path, std::string_view doing, int code = errno) {
-  const ErrorKind kind = code == EACCES || code == EPERM   ? ErrorKind::kForbidden
+  const ErrorKind kind = code == EACCES || code == EPERM    ? ErrorKind::kForbidden
                          : code == ENOSPC || code == EDQUOT ? ErrorKind::kOutOfMemory
                                                             : ErrorKind::kInternal;
   fail(kind, "{}: cannot {}: {}", path.string(), doing, std::strerror(code));
@@ -91,8 +91,7 @@ ApiKey key_from(const Json& json) {
 
 std::vector<ApiKey> keys_from(std::string_view text) {
   const Json json = parse_json(text);
-  if (json_integer(json, "version") != 1)
-    fail(ErrorKind::kInvalidInput, "\"version\" must be 1");
+  if (json_integer(json, "version") != 1) fail(ErrorKind::kInvalidInput, "\"version\" must be 1");
   const Json* const list = json_find(json, "keys");
   if (list == nullptr || !list->is_array())
     fail(ErrorKind::kInvalidInput, "\"keys\" must be an array");
@@ -181,12 +180,11 @@ std::vector<ApiKey> KeyFile::list() const {
 }
 
 KeyFile::Created KeyFile::create(const std::string& name, Scope scope, WallTime now) const {
-  const bool odd = std::ranges::any_of(name, [](char c) {
-    return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
-  });
+  const bool odd = std::ranges::any_of(
+      name, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
   if (name.size() > kMaxName || odd)
-    fail(ErrorKind::kInvalidInput,
-         "a key's name has at most {} bytes and no control characters", kMaxName);
+    fail(ErrorKind::kInvalidInput, "a key's name has at most {} bytes and no control characters",
+         kMaxName);
   std::error_code code;
   fs::create_directories(path_.parent_path(), code);
   if (code) fail_at(path_.parent_path(), "create the folder", code.value());

@@ -137,7 +137,8 @@ TEST_CASE("scopes and names are checked") {
     CHECK(kind_of([&] { parse_scope(bad); }) == ErrorKind::kInvalidInput);
   CHECK(Scope::kInfer < parse_scope("manage"));
   CHECK(parse_scope("manage") < parse_scope("admin"));
-  for (const std::string& bad : {std::string(101, 'a'), std::string("a\nb"), std::string("\x1b[2J")})
+  for (const std::string& bad :
+       {std::string(101, 'a'), std::string("a\nb"), std::string("\x1b[2J")})
     CHECK(kind_of([&] { file.create(bad, Scope::kInfer, WallTime()); }) ==
           ErrorKind::kInvalidInput);
   CHECK_FALSE(fs::exists(folder.file()));

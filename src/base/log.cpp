@@ -12,8 +12,7 @@ namespace cria {
 namespace {
 
 constexpr const char* kText = "time=%Y-%m-%dT%H:%M:%S.%e%z level=%l role=%n %v";
-constexpr const char* kJson =
-    R"({"time":"%Y-%m-%dT%H:%M:%S.%e%z","level":"%l","role":"%n",%v})";
+constexpr const char* kJson = R"({"time":"%Y-%m-%dT%H:%M:%S.%e%z","level":"%l","role":"%n",%v})";
 bool writes_json = false;  // set once, before there are threads
 
 std::string& id_of_this_thread() {

@@ -49,13 +49,15 @@ constexpr std::array kInsecureFlags = {
     Flag{"insecure", 0, FlagKind::kSwitch, "Use an insecure registry (plain HTTP)"}};
 constexpr std::array kPruneFlags = {
     Flag{"dry-run", 0, FlagKind::kSwitch, "Only say what would be removed"}};
-constexpr std::array kKeyFlags = {Flag{
-    "scope", 0, FlagKind::kText, "What a new key may do: infer (default), manage or admin"}};
+constexpr std::array kKeyFlags = {
+    Flag{"scope", 0, FlagKind::kText, "What a new key may do: infer (default), manage or admin"}};
 constexpr std::array kHost = {"OLLAMA_HOST"sv, "OLLAMA_API_KEY"sv};
 constexpr std::array kKeySettings = {"OLLAMA_MODELS"sv};
-constexpr std::array kTransferSettings = {"OLLAMA_HOST"sv, "OLLAMA_API_KEY"sv, "HTTP_PROXY"sv,    "HTTPS_PROXY"sv,
-                                          "NO_PROXY"sv,    "SSL_CERT_FILE"sv, "DOCKER_CONFIG"sv};
-constexpr std::array kRunSettings = {"OLLAMA_HOST"sv, "OLLAMA_API_KEY"sv, "OLLAMA_NOHISTORY"sv, "OLLAMA_EDITOR"sv};
+constexpr std::array kTransferSettings = {"OLLAMA_HOST"sv,  "OLLAMA_API_KEY"sv, "HTTP_PROXY"sv,
+                                          "HTTPS_PROXY"sv,  "NO_PROXY"sv,       "SSL_CERT_FILE"sv,
+                                          "DOCKER_CONFIG"sv};
+constexpr std::array kRunSettings = {"OLLAMA_HOST"sv, "OLLAMA_API_KEY"sv, "OLLAMA_NOHISTORY"sv,
+                                     "OLLAMA_EDITOR"sv};
 constexpr std::array kServeSettings = {"OLLAMA_HOST"sv,
                                        "OLLAMA_MODELS"sv,
                                        "OLLAMA_DEBUG"sv,

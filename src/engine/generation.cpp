@@ -83,8 +83,7 @@ Json Generation::score(std::span<const float> logits, TokenId token) const {
 
 void Generation::send(std::string text, bool last) {
   sent_ += std::ssize(text);
-  protocol::Text event{
-      .id = id_, .prompt_tokens = prompt_tokens_, .generated_tokens = generated_};
+  protocol::Text event{.id = id_, .prompt_tokens = prompt_tokens_, .generated_tokens = generated_};
   if (!parser_) {
     event.content = std::move(text);
   } else {

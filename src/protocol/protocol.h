@@ -98,7 +98,7 @@ struct Text {  // at least one of the strings is not empty
   std::string content, thinking;
   Json tool_calls = Json::array();
   Json logprobs = Json::array();
-  int64_t prompt_tokens = 0;  // as in Done: some dialects say it before the answer
+  int64_t prompt_tokens = 0;     // as in Done: some dialects say it before the answer
   int64_t generated_tokens = 0;  // so far
 };
 

@@ -46,9 +46,11 @@ TEST_CASE("every message survives the trip through JSON") {
   CHECK(std::get<Vector>(vector_back).values == vector.values);
   CHECK(std::get<Vector>(vector_back).index == 1);
   CHECK(trip(Cancel{3}) == to_json(Request(Cancel{3})));
-  const Text text = {
-      .id = 1, .content = "c", .tool_calls = Json::array({{{"id", "x"}}}), .prompt_tokens = 7,
-      .generated_tokens = 3};
+  const Text text = {.id = 1,
+                     .content = "c",
+                     .tool_calls = Json::array({{{"id", "x"}}}),
+                     .prompt_tokens = 7,
+                     .generated_tokens = 3};
   CHECK(trip(text)["generated_tokens"] == 3);
   const Usage usage = {.pages = 9, .pages_used = 5, .pages_cached = 4};
   CHECK(trip(usage) == to_json(Event(usage)));

@@ -48,9 +48,9 @@ AuthVerdict check_key(api::KeyRing& keys, const http::Request& head, api::Scope 
                   "makes one that may",
                   api::scope_name(key->scope), head.method, one_line(head.path, 100),
                   api::scope_name(needed), api::scope_name(needed)),
-              .challenge = fmt::format(
-                  "Bearer realm=\"cria\", error=\"insufficient_scope\", scope=\"{}\"",
-                  api::scope_name(needed)),
+              .challenge =
+                  fmt::format("Bearer realm=\"cria\", error=\"insufficient_scope\", scope=\"{}\"",
+                              api::scope_name(needed)),
               .key_id = key->id};
     return {.key_id = key->id};
   } catch (const Error& e) {

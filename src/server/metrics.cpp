@@ -120,7 +120,8 @@ std::string Metrics::text(const SchedulerStatus& scheduler, size_t running_reque
                loading = gauge("cria_models_loading", "Models that are being loaded"),
                memory = gauge("cria_model_memory_bytes", "Memory of a loaded model"),
                used = gauge("cria_kv_pages_used", "Pages of a KV cache that hold something"),
-               cached = gauge("cria_kv_pages_cached", "Pages of a KV cache that can be found again"),
+               cached =
+                   gauge("cria_kv_pages_cached", "Pages of a KV cache that can be found again"),
                total = gauge("cria_kv_pages", "Pages of a KV cache");
   double loads = 0;
   for (const RunnerStatus& one : scheduler.runners) {

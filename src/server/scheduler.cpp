@@ -50,10 +50,10 @@ bool Slot::fits(const ModelUse& other) const {
 // Of one that is in use as if it fell idle now. "Forever" is the latest time that 64-bit
 // nanoseconds from now can say.
 api::WallTime Slot::expires_at() const {
-  const auto left = leases > 0                            ? keep_alive
-                    : expires == Clock::time_point::max() ? api::kForever
-                                                          : std::chrono::duration_cast<api::Nanoseconds>(
-                                                                expires - Clock::now());
+  const auto left = leases > 0 ? keep_alive
+                    : expires == Clock::time_point::max()
+                        ? api::kForever
+                        : std::chrono::duration_cast<api::Nanoseconds>(expires - Clock::now());
   const auto now = std::chrono::system_clock::now();
   return left >= api::WallTime::max() - now ? api::WallTime::max() : now + left;
 }

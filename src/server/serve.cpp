@@ -100,12 +100,13 @@ void run() {
                      .requests = requests,
                      .prune = prune};
   std::optional<Access> access;  // needs to know where the server listens
-  http::Server server({.host = address.host,
-                       .port = address.port,
-                       .stop_on_signals = true,
-                       .on_stop = [&] { scheduler.shut_down(); }},
-                      [&](const http::Request& head) { return body_rule(service, head); },
-                      [&](http::Exchange& exchange) { serve_request(service, *access, exchange); });
+  http::Server server(
+      {.host = address.host,
+       .port = address.port,
+       .stop_on_signals = true,
+       .on_stop = [&] { scheduler.shut_down(); }},
+      [&](const http::Request& head) { return body_rule(service, head); },
+      [&](http::Exchange& exchange) { serve_request(service, *access, exchange); });
   access.emplace(setting("OLLAMA_ORIGINS"), server.is_loopback(), names_of_this_machine());
   check_exposure(server, require_keys);
   log::info("Listening on {} (version {})", server.address(), kVersion);

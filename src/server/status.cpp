@@ -73,9 +73,9 @@ void get_status(Service& service, http::Exchange& exchange, const std::string&) 
 }
 
 void get_metrics(Service& service, http::Exchange& exchange, const std::string&) {
-  exchange.respond({.content_type = "text/plain; version=0.0.4; charset=utf-8",
-                    .body = service.metrics.text(service.scheduler.status(),
-                                                 service.requests.list().size())});
+  exchange.respond(
+      {.content_type = "text/plain; version=0.0.4; charset=utf-8",
+       .body = service.metrics.text(service.scheduler.status(), service.requests.list().size())});
 }
 
 }  // namespace cria::server

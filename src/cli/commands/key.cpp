@@ -22,9 +22,10 @@ int create(const api::KeyFile& file, const Arguments& arguments) {
                scope.c_str());
   std::printf("%s\n", created.secret.c_str());
   if (first)
-    std::fputs("From now on the server needs a key with every request; commands send "
-               "OLLAMA_API_KEY.\n",
-               stderr);
+    std::fputs(
+        "From now on the server needs a key with every request; commands send "
+        "OLLAMA_API_KEY.\n",
+        stderr);
   return 0;
 }
 
@@ -60,7 +61,8 @@ int run_key(const ApiClient&, const Arguments& arguments) {
   if (action == "create") return create(file, arguments);
   if (action == "list" && count == 1) return list(file);
   if (action == "revoke" && count == 2) return revoke(file, arguments.positional[1]);
-  fail(ErrorKind::kInvalidInput, "use `cria key create [NAME] [--scope SCOPE]`, `cria key list` or "
+  fail(ErrorKind::kInvalidInput,
+       "use `cria key create [NAME] [--scope SCOPE]`, `cria key list` or "
        "`cria key revoke ID`");
 }
 
