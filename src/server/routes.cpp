@@ -229,8 +229,8 @@ void serve_request(Service& service, const Access& access, http::Exchange& excha
     note_error(e.what());
     const Dialect dialect = dialect_of(request.path);
     if (!exchange.started())
-      answer_json(exchange, error_body(dialect, 500, fmt::format("internal error (request {})", id)),
-                  500);
+      answer_json(exchange,
+                  error_body(dialect, 500, fmt::format("internal error (request {})", id)), 500);
   }
   const RequestFacts facts = entry.facts();
   const int status = exchange.status() == 0 ? kClientGone : exchange.status();
