@@ -203,7 +203,7 @@ def test_errors_have_their_kinds(client):
             ({"tools": [WEATHER]}, "does not support tools"),
             ({"tool_choice": "required"}, "there are no tools"),
             ({"tools": [WEATHER], "tool_choice": {"type": "function", "function": {"name": "x"}}}, "none of the tools"),
-            ({"logit_bias": {"5": 1}}, "logit_bias is not supported"),
+            ({"logit_bias": {"x": 1}}, "\"x\" is no token id"),
             ({"n": 0}, "n is 0"), ({"n": 129}, "n is 129"),
             ({"top_logprobs": 3}, "needs logprobs"),
             ({"max_tokens": -5}, "max_tokens is -5"),
