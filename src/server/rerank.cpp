@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <numeric>
 #include <utility>
 
@@ -30,8 +31,9 @@ double relevance(float score) {
 Json results_of(const Vectors& scores, const api::RerankRequest& asked) {
   std::vector<size_t> order(scores.values.size());
   std::iota(order.begin(), order.end(), size_t{0});
-  std::ranges::stable_sort(order, [&](size_t a, size_t b) {
-    return scores.values[a].front() > scores.values[b].front();
+  std::ranges::sort(order, std::less(), [&](size_t i) {  // equal ones as they came
+    const float score = scores.values[i].front();
+    return std::pair(std::isnan(score) ? INFINITY : -score, i);  // a broken model's come last
   });
   if (asked.top_n > 0 && std::cmp_less(asked.top_n, order.size()))
     order.resize(static_cast<size_t>(asked.top_n));
