@@ -133,7 +133,11 @@ class UsageReport {
         usage.pages == sent_.pages)
       return;
     sent_ = usage;
-    emit_(usage);
+    try {
+      emit_(usage);
+    } catch (const Error& e) {
+      log::debug("runner: {}", e.what());  // the server has gone, which the reader sees as well
+    }
   }
 
  private:
