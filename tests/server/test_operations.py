@@ -57,11 +57,16 @@ def open_stream(server, body, **headers):
 def test_counters_agree_with_what_the_answers_say(server):
     before = metrics(server)
     answers = [json.loads(server.request("POST", "/api/generate", BODY)[2]) for _ in range(3)]
-    after = metrics(server)
+    model = {"model": "smol:latest"}
+    after = {}
 
     def grown(name, **labels):
         return value(after, name, **labels) - value(before, name, **labels)
-    model = {"model": "smol:latest"}
+
+    def counted():  # a client may have its answer a moment before that is counted
+        after.update(metrics(server))
+        return grown("cria_time_per_output_token_seconds_count", **model) == 3
+    assert eventually(counted)
     assert grown("cria_prompt_tokens_total", **model) == sum(a["prompt_eval_count"] for a in answers)
     assert grown("cria_generated_tokens_total", **model) == sum(a["eval_count"] for a in answers)
     assert grown("cria_prompt_cached_tokens_total", **model) == 2 * (answers[0]["prompt_eval_count"] - 1)
