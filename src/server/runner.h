@@ -34,7 +34,7 @@ class Runner;
 class EventQueue {
  public:
   void put(protocol::Event event);
-  void end(Error why);
+  void end(const Error& why);
   protocol::Event next(const std::stop_token& stop);
 
  private:
