@@ -32,7 +32,7 @@ void decode(std::string_view text, Put put) {
   for (size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
     if (c == '\n' || c == '\r') continue;
-    const int value = kValues[static_cast<unsigned char>(c)];
+    const int8_t value = kValues[static_cast<unsigned char>(c)];
     if (c == '=' ? filled + padding < 2 || padding == 2 : value < 0 || padding > 0) fail_at(i);
     if (c == '=') {
       if (++padding + filled > 4) fail_at(i);

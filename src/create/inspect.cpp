@@ -127,7 +127,7 @@ Json capabilities(const ModelFile& file, const std::string& family) {
 // "model", "adapter" or "projector" (spec store 9.3, step 2).
 std::string general_type(const ModelFile& file, const std::string& family) {
   const std::string type = text_of(file, "general.type");
-  if (type == "adapter") return type;
+  if (type == "adapter") return "adapter";
   if (type == "projector" || type == "mmproj") return "projector";
   const bool blocks = integer_of(file, family + ".block_count", 0) > 0;
   const bool vision = integer_of(file, family + ".vision.block_count", 0) > 0;

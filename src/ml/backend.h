@@ -63,7 +63,7 @@ struct StepInput {
   // `best` ones may then be -infinity instead; those themselves, and any equal to the last of them,
   // never differ.
   int64_t best = 0;
-  std::span<const int32_t> segments = {};  // {n}; only for graphs that look them up
+  std::span<const int32_t> segments;  // {n}; only for graphs that look them up
 };
 
 // What a step takes of a machine, but for attention.

@@ -101,10 +101,9 @@ std::optional<uint32_t> read_hexadecimal(std::string_view text, size_t& at, int 
   uint32_t out = 0;
   for (int i = 0; i < digits; ++i, ++at) {
     uint32_t value = 0;
-    const std::string_view digit = text.substr(std::min(at, text.size()), 1);
-    const char* const end = digit.data() + digit.size();
-    if (digit.empty() || std::from_chars(digit.data(), end, value, 16).ptr != end)
-      return std::nullopt;
+    if (at >= text.size()) return std::nullopt;
+    const char digit = text[at];
+    if (std::from_chars(&digit, &digit + 1, value, 16).ptr != &digit + 1) return std::nullopt;
     out = out * 16 + value;
   }
   return out;
