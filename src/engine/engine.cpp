@@ -2,10 +2,10 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "engine/guarded.h"
 
 #include <algorithm>
 #include <chrono>
-#include <new>
 #include <utility>
 
 namespace cria::engine {
@@ -45,20 +45,6 @@ Engine::Engine(LoadedEngine& loaded, Render render, Emit emit)
       embedder_(loaded, shared_.emit),
       sizer_(loaded.capacity),
       formats_(*loaded.tokenizer) {}
-
-template <class Body>
-bool Engine::guarded(uint64_t id, Body&& body) {
-  try {
-    body();
-    return true;
-  } catch (const Error& e) {
-    shared_.emit(protocol::Failure{.id = id, .kind = e.kind(), .message = e.what()});
-  } catch (const std::bad_alloc&) {
-    shared_.emit(protocol::Failure{
-        .id = id, .kind = ErrorKind::kOutOfMemory, .message = "no memory left for this request"});
-  }
-  return false;
-}
 
 void Engine::submit(protocol::Generate request) {
   waiting_.push_back(std::move(request));
@@ -120,7 +106,7 @@ std::vector<BatchItem> Engine::choose_rows() {
   std::vector<Generation*> ready;
   std::vector<int64_t> pending;
   for (auto it = running_.begin(); it != running_.end();) {
-    const bool alive = guarded(it->id(), [&] { it->make_room(); });
+    const bool alive = guarded(shared_.emit, it->id(), [&] { it->make_room(); });
     if (!alive || it->finished()) {
       it->publish();
       it = running_.erase(it);
@@ -143,7 +129,7 @@ std::vector<BatchItem> Engine::choose_rows() {
   for (size_t i = 0; i < ready.size(); ++i) {
     if (rows[i] == 0) continue;
     const auto reserve = [&] { ready[i]->sequence().reserve(rows[i] + guesses[i]); };
-    if (guarded(ready[i]->id(), reserve)) {
+    if (guarded(shared_.emit, ready[i]->id(), reserve)) {
       items.push_back({.sequence = &ready[i]->sequence(),
                        .rows = rows[i],
                        .guesses = ready[i]->verify(guesses[i]),
@@ -192,7 +178,7 @@ void Engine::run_step() {
       ++it;
       continue;
     }
-    const bool alive = guarded(it->id(), [&] { it->take(row); });
+    const bool alive = guarded(shared_.emit, it->id(), [&] { it->take(row); });
     if (alive && !it->finished()) {
       ++it;
       continue;
@@ -206,7 +192,7 @@ void Engine::step() {
   while (!waiting_.empty() && std::ssize(running_) < loaded_.parallel) {
     const protocol::Generate request = std::move(waiting_.front());
     waiting_.pop_front();
-    guarded(request.id, [&] { start(request); });
+    guarded(shared_.emit, request.id, [&] { start(request); });
   }
   if (generates()) run_step();
   if (embedder_.busy()) embedder_.step();

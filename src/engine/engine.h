@@ -54,9 +54,6 @@ class Engine {
   // Numbers of guesses for those that are ready, all of them generating.
   std::vector<int64_t> choose_guesses(std::span<Generation* const> ready) const;
   void record(std::span<const BatchItem> items, double seconds);
-  // Runs `body` for a request; an Error becomes its Failure. False when it failed.
-  template <class Body>
-  bool guarded(uint64_t id, Body&& body);
 
   LoadedEngine& loaded_;
   const Speculation speculation_;

@@ -82,7 +82,8 @@ struct PromptStore::Head {
     const std::unique_ptr<XXH3_state_t, decltype(&XXH3_freeState)> state(XXH3_createState(),
                                                                          XXH3_freeState);
     XXH3_64bits_reset(state.get());
-    XXH3_64bits_update(state.get(), &chain, kHeadBytes - sizeof checksum);
+    const auto whole = std::as_bytes(std::span(this, 1));
+    XXH3_64bits_update(state.get(), whole.data() + sizeof checksum, whole.size() - sizeof checksum);
     for (const auto& part : page) XXH3_64bits_update(state.get(), part.data(), part.size());
     return XXH3_64bits_digest(state.get());
   }
@@ -96,21 +97,15 @@ PromptStore::~PromptStore() {
   ::close(descriptor_);
 }
 
-int64_t PromptStore::slot_bytes() const {
-  int64_t bytes = kHeadBytes;
-  for (const auto& part : memory_->store().page_parts(0)) bytes += std::ssize(part);
-  return bytes;
-}
-
 bool PromptStore::read(int32_t page, Head& head) const {
-  return transfer(descriptor_, {{&head, sizeof head}}, page * slot_bytes(), ::preadv);
+  return transfer(descriptor_, {{&head, sizeof head}}, page * slot_bytes_, ::preadv);
 }
 
 bool PromptStore::read_page(int32_t page, const Head& head) const {
   const ml::PageParts parts = memory_->store().page_parts(page);
   std::vector<iovec> to;
   for (const auto& part : parts) to.push_back({part.data(), part.size()});
-  return transfer(descriptor_, std::move(to), page * slot_bytes() + kHeadBytes, ::preadv) &&
+  return transfer(descriptor_, std::move(to), page * slot_bytes_ + kHeadBytes, ::preadv) &&
          head.checksum == head.sum(parts);
 }
 
@@ -120,7 +115,7 @@ bool PromptStore::write(int32_t page, Head head) {
   std::vector<iovec> from = {{&head, sizeof head}};
   for (const auto& part : parts) from.push_back({part.data(), part.size()});
   in_file_[static_cast<size_t>(page)] = 0;
-  if (transfer(descriptor_, std::move(from), page * slot_bytes(), ::pwritev)) {
+  if (transfer(descriptor_, std::move(from), page * slot_bytes_, ::pwritev)) {
     in_file_[static_cast<size_t>(page)] = head.chain;
     return true;
   }
@@ -131,13 +126,15 @@ bool PromptStore::write(int32_t page, Head head) {
 
 int64_t PromptStore::load(KvMemory& memory, std::string_view identity, int64_t vocabulary) {
   memory_ = &memory;
+  slot_bytes_ = kHeadBytes;
+  for (const auto& part : memory.store().page_parts(0)) slot_bytes_ += std::ssize(part);
   root_ = XXH3_64bits(identity.data(), identity.size());
   const auto pages = static_cast<int32_t>(memory.pool().size());
   in_file_.assign(static_cast<size_t>(pages), 0);
   // What a larger memory has left behind.
   struct stat info = {};
-  if (::fstat(descriptor_, &info) == 0 && info.st_size > pages * slot_bytes() &&
-      ::ftruncate(descriptor_, pages * slot_bytes()) != 0)
+  if (::fstat(descriptor_, &info) == 0 && info.st_size > pages * slot_bytes_ &&
+      ::ftruncate(descriptor_, pages * slot_bytes_) != 0)
     log::debug("the file of prompts keeps its size: {}", std::strerror(errno));
 
   struct Slot {
@@ -192,7 +189,6 @@ int64_t PromptStore::load(KvMemory& memory, std::string_view identity, int64_t v
 
 bool PromptStore::save(int64_t most_bytes) {
   if (broken_ || memory_ == nullptr) return true;
-  const int64_t each = slot_bytes();
   std::map<int32_t, uint64_t> chains = {{-1, root_}};
   bool all = true;
   memory_->cache().visit([&](int32_t page, int32_t parent, std::span<const TokenId> tokens) {
@@ -202,7 +198,7 @@ bool PromptStore::save(int64_t most_bytes) {
     Head head = {.chain = chain, .parent = chains.at(parent), .count = std::ssize(tokens)};
     std::ranges::copy(tokens, head.tokens.begin());
     write(page, head);
-    most_bytes -= each;
+    most_bytes -= slot_bytes_;
     all = most_bytes > 0;
   });
   return all || broken_;

@@ -39,10 +39,10 @@ class PromptStore {
   bool read(int32_t page, Head& head) const;
   bool read_page(int32_t page, const Head& head) const;
   bool write(int32_t page, Head head);
-  int64_t slot_bytes() const;
 
   const int descriptor_;
   KvMemory* memory_ = nullptr;
+  int64_t slot_bytes_ = 0;
   uint64_t root_ = 0;              // the chain of no tokens
   std::vector<uint64_t> in_file_;  // chain of each slot, 0: unknown
   bool broken_ = false;

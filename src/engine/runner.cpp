@@ -5,6 +5,7 @@
 #include "base/sandbox.h"
 #include "base/settings.h"
 #include "engine/engine.h"
+#include "engine/guarded.h"
 #include "engine/loader.h"
 #include "engine/prompt_store.h"
 #include "engine/render.h"
@@ -21,7 +22,6 @@
 #include <limits>
 #include <memory>
 #include <mutex>
-#include <new>
 #include <optional>
 #include <thread>
 #include <utility>
@@ -151,29 +151,15 @@ void read_requests(Channel& channel, Inbox& steps, Inbox& texts) {
   texts.close();
 }
 
-// An Error of a request is its Failure.
-template <class Asked>
-void answer_text(const Asked& asked, const text::Tokenizer& tokenizer, const Emit& emit) {
-  try {
-    answer(asked, tokenizer, emit);
-  } catch (const Error& e) {
-    emit(protocol::Failure{.id = asked.id, .kind = e.kind(), .message = e.what()});
-  } catch (const std::bad_alloc&) {
-    emit(protocol::Failure{.id = asked.id,
-                           .kind = ErrorKind::kOutOfMemory,
-                           .message = "no memory left for this request"});
-  }
-}
-
 // Until the server closes.
 void serve_texts(const text::Tokenizer& tokenizer, const Emit& emit, Inbox& inbox) {
   try {
     while (const auto requests = inbox.take(true))
       for (const protocol::Request& request : *requests)
         if (const auto* tokenize = std::get_if<protocol::Tokenize>(&request))
-          answer_text(*tokenize, tokenizer, emit);
+          guarded(emit, tokenize->id, [&] { answer(*tokenize, tokenizer, emit); });
         else if (const auto* detokenize = std::get_if<protocol::Detokenize>(&request))
-          answer_text(*detokenize, tokenizer, emit);
+          guarded(emit, detokenize->id, [&] { answer(*detokenize, tokenizer, emit); });
   } catch (const Error& e) {
     log::error("runner: {}", e.what());  // the server has gone
   }
@@ -249,6 +235,11 @@ void run(Channel& channel) {
         return renderer(generate, fits);
       },
       emit);
+  if (prompts) {
+    const int64_t pages =
+        prompts->load(*loaded.memory, prompt_identity(request, loaded), loaded.model.vocabulary);
+    log::debug("runner: {} pages of prompts from disk", pages);
+  }
   emit(protocol::Loaded{.context_length = loaded.context,
                         .weight_bytes = loaded.plan->weight_bytes(),
                         .kv_bytes = loaded.memory->store().bytes(),
@@ -256,11 +247,6 @@ void run(Channel& channel) {
                         .backend = std::string(loaded.backend->name()),
                         .threads = loaded.threads,
                         .sandboxed = sandboxed});
-  if (prompts) {
-    const int64_t pages =
-        prompts->load(*loaded.memory, prompt_identity(request, loaded), loaded.model.vocabulary);
-    log::debug("runner: {} pages of prompts from disk", pages);
-  }
   Inbox inbox, texts;
   std::jthread tokenizing([&] { serve_texts(*loaded.tokenizer, emit, texts); });
   std::jthread reader([&] { read_requests(channel, inbox, texts); });

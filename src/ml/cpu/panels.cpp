@@ -29,7 +29,9 @@ struct KindRow {
   int64_t bit_bytes;    // one bit of each quant, after the scales
   int64_t pair_bytes;   // two bits of each quant, next
   int64_t quant_bytes;  // the rest: nothing, nibbles, bytes or plain elements
-  int64_t block_bytes() const { return scale_bytes + bit_bytes + pair_bytes + quant_bytes; }
+  constexpr int64_t block_bytes() const {
+    return scale_bytes + bit_bytes + pair_bytes + quant_bytes;
+  }
   // Where in a quant the planes' bits are.
   int pair_shift() const { return quant_bytes == 256 ? 4 : 0; }
   int bit_shift() const { return pair_bytes > 0 ? 2 : 4; }
@@ -156,15 +158,6 @@ void scale_and_min(const std::byte* s, int64_t j, uint8_t& scale, uint8_t& min) 
   const auto one = static_cast<unsigned>(sub), two = 2 * (one % 4), four = 4 * (one % 2);
   const int64_t pair = 32 * (sub / 2), half = sub / 4;  // of 64 and of 128 values
   switch (dtype) {
-    case DType::kQ4_0:
-    case DType::kIQ4_NL:
-      return split_nibbles(rows, 2, q);
-    case DType::kQ4_1:
-      return split_nibbles(rows, 4, q);
-    case DType::kMXFP4:
-      return split_nibbles(rows, 1, q);
-    case DType::kIQ4_XS:
-      return split_nibbles(rows, 8 + 16 * sub, q);
     case DType::kQ5_0:
       split_nibbles(rows, 6, q);
       return add_fifth_bits(rows, 2, q);
@@ -176,8 +169,6 @@ void scale_and_min(const std::byte* s, int64_t j, uint8_t& scale, uint8_t& min) 
       for (Lanes& lanes : q)
         for (uint32_t& x : lanes) x ^= 0x80808080u;
       return;
-    case DType::kQ4_K:
-      return load_part(rows, 16 + pair, four, kLowNibbles, q);
     case DType::kQ5_K:
       load_part(rows, 48 + pair, four, kLowNibbles, q);
       return add_part(rows, 16, one, kBits, 4, q);
@@ -201,6 +192,39 @@ void scale_and_min(const std::byte* s, int64_t j, uint8_t& scale, uint8_t& min) 
     default:
       CRIA_CHECK(false, "no panels for this type");
   }
+}
+
+void put_lanes(uint8_t* to, const Lanes& lanes) {
+  std::memcpy(to, lanes.data(), sizeof lanes);
+}
+
+// Formats of nibbles alone, straight as a panel has them: element j low, j + 16 high. All but Q4_K
+// store them so; `pair` keeps the words that two of its parts share.
+template <DType kType>
+[[gnu::always_inline]] inline void copy_nibbles(const Rows& rows, int64_t sub, Words& pair,
+                                                uint8_t* out) {
+  if constexpr (kType == DType::kQ4_K) {
+    if (sub % 2 == 0) {
+      load_words(rows, 16 + 16 * sub, pair.data());
+      load_words(rows, 32 + 16 * sub, pair.data() + 4);
+    }
+    for (size_t g = 0; g < 4; ++g) {
+      Lanes lanes;
+      for (size_t r = 0; r < kLanes; ++r) {
+        const uint32_t first = pair[g][r], second = pair[g + 4][r];
+        lanes[r] = sub % 2 == 0 ? (first & kLowNibbles) | (second & kLowNibbles) << 4
+                                : (first >> 4 & kLowNibbles) | (second & ~kLowNibbles);
+      }
+      put_lanes(out + 64 * g, lanes);
+    }
+    return;
+  }
+  constexpr int64_t kAt = kType == DType::kMXFP4    ? 1
+                          : kType == DType::kQ4_1   ? 4
+                          : kType == DType::kIQ4_XS ? 8
+                                                    : 2;
+  load_words(rows, kAt + 16 * sub, pair.data());
+  for (size_t g = 0; g < 4; ++g) put_lanes(out + 64 * g, pair[g]);
 }
 
 // The part of the panel before a superblock: halves of row `r`.
@@ -280,10 +304,6 @@ void pack_scales(DType dtype, const std::byte* native, int64_t sub, int64_t r, u
     default:
       CRIA_CHECK(false, "no panels for this type");
   }
-}
-
-void put_lanes(uint8_t* to, const Lanes& lanes) {
-  std::memcpy(to, lanes.data(), sizeof lanes);
 }
 
 // A block's quants behind its scales: every byte is written.
@@ -443,6 +463,7 @@ void pack_blocks(std::span<const std::byte> native, int64_t k, uint8_t* panel) {
   const quant::IqFormat* const iq = kCodebook ? quant::find_iq_format(kType) : nullptr;
   const int64_t rows = std::ssize(native) / row_bytes;
   static constexpr std::array<std::byte, 256> kZeros{};  // a block of any type
+  CRIA_CHECK(std::cmp_less_equal(type.block_bytes, kZeros.size()), "a block of zeros");
   Rows blocks = rows_of(native, row_bytes, kZeros.data());
   Words q;
   for (int64_t b = 0; b < k / kBlock; ++b) {
@@ -462,8 +483,13 @@ void pack_blocks(std::span<const std::byte> native, int64_t k, uint8_t* panel) {
         pack_scales(kType, block, sub, r, panel);
       }
     }
-    if constexpr (!kCodebook) native_quants(kType, blocks, sub, q);
-    pack_quants(kShape, q, panel + kShape.scale_bytes);
+    if constexpr (!kCodebook && kShape.quant_bytes == 256 &&
+                  kShape.block_bytes() == kShape.scale_bytes + 256) {
+      copy_nibbles<kType>(blocks, sub, q, panel + kShape.scale_bytes);
+    } else {
+      if constexpr (!kCodebook) native_quants(kType, blocks, sub, q);
+      pack_quants(kShape, q, panel + kShape.scale_bytes);
+    }
     panel += kShape.block_bytes();
   }
 }
