@@ -15,7 +15,6 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <map>
 #include <memory>
 #include <set>
 #include <utility>
@@ -124,6 +123,24 @@ bool PromptStore::write(int32_t page, Head head) {
   return false;
 }
 
+struct PromptStore::Slot {
+  int32_t page;
+  Head head;
+};
+
+// Heads that hold together, by the chain of what they follow.
+std::multimap<uint64_t, PromptStore::Slot> PromptStore::read_slots(int64_t vocabulary) const {
+  std::multimap<uint64_t, Slot> by_parent;
+  std::set<uint64_t> known;  // one slot for each chain, so that no page takes another's place
+  for (int32_t page = 0; std::cmp_less(page, in_file_.size()); ++page) {
+    Slot slot{.page = page, .head = {}};
+    if (!read(page, slot.head)) break;
+    if (slot.head.consistent(vocabulary) && known.insert(slot.head.chain).second)
+      by_parent.emplace(slot.head.parent, slot);
+  }
+  return by_parent;
+}
+
 int64_t PromptStore::load(KvMemory& memory, std::string_view identity, int64_t vocabulary) {
   memory_ = &memory;
   slot_bytes_ = kHeadBytes;
@@ -137,18 +154,7 @@ int64_t PromptStore::load(KvMemory& memory, std::string_view identity, int64_t v
       ::ftruncate(descriptor_, pages * slot_bytes_) != 0)
     log::debug("the file of prompts keeps its size: {}", std::strerror(errno));
 
-  struct Slot {
-    int32_t page;
-    Head head;
-  };
-  std::multimap<uint64_t, Slot> by_parent;
-  std::set<uint64_t> known;  // one slot for each chain, so that no page takes another's place
-  for (int32_t page = 0; page < pages; ++page) {
-    Slot slot{.page = page, .head = {}};
-    if (!read(page, slot.head)) break;
-    if (slot.head.consistent(vocabulary) && known.insert(slot.head.chain).second)
-      by_parent.emplace(slot.head.parent, slot);
-  }
+  const std::multimap<uint64_t, Slot> by_parent = read_slots(vocabulary);
   // A page of the pool has to be the one of its slot, so all are taken and most given back.
   std::vector<int32_t> taken;
   while (const auto page = memory.pool().take()) taken.push_back(*page);

@@ -12,6 +12,7 @@
 #include "engine/sequence.h"
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,6 +37,8 @@ class PromptStore {
 
  private:
   struct Head;
+  struct Slot;
+  std::multimap<uint64_t, Slot> read_slots(int64_t vocabulary) const;
   bool read(int32_t page, Head& head) const;
   bool read_page(int32_t page, const Head& head) const;
   bool write(int32_t page, Head head);
