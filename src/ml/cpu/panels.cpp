@@ -141,14 +141,31 @@ void put_row(const std::array<uint8_t, kBlock>& codes, size_t r, Words& q) {
   for (size_t g = 0; g < 8; ++g) std::memcpy(&q[g][r], codes.data() + 4 * g, 4);
 }
 
-// Scale and minimum of sub-block j of Q4_K and Q5_K: 6 bits each in 12 bytes.
-void scale_and_min(const std::byte* s, int64_t j, uint8_t& scale, uint8_t& min) {
-  if (j < 4) {
-    scale = byte_at(s, j) & 63;
-    min = byte_at(s, j + 4) & 63;
-  } else {
-    scale = static_cast<uint8_t>((byte_at(s, j + 4) & 15) | (byte_at(s, j - 4) >> 6) << 4);
-    min = static_cast<uint8_t>((byte_at(s, j + 4) >> 4) | (byte_at(s, j) >> 6) << 4);
+// Scales and minima of Q4_K and Q5_K: 6 bits each in 12 bytes, four sub-blocks to a word.
+struct SixBits {
+  std::array<Lanes, 2> scales, mins;
+};
+
+// The 12 bytes stand behind the two halves of a block; 16 are read, which a block has.
+[[gnu::always_inline]] inline void read_six_bits(const Rows& rows, SixBits& out) {
+  constexpr uint32_t kLowSix = 0x3f3f3f3f, kUpperTwo = 0x30303030;
+  std::array<Lanes, 4> words;
+  load_words(rows, 4, words.data());
+  for (size_t r = 0; r < kLanes; ++r) {
+    const uint32_t scales = words[0][r], mins = words[1][r], last = words[2][r];
+    out.scales[0][r] = scales & kLowSix;
+    out.mins[0][r] = mins & kLowSix;
+    out.scales[1][r] = (last & kLowNibbles) | (scales >> 2 & kUpperTwo);
+    out.mins[1][r] = (last >> 4 & kLowNibbles) | (mins >> 2 & kUpperTwo);
+  }
+}
+
+[[gnu::always_inline]] inline void put_six_bits(const SixBits& all, int64_t sub, uint8_t* scales) {
+  const auto word = static_cast<size_t>(sub / 4);
+  const auto shift = static_cast<unsigned>(8 * (sub % 4));
+  for (size_t r = 0; r < kLanes; ++r) {
+    scales[r] = static_cast<uint8_t>(all.scales[word][r] >> shift);
+    scales[kLanes + r] = static_cast<uint8_t>(all.mins[word][r] >> shift);
   }
 }
 
@@ -271,9 +288,6 @@ void pack_scales(DType dtype, const std::byte* native, int64_t sub, int64_t r, u
     case DType::kMXFP4:
       scales[r] = byte_at(native, 0);
       return;
-    case DType::kQ4_K:
-    case DType::kQ5_K:
-      return scale_and_min(native + 4, sub, scales[r], scales[16 + r]);
     case DType::kQ6_K:
       scales[r] = byte_at(native, 192 + 2 * sub);
       scales[16 + r] = byte_at(native, 192 + 2 * sub + 1);
@@ -298,6 +312,8 @@ void pack_scales(DType dtype, const std::byte* native, int64_t sub, int64_t r, u
         scales[16 * (i % 2) + r] = static_cast<uint8_t>((low | high << 4) - 32);
       }
       return;
+    case DType::kQ4_K:  // of all rows at once, by SixBits
+    case DType::kQ5_K:
     case DType::kTQ1_0:
     case DType::kTQ2_0:
       return;
@@ -465,6 +481,8 @@ void pack_blocks(std::span<const std::byte> native, int64_t k, uint8_t* panel) {
   static constexpr std::array<std::byte, 256> kZeros{};  // a block of any type
   CRIA_CHECK(std::cmp_less_equal(type.block_bytes, kZeros.size()), "a block of zeros");
   Rows blocks = rows_of(native, row_bytes, kZeros.data());
+  constexpr bool kSixBits = kType == DType::kQ4_K || kType == DType::kQ5_K;
+  SixBits six_bits;
   Words q;
   for (int64_t b = 0; b < k / kBlock; ++b) {
     const int64_t sub = b % native_blocks;
@@ -482,6 +500,10 @@ void pack_blocks(std::span<const std::byte> native, int64_t k, uint8_t* panel) {
         if (first) pack_head(kType, block, r, head);
         pack_scales(kType, block, sub, r, panel);
       }
+    }
+    if constexpr (kSixBits) {
+      if (first) read_six_bits(blocks, six_bits);
+      put_six_bits(six_bits, sub, panel);
     }
     if constexpr (!kCodebook && kShape.quant_bytes == 256 &&
                   kShape.block_bytes() == kShape.scale_bytes + 256) {

@@ -7,11 +7,15 @@
 namespace cria::ml::cpu::CRIA_ISA {
 namespace {
 
+// Columns at a time; above kTogether even and odd k take turns, for want of registers.
 #if defined(__AVX512F__)
-constexpr int kTile = 8;
+constexpr int kTile = 8, kTogether = 8;
+#elif defined(__AVX2__)
+constexpr int kTile = 6, kTogether = 2;
 #else
-constexpr int kTile = 2;
+constexpr int kTile = 2, kTogether = 2;
 #endif
+constexpr int64_t kPiece = 128;  // k of a turn: its weights and values stay in the first cache
 
 struct F32 {
   static constexpr int64_t kBytes = 64;
@@ -31,6 +35,33 @@ struct BF16 {
     return load_bfloat(reinterpret_cast<const uint16_t*>(p));
   }
 };
+
+template <class Format, int kColumns>
+CRIA_INLINE void add_every_other(const uint8_t* p, const float* x, int64_t stride, int64_t k,
+                                 Floats* total) {
+  Floats sums[kColumns];
+  for (int c = 0; c < kColumns; ++c) sums[c] = total[c];
+  for (int64_t i = 0; i < k; i += 2, p += 2 * Format::kBytes) {
+    __builtin_prefetch(p + kPiece * Format::kBytes);
+    const Floats w = Format::row(p);
+    for (int c = 0; c < kColumns; ++c) sums[c] = fma(w, splat(x[c * stride + i]), sums[c]);
+  }
+  for (int c = 0; c < kColumns; ++c) total[c] = sums[c];
+}
+
+template <class Format, int kColumns>
+[[gnu::noinline]] void tile_in_turns(const uint8_t* p, const float* x, int64_t stride, int64_t k,
+                                     float* y, int64_t y_stride, int64_t rows) {
+  Floats even[kColumns], odd[kColumns];
+  for (int c = 0; c < kColumns; ++c) even[c] = odd[c] = splat(0);
+  for (int64_t i = 0; i < k; i += kPiece) {
+    const int64_t count = k - i < kPiece ? k - i : kPiece;
+    const uint8_t* piece = p + i * Format::kBytes;
+    add_every_other<Format, kColumns>(piece, x + i, stride, count, even);
+    add_every_other<Format, kColumns>(piece + Format::kBytes, x + i + 1, stride, count - 1, odd);
+  }
+  for (int c = 0; c < kColumns; ++c) store_first(y + c * y_stride, even[c] + odd[c], rows);
+}
 
 template <class Format, int kColumns>
 [[gnu::noinline]] void tile(const uint8_t* p, const float* x, int64_t stride, int64_t k, float* y,
@@ -57,21 +88,34 @@ template <class Format, int kColumns>
 template <class Format, int kColumns = kTile>
 CRIA_INLINE void some_columns(int64_t count, const uint8_t* p, const float* x, int64_t stride,
                               int64_t k, float* y, int64_t y_stride, int64_t rows) {
-  if (count == kColumns) return tile<Format, kColumns>(p, x, stride, k, y, y_stride, rows);
+  constexpr auto kOf =
+      kColumns > kTogether ? tile_in_turns<Format, kColumns> : tile<Format, kColumns>;
+  if (count == kColumns) return kOf(p, x, stride, k, y, y_stride, rows);
   if constexpr (kColumns > 1)
     some_columns<Format, kColumns - 1>(count, p, x, stride, k, y, y_stride, rows);
+}
+
+// How many columns go through all panels before the next ones: what the second cache holds.
+CRIA_INLINE int64_t columns_in_batch(int64_t k) {
+  constexpr int64_t kRoom = 256 << 10, kFewest = 24;
+  const int64_t fit = kRoom / (4 * k) / kTile * kTile;
+  return fit < kFewest ? kFewest : fit;
 }
 
 template <class Format>
 void matmul(const MatmulArgs& a) noexcept {
   const auto* x = static_cast<const float*>(a.x);
-  for (int64_t panel = a.first_panel; panel < a.last_panel; ++panel) {
-    const uint8_t* w = a.panels + panel * a.panel_bytes;
-    const int64_t row = panel * kPanelRows;
-    for (int64_t column = 0; column < a.columns; column += kTile) {
-      const int64_t left = a.columns - column;
-      some_columns<Format>(left < kTile ? left : kTile, w, x + column * a.x_stride, a.x_stride, a.k,
-                           a.y + column * a.y_stride + row, a.y_stride, a.rows - row);
+  const int64_t batch = columns_in_batch(a.k);
+  for (int64_t first = 0; first < a.columns; first += batch) {
+    const int64_t last = first + batch < a.columns ? first + batch : a.columns;
+    for (int64_t panel = a.first_panel; panel < a.last_panel; ++panel) {
+      const uint8_t* w = a.panels + panel * a.panel_bytes;
+      const int64_t row = panel * kPanelRows;
+      for (int64_t column = first; column < last; column += kTile) {
+        const int64_t left = last - column;
+        some_columns<Format>(left < kTile ? left : kTile, w, x + column * a.x_stride, a.x_stride,
+                             a.k, a.y + column * a.y_stride + row, a.y_stride, a.rows - row);
+      }
     }
   }
 }
