@@ -247,6 +247,59 @@ Expr Expressions::after(Expr e, uint8_t byte) {
   return derive(e, byte);
 }
 
+// The sets of all single bytes that a derivative looks at.
+std::vector<uint32_t> Expressions::first_sets(Expr e) {
+  seen_.resize(nodes_.size(), 0);
+  ++round_;
+  std::vector<uint32_t> sets;
+  std::vector<Expr> open{e};
+  while (!open.empty()) {
+    const Expr next = open.back();
+    open.pop_back();
+    if (std::exchange(seen_[next], round_) == round_) continue;
+    const Node& node = nodes_[next];
+    switch (node.kind) {
+      case Kind::kNone:
+      case Kind::kEmpty:
+        break;
+      case Kind::kBytes:
+        sets.push_back(node.a);
+        break;
+      case Kind::kSequence:
+        open.push_back(node.a);
+        if (nodes_[node.a].nullable) open.push_back(node.b);
+        break;
+      case Kind::kChoice:
+        open.insert(open.end(), alternatives(next).begin(), alternatives(next).end());
+        break;
+      case Kind::kBoth:
+        open.push_back(node.a);
+        open.push_back(node.b);
+        break;
+      case Kind::kRule:
+        open.push_back(bodies_[node.a]);
+        break;
+      case Kind::kNot:
+      case Kind::kRepeat:
+      case Kind::kGroup:
+        open.push_back(node.a);
+        break;
+    }
+  }
+  return sets;
+}
+
+std::vector<uint8_t> Expressions::classes_like(Expr e, uint8_t byte) {
+  const std::vector<uint32_t> sets = first_sets(e);
+  std::vector<uint8_t> out;
+  for (size_t i = 0; i < representatives_.size(); ++i) {
+    const uint8_t other = representatives_[i];
+    if (std::ranges::all_of(sets, [&](uint32_t s) { return sets_[s][byte] == sets_[s][other]; }))
+      out.push_back(static_cast<uint8_t>(i));
+  }
+  return out;
+}
+
 Expr Expressions::derive(Expr e, uint8_t byte) {
   const Node node = nodes_[e];
   if (node.kind == Kind::kSequence) return derive_sequence(e, byte);

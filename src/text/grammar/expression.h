@@ -86,6 +86,9 @@ class Expressions {
 
   // What may follow `byte` in texts of `e`; kNothing when none of them begins with it.
   Expr after(Expr e, uint8_t byte);
+  // The classes of all bytes after which the same may follow because no set of bytes that `e` may
+  // begin with tells them from `byte`.
+  std::vector<uint8_t> classes_like(Expr e, uint8_t byte);
   // Whether some text matches both `a` and `b`.
   bool overlap(Expr a, Expr b) { return both(a, b) != kNothing; }
   bool matches(Expr e, std::string_view text);
@@ -105,6 +108,7 @@ class Expressions {
   bool is_alive(Expr both);
   bool led_by_group(Expr e) const;
   void refine_classes(const Bytes& set);
+  std::vector<uint32_t> first_sets(Expr e);
 
   std::vector<Node> nodes_;
   std::vector<Expr> pool_;  // alternatives
@@ -118,6 +122,8 @@ class Expressions {
   std::unordered_map<Expr, Expr> derived_;
   std::unordered_map<Expr, bool> alive_;  // of kBoth
   bool searching_ = false;                // is_alive runs: it asks no further questions
+  std::vector<uint32_t> seen_;            // of classes_like: the round in which a node was seen
+  uint32_t round_ = 0;
 };
 
 }  // namespace cria::grammar

@@ -92,7 +92,8 @@ Expr Grammar::find_next(Expr state, uint8_t byte) {
     row_of_[state] = static_cast<uint32_t>(rows_.size());
     rows_.resize(rows_.size() + classes, kUnknown);
   }
-  rows_[row_of_[state] + expressions_.class_of(byte)] = out;
+  for (const uint8_t like : expressions_.classes_like(state, byte))
+    rows_[row_of_[state] + like] = out;
   return out;
 }
 

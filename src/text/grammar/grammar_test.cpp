@@ -237,6 +237,31 @@ TEST_CASE("thinking comes first, and its mark ends it") {
 }
 
 // Every token is tried byte by byte: the oracle of the masks.
+void check_masks(const char* format, std::span<const std::pair<std::string, TokenId>> pieces,
+                 std::mt19937& random) {
+  const TokenTrie trie(pieces, std::ssize(pieces));
+  Grammar grammar = of(format);
+  TokenMasks masks(grammar, trie);
+  for (int round = 0; round < 10; ++round) {
+    Expr state = grammar.start();
+    for (int step = 0; step < 12; ++step) {
+      const Mask& mask = masks.allowed(state);
+      std::vector<std::pair<TokenId, Expr>> right;
+      bool same = true;
+      for (const auto& [piece, id] : pieces) {
+        Expr next = state;
+        for (const char c : piece) next = grammar.next(next, static_cast<uint8_t>(c));
+        same = same && mask[id] == (next != kNothing);
+        if (next != kNothing) right.emplace_back(id, next);
+      }
+      REQUIRE(same);
+      CHECK(mask.any() == !right.empty());
+      if (right.empty()) break;
+      state = right[random() % right.size()].second;
+    }
+  }
+}
+
 TEST_CASE("a mask allows just the tokens whose bytes the grammar takes") {
   std::vector<std::pair<std::string, TokenId>> pieces;
   std::mt19937 random(3);
@@ -246,33 +271,62 @@ TEST_CASE("a mask allows just the tokens whose bytes the grammar takes") {
     for (auto n = 1 + random() % 5; n > 0; --n) piece += letters[random() % letters.size()];
     pieces.emplace_back(piece, id);
   }
-  const TokenTrie trie(pieces, 4000);
   for (
       const char* format :
       {R"("json")", R"({"type":"array","items":{"type":"string","maxLength":3}})",
        R"({"type":"object","properties":{"a":{"type":"number","minimum":0.5},"b":{}}})",
-       R"({"type":"array","items":{"anyOf":[{"type":"string","pattern":"^a+b"},{"type":"integer"}]}})"}) {
-    Grammar grammar = of(format);
-    TokenMasks masks(grammar, trie);
-    for (int round = 0; round < 10; ++round) {
-      Expr state = grammar.start();
-      for (int step = 0; step < 12; ++step) {
-        const Mask& mask = masks.allowed(state);
-        std::vector<std::pair<TokenId, Expr>> right;
-        bool same = true;
-        for (const auto& [piece, id] : pieces) {
-          Expr next = state;
-          for (const char c : piece) next = grammar.next(next, static_cast<uint8_t>(c));
-          same = same && mask[id] == (next != kNothing);
-          if (next != kNothing) right.emplace_back(id, next);
-        }
-        REQUIRE(same);
-        CHECK(mask.any() == !right.empty());
-        if (right.empty()) break;
-        state = right[random() % right.size()].second;
-      }
-    }
+       R"({"type":"array","items":{"anyOf":[{"type":"string","pattern":"^a+b"},{"type":"integer"}]}})"})
+    check_masks(format, pieces, random);
+}
+
+// Where all characters of a string go on alike the mask is put together instead of walked.
+TEST_CASE("masks inside of strings, with tokens that hold characters of all lengths and parts") {
+  std::vector<std::pair<std::string, TokenId>> pieces;
+  std::mt19937 random(5);
+  constexpr auto kParts = std::to_array<std::string_view>({"a",
+                                                           "b",
+                                                           " ",
+                                                           "\"",
+                                                           "\"",
+                                                           "\\",
+                                                           "n",
+                                                           "\n",
+                                                           "\x1f",
+                                                           "\x7f",
+                                                           ":",
+                                                           ",",
+                                                           "]",
+                                                           "[",
+                                                           "\xc3\xa9",
+                                                           "\xd0\x96",
+                                                           "\xe4\xb8\xad",
+                                                           "\xe0\xa4\x85",
+                                                           "\xed\x95\x9c",
+                                                           "\xf0\x9f\x99\x82",
+                                                           "\xf4\x8f\xbf\xbf",
+                                                           "\xe4\xb8",
+                                                           "\xe4",
+                                                           "\xad",
+                                                           "\x80",
+                                                           "\xc0",
+                                                           "\xf0\x9f",
+                                                           "\xf0",
+                                                           "\xed\xa0\x80",
+                                                           "\xe0\x80",
+                                                           "\xf5",
+                                                           "\xff"});
+  for (TokenId id = 0; id < 4000; ++id) {
+    std::string piece;
+    for (auto n = 1 + random() % 4; n > 0; --n) piece += kParts[random() % kParts.size()];
+    pieces.emplace_back(piece, id);
   }
+  for (const char* format :
+       {R"({"type":"string"})", R"({"type":"string","maxLength":2})",
+        R"({"type":"string","minLength":3,"maxLength":5})",
+        R"({"type":"array","items":{"type":"string"}})", R"({"type":"string","pattern":"^[^é]*$"})",
+        R"({"type":"string","pattern":"^.*[Ж中]..$"})", R"({"type":"string","pattern":"^[ -~]*$"})",
+        R"({"anyOf":[{"type":"string","pattern":"^a.*"},{"type":"string","maxLength":4}]})"})
+    check_masks(format, pieces, random);
 }
 
 }  // namespace

@@ -60,6 +60,7 @@ void TokenTrie::build(std::vector<std::pair<std::string, TokenId>> pieces) {
   }
   close(0);
   nodes_.front().end = static_cast<uint32_t>(nodes_.size());
+  plain_.emplace(*this);
 }
 
 Mask& Mask::operator|=(const Mask& other) {
@@ -120,7 +121,72 @@ const TokenMasks::Inside& TokenMasks::inside(Expr group) {
   return insides_.emplace(group, std::move(out)).first->second;
 }
 
+std::optional<Expr> TokenMasks::after_plain(Expr state, Utf8Scan scan) {
+  if (state == kNothing) return kNothing;
+  std::optional<Expr> all;
+  Expr last = kNothing;  // many bytes in a row lead to the same begun character
+  auto last_scan = Utf8Scan::kOther;
+  for (int byte = 0; byte < 256; ++byte) {
+    const Utf8Scan then = scan_utf8(scan, static_cast<uint8_t>(byte));
+    if (then == Utf8Scan::kOther) continue;
+    const Expr next = grammar_.next(state, static_cast<uint8_t>(byte));
+    if (next == last && then == last_scan) continue;
+    last = next;
+    last_scan = then;
+    const std::optional<Expr> whole = then == Utf8Scan::kWhole ? next : after_plain(next, then);
+    if (!whole || (all && *all != *whole)) return std::nullopt;
+    all = whole;
+  }
+  return all;
+}
+
+std::optional<Expr> TokenMasks::after_plain(Expr state) {
+  if (const auto known = after_plain_.find(state); known != after_plain_.end())
+    return known->second;
+  constexpr size_t kMostKept = 1 << 16;
+  if (after_plain_.size() >= kMostKept) after_plain_.clear();
+  const std::optional<Expr> out = after_plain(state, Utf8Scan::kWhole);
+  after_plain_.emplace(state, out);
+  return out;
+}
+
+bool TokenMasks::walk_plain(Expr state, Mask& to, std::vector<uint32_t>* exits) {
+  std::array<Expr, PlainTokens::kMostCharacters + 1> after{state};  // so many characters
+  size_t most = 0;
+  while (most < PlainTokens::kMostCharacters) {
+    const std::optional<Expr> next = after_plain(after[most]);
+    if (!next) return false;
+    if (*next == kNothing) break;
+    if (exits != nullptr && grammar_.may_end(*next)) return false;
+    ++most;
+    after[most] = *next;
+  }
+  if (most == 0) return false;
+  const PlainTokens& plain = trie_.plain();
+  for (uint32_t i = 0; i < plain.count(most); ++i) to.set(plain.tokens()[i]);
+  const auto nodes = trie_.nodes();
+  const auto ids = trie_.ids();
+  states_.assign(static_cast<size_t>(TokenTrie::kMostBytes) + 1, kNothing);
+  const auto& rest = plain.rest();
+  for (uint32_t i = 0; i < rest.size();) {
+    const PlainTokens::Rest& part = rest[i];
+    const TokenTrie::Node& at = nodes[part.node];
+    const Expr before = part.first ? after[part.characters] : states_[at.depth - size_t{1}];
+    const Expr next = before == kNothing ? kNothing : grammar_.next(before, at.byte);
+    if (next == kNothing) {
+      i = part.skip;
+      continue;
+    }
+    states_[at.depth] = next;
+    for (uint32_t k = 0; k < at.tokens; ++k) to.set(ids[at.first + k]);
+    if (exits != nullptr && grammar_.may_end(next)) exits->push_back(part.node);
+    ++i;
+  }
+  return true;
+}
+
 void TokenMasks::walk(uint32_t node, Expr state, Mask& to, std::vector<uint32_t>* exits) {
+  if (node == 0 && walk_plain(state, to, exits)) return;
   const auto nodes = trie_.nodes();
   const auto ids = trie_.ids();
   const size_t base = nodes[node].depth;

@@ -7,10 +7,12 @@
 #pragma once
 
 #include "text/grammar/grammar.h"
+#include "text/grammar/plain_tokens.h"
 #include "text/tokenizer/tokenizer.h"
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -41,12 +43,14 @@ class TokenTrie {
   std::span<const TokenId> ids() const { return ids_; }
   std::span<const TokenId> ends() const { return ends_; }  // tokens that end an answer
   int64_t size() const { return size_; }
+  const PlainTokens& plain() const { return *plain_; }
 
  private:
   void build(std::vector<std::pair<std::string, TokenId>> pieces);
   std::vector<Node> nodes_;
   std::vector<TokenId> ids_, ends_;
   int64_t size_;
+  std::optional<PlainTokens> plain_;  // last: it is made of the rest
 };
 
 // A bit per token.
@@ -83,11 +87,18 @@ class TokenMasks {
   const Inside& inside(Expr group);
   // The tokens below `node` for a text that is in `state` there. `exits`: where to note ends.
   void walk(uint32_t node, Expr state, Mask& to, std::vector<uint32_t>* exits);
+  // The same from the root, where `state` takes all plain characters alike; false where it does
+  // not, or may end among them: nothing is done then.
+  bool walk_plain(Expr state, Mask& to, std::vector<uint32_t>* exits);
+  // What follows any plain character; nothing where that depends on the character.
+  std::optional<Expr> after_plain(Expr state);
+  std::optional<Expr> after_plain(Expr state, Utf8Scan scan);
 
   Grammar& grammar_;
   const TokenTrie& trie_;
   std::unordered_map<Expr, Mask> masks_;
   std::unordered_map<Expr, Inside> insides_;
+  std::unordered_map<Expr, std::optional<Expr>> after_plain_;
   std::vector<Expr> states_;  // of walk, by depth
 };
 
