@@ -344,15 +344,12 @@ void pack_scales(DType dtype, const std::byte* native, int64_t sub, int64_t r, u
                    (of[2][r] >> shift & kPairs) << 4 | (of[3][r] >> shift & kPairs) << 6;
       put_lanes(pairs + 64 * u, lanes);
     }
-  if (kind.bit_bytes > 0)
-    for (size_t g = 0; g < 8; ++g) {
-      for (size_t r = 0; r < kLanes; ++r) {
-        const uint32_t four = q[g][r] >> kind.bit_shift() & kBits;
-        lanes[r] = (four | four >> 7 | four >> 14 | four >> 21) & 15u;
-      }
-      for (size_t r = 0; r < kLanes; r += 2)
-        bits[8 * g + r / 2] = static_cast<uint8_t>(lanes[r] | lanes[r + 1] << 4);
-    }
+  if (kind.bit_bytes > 0) {
+    lanes.fill(0);
+    for (size_t g = 0; g < 8; ++g)
+      for (size_t r = 0; r < kLanes; ++r) lanes[r] |= (q[g][r] >> kind.bit_shift() & kBits) << g;
+    put_lanes(bits, lanes);
+  }
 }
 
 // Quant of element j (0..31) of row r in a packed block.
@@ -366,7 +363,7 @@ uint8_t packed_quant(const KindRow& kind, const uint8_t* block, int64_t r, int64
   if (kind.quant_bytes == 256) q = g < 4 ? quants[i] & 15 : quants[i - 256] >> 4;
   if (kind.pair_bytes > 0)
     q |= (pairs[i / 256 * 64 + i % 64] >> (2 * (g % 4)) & 3) << kind.pair_shift();
-  if (kind.bit_bytes > 0) q |= (bits[i / 8] >> (i % 8) & 1) << kind.bit_shift();
+  if (kind.bit_bytes > 0) q |= (bits[i % 64] >> g & 1) << kind.bit_shift();
   return static_cast<uint8_t>(q);
 }
 

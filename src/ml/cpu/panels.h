@@ -4,8 +4,8 @@
 // A panel is a sequence of blocks of 32 k (superblocks of 256 k for the K formats). Inside a block
 // the quants of k = 4g..4g+3 of the 16 rows are 64 bytes: row-major, 4 k each ("group" g of 8).
 // With 4-bit quants group g is in the low nibbles of 64-byte vector g, group g + 4 in the high
-// nibbles. Bit planes (fifth or third bits): per group 64 bits, bit 4 * row + k. Planes of 2 bits
-// (all of Q2_K, upper ones of Q6_K): vector u holds groups 4u..4u+3 at bit 2j.
+// nibbles. Bit planes (fifth or third bits): one vector, group g at bit g of each byte. Planes
+// of 2 bits (all of Q2_K, upper ones of Q6_K): vector u holds groups 4u..4u+3 at bit 2j.
 //
 //   kind     before each superblock     each block of 32 k                         bytes of a block
 //   Q4_0                                f16 d[16], nibbles                         288

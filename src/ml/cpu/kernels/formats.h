@@ -72,7 +72,7 @@ struct Q5_0 : Plain {
   static constexpr int kBytes = 352, kOffset = 16, kMax = 31;
   template <int g>
   CRIA_INLINE static Bytes group(const uint8_t* p) {
-    return add_bits<16>(nibble_group<g>(p + 96), p + 32 + 8 * g);
+    return add_bits<g, 4>(nibble_group<g>(p + 96), load_bytes(p + 32));
   }
 };
 struct Q8_0 : Plain {
@@ -120,7 +120,7 @@ struct Q5_1 : WithMin {
   static constexpr int kBytes = 384, kMax = 31;
   template <int g>
   CRIA_INLINE static Bytes group(const uint8_t* p) {
-    return add_bits<16>(nibble_group<g>(p + 128), p + 64 + 8 * g);
+    return add_bits<g, 4>(nibble_group<g>(p + 128), load_bytes(p + 64));
   }
 };
 struct SuperMin : Plain {
@@ -145,7 +145,7 @@ struct Q5_K : SuperMin {
   static constexpr int kBytes = 352, kMax = 31;
   template <int g>
   CRIA_INLINE static Bytes group(const uint8_t* p) {
-    return add_bits<16>(nibble_group<g>(p + 96), p + 32 + 8 * g);
+    return add_bits<g, 4>(nibble_group<g>(p + 96), load_bytes(p + 32));
   }
 };
 struct Super : Plain {
@@ -203,7 +203,7 @@ struct Q3_K : Super {
   CRIA_INLINE static HalfScales half_scales(const uint8_t* p) { return load_half_scales(p); }
   template <int g>
   CRIA_INLINE static Bytes group(const uint8_t* p) {
-    return add_bits<4>(pair_group<g>(p + 96), p + 32 + 8 * g);
+    return add_bits<g, 2>(pair_group<g>(p + 96), load_bytes(p + 32));
   }
 };
 struct Ternary : Super {
@@ -224,7 +224,7 @@ alignas(16) constexpr uint8_t kIq3STable[16] = {16, 18, 20, 22, 24, 26, 28, 30,
                                                 14, 12, 10, 8,  6,  4,  2,  0};
 template <int g>
 CRIA_INLINE Bytes signed_pair_group(const uint8_t* p, const uint8_t* table) {
-  return look_up(add_bits<4>(pair_group<g>(p + 64), p + 8 * g), table);
+  return look_up(add_bits<g, 2>(pair_group<g>(p + 64), load_bytes(p)), table);
 }
 struct EighthHead : Super {
   CRIA_INLINE static Head head(const uint8_t* p) { return {Super::head(p).d * splat(0.125f)}; }

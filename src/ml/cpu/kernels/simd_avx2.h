@@ -128,21 +128,16 @@ CRIA_INLINE Bytes high_nibbles(Bytes x) {
   return {_mm256_and_si256(_mm256_srli_epi16(x.a, 4), mask),
           _mm256_and_si256(_mm256_srli_epi16(x.b, 4), mask)};
 }
-// `value` in each byte whose bit is set in the four bytes at `mask`.
-CRIA_INLINE __m256i spread_bits(const uint8_t* mask, int8_t value) {
-  int32_t bits;
-  __builtin_memcpy(&bits, mask, 4);
-  const __m256i which = _mm256_setr_epi64x(0x0000000000000000, 0x0101010101010101,
-                                           0x0202020202020202, 0x0303030303030303);
-  const __m256i each = _mm256_set1_epi64x(static_cast<int64_t>(0x8040201008040201ull));
-  const __m256i spread = _mm256_shuffle_epi8(_mm256_set1_epi32(bits), which);
-  const __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(spread, each), each);
-  return _mm256_and_si256(set, _mm256_set1_epi8(value));
+template <int kFrom, int kTo>
+CRIA_INLINE __m256i move_bit(__m256i x) {
+  if constexpr (kFrom < kTo) x = _mm256_slli_epi16(x, kTo - kFrom);
+  if constexpr (kFrom > kTo) x = _mm256_srli_epi16(x, kFrom - kTo);
+  return _mm256_and_si256(x, _mm256_set1_epi8(1 << kTo));
 }
-template <int8_t kValue>
-CRIA_INLINE Bytes add_bits(Bytes x, const uint8_t* mask) {
-  return {_mm256_or_si256(x.a, spread_bits(mask, kValue)),
-          _mm256_or_si256(x.b, spread_bits(mask + 4, kValue))};
+template <int kFrom, int kTo>
+CRIA_INLINE Bytes add_bits(Bytes x, Bytes plane) {
+  return {_mm256_or_si256(x.a, move_bit<kFrom, kTo>(plane.a)),
+          _mm256_or_si256(x.b, move_bit<kFrom, kTo>(plane.b))};
 }
 template <int kIndex>
 CRIA_INLINE Bytes bit_pairs(Bytes plane) {

@@ -105,12 +105,13 @@ CRIA_INLINE Bytes low_nibbles(Bytes a) {
 CRIA_INLINE Bytes high_nibbles(Bytes a) {
   return {_mm512_and_si512(_mm512_srli_epi16(a.v, 4), _mm512_set1_epi8(15))};
 }
-// Adds kValue to every byte whose bit is set in the 64 bits at `mask`.
-template <int8_t kValue>
-CRIA_INLINE Bytes add_bits(Bytes a, const uint8_t* mask) {
-  uint64_t bits;
-  __builtin_memcpy(&bits, mask, 8);
-  return {_mm512_mask_add_epi8(a.v, bits, a.v, _mm512_set1_epi8(kValue))};
+// Puts bit kFrom of every byte of `plane` at bit kTo, which is 0.
+template <int kFrom, int kTo>
+CRIA_INLINE Bytes add_bits(Bytes a, Bytes plane) {
+  __m512i bits = plane.v;
+  if constexpr (kFrom < kTo) bits = _mm512_slli_epi16(bits, kTo - kFrom);
+  if constexpr (kFrom > kTo) bits = _mm512_srli_epi16(bits, kFrom - kTo);
+  return {_mm512_or_si512(a.v, _mm512_and_si512(bits, _mm512_set1_epi8(1 << kTo)))};
 }
 // Bits 2i, 2i+1 of every byte.
 template <int kIndex>

@@ -130,14 +130,11 @@ CRIA_INLINE Bytes low_nibbles(Bytes a) {
 CRIA_INLINE Bytes high_nibbles(Bytes a) {
   return each_register<Bytes>([&](int i) { return vshrq_n_u8(a.v[i], 4); });
 }
-template <int8_t kValue>
-CRIA_INLINE Bytes add_bits(Bytes a, const uint8_t* mask) {
-  static constexpr uint8_t kEach[8] = {1, 2, 4, 8, 16, 32, 64, 128};
-  const uint8x8_t each = vld1_u8(kEach);
+template <int kFrom, int kTo>
+CRIA_INLINE Bytes add_bits(Bytes a, Bytes plane) {
   return each_register<Bytes>([&](int i) {
-    const uint8x16_t spread = vcombine_u8(vdup_n_u8(mask[2 * i]), vdup_n_u8(mask[2 * i + 1]));
-    const uint8x16_t set = vtstq_u8(spread, vcombine_u8(each, each));
-    return vorrq_u8(a.v[i], vandq_u8(set, vdupq_n_u8(kValue)));
+    const uint8x16_t bits = vshlq_u8(plane.v[i], vdupq_n_s8(kTo - kFrom));
+    return vorrq_u8(a.v[i], vandq_u8(bits, vdupq_n_u8(1 << kTo)));
   });
 }
 template <int kIndex>

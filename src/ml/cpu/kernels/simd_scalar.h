@@ -158,9 +158,9 @@ CRIA_INLINE Bytes low_nibbles(Bytes a) {
 CRIA_INLINE Bytes high_nibbles(Bytes a) {
   return each_byte([&](int i) { return a.v[i] >> 4; });
 }
-template <int8_t kValue>
-CRIA_INLINE Bytes add_bits(Bytes a, const uint8_t* mask) {
-  return each_byte([&](int i) { return a.v[i] + ((mask[i / 8] >> (i % 8)) & 1) * kValue; });
+template <int kFrom, int kTo>
+CRIA_INLINE Bytes add_bits(Bytes a, Bytes plane) {
+  return each_byte([&](int i) { return a.v[i] + (((plane.v[i] >> kFrom) & 1) << kTo); });
 }
 template <int kIndex>
 CRIA_INLINE Bytes bit_pairs(Bytes plane) {
