@@ -26,15 +26,14 @@ struct KindRow {
   int64_t sub_blocks;   // blocks of 32 in a superblock
   int64_t head_bytes;   // before a superblock
   int64_t scale_bytes;  // at the start of a block
-  int64_t bit_bytes;    // one bit of each quant, after the scales
-  int64_t pair_bytes;   // two bits of each quant, next
-  int64_t quant_bytes;  // the rest: nothing, nibbles, bytes or plain elements
+  int64_t bit_bytes;    // fifth bits, after the scales
+  int64_t pair_bytes;   // two bits of each quant
+  int64_t quant_bytes;  // the rest: nothing, three bits, nibbles, bytes or plain elements
   constexpr int64_t block_bytes() const {
     return scale_bytes + bit_bytes + pair_bytes + quant_bytes;
   }
-  // Where in a quant the planes' bits are.
+  // Where in a quant the pairs are.
   int pair_shift() const { return quant_bytes == 256 ? 4 : 0; }
-  int bit_shift() const { return pair_bytes > 0 ? 2 : 4; }
 };
 
 constexpr KindRow row(PanelKind kind, DType dtype, int64_t sub_blocks, int64_t head, int64_t scales,
@@ -58,13 +57,13 @@ constexpr std::array kRows = {
     row(PanelKind::kIQ4_XS, DType::kIQ4_XS, 8, 32, 16, 0, 0, 256),
     row(PanelKind::kMXFP4, DType::kMXFP4, 1, 0, 16, 0, 0, 256),
     row(PanelKind::kQ2_K, DType::kQ2_K, 8, 64, 64, 0, 128, 0),
-    row(PanelKind::kQ3_K, DType::kQ3_K, 8, 32, 32, 64, 128, 0),
+    row(PanelKind::kQ3_K, DType::kQ3_K, 8, 32, 32, 0, 0, 192),
     KindRow{PanelKind::kTQ, {DType::kTQ1_0, DType::kTQ2_0}, 8, 32, 0, 0, 128, 0},
-    row(PanelKind::kIQ2_XXS, DType::kIQ2_XXS, 8, 32, 16, 64, 128, 0),
-    KindRow{PanelKind::kIQ2, {DType::kIQ2_XS, DType::kIQ2_S}, 8, 32, 32, 64, 128, 0},
+    row(PanelKind::kIQ2_XXS, DType::kIQ2_XXS, 8, 32, 16, 0, 0, 192),
+    KindRow{PanelKind::kIQ2, {DType::kIQ2_XS, DType::kIQ2_S}, 8, 32, 32, 0, 0, 192},
     row(PanelKind::kIQ3_XXS, DType::kIQ3_XXS, 8, 32, 16, 0, 0, 256),
     row(PanelKind::kIQ3_S, DType::kIQ3_S, 8, 32, 16, 0, 0, 256),
-    KindRow{PanelKind::kIQ1, {DType::kIQ1_S, DType::kIQ1_M}, 8, 32, 32, 64, 128, 0},
+    KindRow{PanelKind::kIQ1, {DType::kIQ1_S, DType::kIQ1_M}, 8, 32, 32, 0, 0, 192},
 };
 static_assert(kRows.size() == kPanelKinds);
 
@@ -329,6 +328,15 @@ void pack_scales(DType dtype, const std::byte* native, int64_t sub, int64_t r, u
   Lanes lanes;
   if (kind.quant_bytes == 512)
     for (size_t g = 0; g < 8; ++g) put_lanes(out + 64 * g, q[g]);
+  if (kind.quant_bytes == 192)
+    for (size_t u = 0; u < 3; ++u) {
+      for (size_t r = 0; r < kLanes; ++r) {
+        const uint32_t rest =
+            u < 2 ? q[6 + u][r] & kPairs : (q[6][r] >> 2 & kBits) | (q[7][r] >> 2 & kBits) << 1;
+        lanes[r] = q[2 * u][r] | q[2 * u + 1][r] << 3 | rest << 6;
+      }
+      put_lanes(out + 64 * u, lanes);
+    }
   if (kind.quant_bytes == 256)
     for (size_t g = 0; g < 4; ++g) {
       for (size_t r = 0; r < kLanes; ++r)
@@ -347,7 +355,7 @@ void pack_scales(DType dtype, const std::byte* native, int64_t sub, int64_t r, u
   if (kind.bit_bytes > 0) {
     lanes.fill(0);
     for (size_t g = 0; g < 8; ++g)
-      for (size_t r = 0; r < kLanes; ++r) lanes[r] |= (q[g][r] >> kind.bit_shift() & kBits) << g;
+      for (size_t r = 0; r < kLanes; ++r) lanes[r] |= (q[g][r] >> 4 & kBits) << g;
     put_lanes(bits, lanes);
   }
 }
@@ -359,11 +367,15 @@ uint8_t packed_quant(const KindRow& kind, const uint8_t* block, int64_t r, int64
   const uint8_t* quants = pairs + kind.pair_bytes;
   const int64_t g = j / 4, i = g * 64 + r * 4 + j % 4;
   if (kind.quant_bytes == 512) return quants[i];
+  const int64_t at = i % 64;
   int q = 0;
+  if (kind.quant_bytes == 192)
+    q = g < 6 ? quants[g / 2 * 64 + at] >> (3 * (g % 2)) & 7
+              : quants[(g - 6) * 64 + at] >> 6 | (quants[128 + at] >> g & 1) << 2;
   if (kind.quant_bytes == 256) q = g < 4 ? quants[i] & 15 : quants[i - 256] >> 4;
   if (kind.pair_bytes > 0)
-    q |= (pairs[i / 256 * 64 + i % 64] >> (2 * (g % 4)) & 3) << kind.pair_shift();
-  if (kind.bit_bytes > 0) q |= (bits[i % 64] >> g & 1) << kind.bit_shift();
+    q |= (pairs[i / 256 * 64 + at] >> (2 * (g % 4)) & 3) << kind.pair_shift();
+  if (kind.bit_bytes > 0) q |= (bits[at] >> g & 1) << 4;
   return static_cast<uint8_t>(q);
 }
 

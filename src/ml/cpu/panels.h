@@ -4,8 +4,10 @@
 // A panel is a sequence of blocks of 32 k (superblocks of 256 k for the K formats). Inside a block
 // the quants of k = 4g..4g+3 of the 16 rows are 64 bytes: row-major, 4 k each ("group" g of 8).
 // With 4-bit quants group g is in the low nibbles of 64-byte vector g, group g + 4 in the high
-// nibbles. Bit planes (fifth or third bits): one vector, group g at bit g of each byte. Planes
-// of 2 bits (all of Q2_K, upper ones of Q6_K): vector u holds groups 4u..4u+3 at bit 2j.
+// nibbles. Fifth bits: one vector, group g at bit g of each byte. Two bits (all of Q2_K, upper ones
+// of Q6_K): vector u holds groups 4u..4u+3 at bit 2j. Three bits: vector u holds groups 2u and
+// 2u + 1 at bits 0 and 3; the lower two bits of groups 6 and 7 are the upper ones of vectors 0 and
+// 1, their third bits those of vector 2.
 //
 //   kind     before each superblock     each block of 32 k                         bytes of a block
 //   Q4_0                                f16 d[16], nibbles                         288
@@ -20,10 +22,10 @@
 //   Q6_K     f16 d[16]                  i8 scale[2][16], 2 upper bits, nibbles     416
 //   IQ4_XS   f16 d[16]                  i8 scale[16], nibbles (indices)            272
 //   Q2_K     f16 d[16], f16 dmin[16]    i8 scale[2][16], i8 min[2][16], 2 bits     192
-//   Q3_K     f16 d[16]                  i8 scale[2][16], third bits, 2 bits        224
+//   Q3_K     f16 d[16]                  i8 scale[2][16], 3 bits                    224
 //   TQ       f16 d[16]                  2 bits                                     128
-//   IQ2_XXS  f16 d[16]                  i8 scale[16], signs, 2 bits (codes)        208
-//   IQ2, IQ1 f16 d[16]                  i8 scale[2][16], signs, 2 bits (codes)     224
+//   IQ2_XXS  f16 d[16]                  i8 scale[16], 3 bits (codes)               208
+//   IQ2, IQ1 f16 d[16]                  i8 scale[2][16], 3 bits (codes)            224
 //   IQ3_XXS, f16 d[16]                  i8 scale[16], nibbles (codes)              272
 //   IQ3_S
 //   F32, F16, BF16                      per k: 16 elements

@@ -180,7 +180,13 @@ struct Q6_K : Super {
 // Group g of quants of two bits.
 template <int g>
 CRIA_INLINE Bytes pair_group(const uint8_t* p) {
-  return bit_pairs<g % 4>(load_bytes(p + 64 * (g / 4)));
+  return bits_of<2 * (g % 4), 2>(load_bytes(p + 64 * (g / 4)));
+}
+// Of three bits: the last two groups are in what the others leave of the three vectors.
+template <int g>
+CRIA_INLINE Bytes triple_group(const uint8_t* p) {
+  if constexpr (g < 6) return bits_of<3 * (g % 2), 3>(load_bytes(p + 64 * (g / 2)));
+  return add_bits<g, 2>(bits_of<6, 2>(load_bytes(p + 64 * (g % 2))), load_bytes(p + 128));
 }
 // A minimum per 16, too.
 struct Q2_K : Super {
@@ -203,7 +209,7 @@ struct Q3_K : Super {
   CRIA_INLINE static HalfScales half_scales(const uint8_t* p) { return load_half_scales(p); }
   template <int g>
   CRIA_INLINE static Bytes group(const uint8_t* p) {
-    return add_bits<g, 2>(pair_group<g>(p + 96), load_bytes(p + 32));
+    return triple_group<g>(p + 32);
   }
 };
 struct Ternary : Super {
@@ -222,10 +228,6 @@ alignas(16) constexpr uint8_t kIq3XxsTable[16] = {66, 74, 82, 90, 98, 106, 114, 
                                                   58, 50, 42, 34, 26, 18,  10,  0};
 alignas(16) constexpr uint8_t kIq3STable[16] = {16, 18, 20, 22, 24, 26, 28, 30,
                                                 14, 12, 10, 8,  6,  4,  2,  0};
-template <int g>
-CRIA_INLINE Bytes signed_pair_group(const uint8_t* p, const uint8_t* table) {
-  return look_up(add_bits<g, 2>(pair_group<g>(p + 64), load_bytes(p)), table);
-}
 struct EighthHead : Super {
   CRIA_INLINE static Head head(const uint8_t* p) { return {Super::head(p).d * splat(0.125f)}; }
 };
@@ -234,7 +236,7 @@ struct Iq2Xxs : EighthHead {
   CRIA_INLINE static Scales scales(const uint8_t* p, Head h) { return Iq4Xs::scales(p, h); }
   template <int g>
   CRIA_INLINE static Bytes group(const uint8_t* p) {
-    return signed_pair_group<g>(p + 16, kIq2Table);
+    return look_up(triple_group<g>(p + 16), kIq2Table);
   }
 };
 struct Iq2 : EighthHead {
@@ -244,14 +246,14 @@ struct Iq2 : EighthHead {
   CRIA_INLINE static HalfScales half_scales(const uint8_t* p) { return load_half_scales(p); }
   template <int g>
   CRIA_INLINE static Bytes group(const uint8_t* p) {
-    return signed_pair_group<g>(p + 32, kIq2Table);
+    return look_up(triple_group<g>(p + 32), kIq2Table);
   }
 };
 struct Iq1 : Iq2 {
   static constexpr int kOffset = 9, kMax = 18;
   template <int g>
   CRIA_INLINE static Bytes group(const uint8_t* p) {
-    return signed_pair_group<g>(p + 32, kIq1Table);
+    return look_up(triple_group<g>(p + 32), kIq1Table);
   }
 };
 struct Iq3Xxs : Iq4Xs {

@@ -139,11 +139,11 @@ CRIA_INLINE Bytes add_bits(Bytes x, Bytes plane) {
   return {_mm256_or_si256(x.a, move_bit<kFrom, kTo>(plane.a)),
           _mm256_or_si256(x.b, move_bit<kFrom, kTo>(plane.b))};
 }
-template <int kIndex>
-CRIA_INLINE Bytes bit_pairs(Bytes plane) {
-  const __m256i mask = _mm256_set1_epi8(3);
-  return {_mm256_and_si256(_mm256_srli_epi16(plane.a, 2 * kIndex), mask),
-          _mm256_and_si256(_mm256_srli_epi16(plane.b, 2 * kIndex), mask)};
+template <int kFrom, int kCount>
+CRIA_INLINE Bytes bits_of(Bytes x) {
+  const __m256i mask = _mm256_set1_epi8((1 << kCount) - 1);
+  return {_mm256_and_si256(_mm256_srli_epi16(x.a, kFrom), mask),
+          _mm256_and_si256(_mm256_srli_epi16(x.b, kFrom), mask)};
 }
 template <int kIndex>
 CRIA_INLINE __m256i upper_bits(__m256i bits) {

@@ -113,10 +113,11 @@ CRIA_INLINE Bytes add_bits(Bytes a, Bytes plane) {
   if constexpr (kFrom > kTo) bits = _mm512_srli_epi16(bits, kFrom - kTo);
   return {_mm512_or_si512(a.v, _mm512_and_si512(bits, _mm512_set1_epi8(1 << kTo)))};
 }
-// Bits 2i, 2i+1 of every byte.
-template <int kIndex>
-CRIA_INLINE Bytes bit_pairs(Bytes plane) {
-  return {_mm512_and_si512(_mm512_srli_epi16(plane.v, 2 * kIndex), _mm512_set1_epi8(3))};
+// kCount bits of every byte, from bit kFrom on.
+template <int kFrom, int kCount>
+CRIA_INLINE Bytes bits_of(Bytes x) {
+  const __m512i mask = _mm512_set1_epi8((1 << kCount) - 1);
+  return {_mm512_and_si512(_mm512_srli_epi16(x.v, kFrom), mask)};
 }
 // Adds bits 2i, 2i+1 of `plane` times 16 to every byte.
 template <int kIndex>

@@ -137,10 +137,10 @@ CRIA_INLINE Bytes add_bits(Bytes a, Bytes plane) {
     return vorrq_u8(a.v[i], vandq_u8(bits, vdupq_n_u8(1 << kTo)));
   });
 }
-template <int kIndex>
-CRIA_INLINE Bytes bit_pairs(Bytes plane) {
+template <int kFrom, int kCount>
+CRIA_INLINE Bytes bits_of(Bytes x) {
   return each_register<Bytes>([&](int i) {
-    return vandq_u8(vshlq_u8(plane.v[i], vdupq_n_s8(-2 * kIndex)), vdupq_n_u8(3));
+    return vandq_u8(vshlq_u8(x.v[i], vdupq_n_s8(-kFrom)), vdupq_n_u8((1 << kCount) - 1));
   });
 }
 template <int kIndex>

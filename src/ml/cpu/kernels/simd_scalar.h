@@ -162,9 +162,9 @@ template <int kFrom, int kTo>
 CRIA_INLINE Bytes add_bits(Bytes a, Bytes plane) {
   return each_byte([&](int i) { return a.v[i] + (((plane.v[i] >> kFrom) & 1) << kTo); });
 }
-template <int kIndex>
-CRIA_INLINE Bytes bit_pairs(Bytes plane) {
-  return each_byte([&](int i) { return (plane.v[i] >> (2 * kIndex)) & 3; });
+template <int kFrom, int kCount>
+CRIA_INLINE Bytes bits_of(Bytes x) {
+  return each_byte([&](int i) { return (x.v[i] >> kFrom) & ((1 << kCount) - 1); });
 }
 template <int kIndex>
 CRIA_INLINE Bytes add_upper_bits(Bytes a, Bytes plane) {
