@@ -3,6 +3,7 @@
 #include "text/chat/parse.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace cria::text {
@@ -26,7 +27,8 @@ void skip_language(std::string_view& text) {
 CallBlocks::CallBlocks(std::string_view tag, const std::vector<std::string>& names)
     : tag_(tag == "{" ? "" : tag), state_(tag == "[" ? State::kTextOnly : State::kOutside) {
   std::vector<std::string> quoted;
-  for (const std::string& name : names) quoted.push_back(dump_json(name));
+  std::ranges::transform(names, std::back_inserter(quoted),
+                         [](const std::string& name) { return dump_json(name); });
   steps_ = {{std::string(kFence)},
             {"{"},
             {"\"name\""},
