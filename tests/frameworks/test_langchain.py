@@ -3,6 +3,7 @@ import pytest
 from langchain_ollama import ChatOllama, OllamaEmbeddings
 from langchain_openai import ChatOpenAI, OpenAIEmbeddings
 from langchain_tests.integration_tests import ChatModelIntegrationTests, EmbeddingsIntegrationTests
+from server_models import QWEN
 
 ADDRESS = {}  # of the server, for properties that get no fixtures
 
@@ -26,6 +27,12 @@ class TestChatOllama(ChatModelIntegrationTests):
     @property
     def chat_model_params(self):
         return {"model": "qwen", "temperature": 0, **ADDRESS["ollama"]}
+
+    # Its text is {"name": "你好啊集团", "arguments": ...}: no tool has the customer's name. Where the dialect can ask for
+    # a call, and with 1.5 billion parameters also here, the test passes.
+    @pytest.mark.xfail("-0.5b-" in QWEN, strict=True, reason="so small a model calls the customer instead of the tool")
+    def test_unicode_tool_call_integration(self, model):
+        super().test_unicode_tool_call_integration(model)
 
 
 class TestChatOpenAI(ChatModelIntegrationTests):

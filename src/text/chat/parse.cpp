@@ -352,7 +352,10 @@ OutputParser::OutputParser(const AnswerMarks& marks, std::string_view prompt, co
   const auto& tags = marks.thinking;
   const bool thinks = think.is_string() || (think.is_boolean() && think.get<bool>());
   if (tags && thinks) thinking_.emplace(*tags, trim_right(prompt).ends_with(tags->open));
-  if (tools.is_array() && !tools.empty()) tools_.emplace(marks.tool_tag, tools, marks.bare_calls);
+  if (tools.is_array() && !tools.empty()) {
+    tools_.emplace(marks.tool_tag, tools, marks.bare_calls);
+    blocks_.emplace(marks.tool_tag, tools_->names());
+  }
 }
 
 std::optional<grammar::ThinkingMarks> OutputParser::thinking_marks() const {
@@ -364,7 +367,7 @@ std::optional<grammar::ThinkingMarks> OutputParser::thinking_marks() const {
 
 void OutputParser::pass_on(Parsed& out, Parsed part) {
   if (tools_ && !part.content.empty()) {
-    out += tools_->add(std::exchange(part.content, {}));
+    out += tools_->add(blocks_->add(std::exchange(part.content, {})));
   }
   out += std::move(part);
 }
@@ -383,7 +386,10 @@ Parsed OutputParser::add(std::string_view text) {
 Parsed OutputParser::finish() {
   Parsed out;
   if (thinking_) pass_on(out, thinking_->finish());
-  if (tools_) out += tools_->finish();
+  if (tools_) {
+    out += tools_->add(blocks_->finish());
+    out += tools_->finish();
+  }
   return out;
 }
 

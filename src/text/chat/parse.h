@@ -5,6 +5,7 @@
 #pragma once
 
 #include "base/json.h"
+#include "text/chat/call_blocks.h"
 #include "text/chat/tags.h"
 #include "text/grammar/grammar.h"
 
@@ -45,6 +46,7 @@ class ToolCallParser {
   ToolCallParser(std::string tag, const Json& tools, bool bare_calls = false);
   Parsed add(std::string_view text);
   Parsed finish();
+  const std::vector<std::string>& names() const { return names_; }  // of the offered tools
 
  private:
   enum class State { kLooking, kInside, kBetween, kDone };
@@ -82,6 +84,7 @@ class OutputParser {
  private:
   void pass_on(Parsed& out, Parsed part);
   std::optional<ThinkingParser> thinking_;
+  std::optional<CallBlocks> blocks_;  // whose text goes on to tools_
   std::optional<ToolCallParser> tools_;
 };
 

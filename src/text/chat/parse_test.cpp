@@ -123,6 +123,71 @@ TEST_CASE("a call without its tag is one where the answer begins with it") {
   }
 }
 
+TEST_CASE("a call in a block of code is one however the text is cut into pieces") {
+  const std::string call = "{\n  \"name\": \"add\",\n  \"arguments\": {\"a\": 1}\n}";
+  for (const char* tag : {"<tool_call>", "{"}) {
+    for (const size_t piece : std::initializer_list<size_t>{1, 3, 200}) {
+      CAPTURE(tag);
+      CAPTURE(piece);
+      const auto answer = [&](const std::string& text) {
+        return run(OutputParser({.tool_tag = tag, .bare_calls = true}, "", kTools, false), text,
+                   piece);
+      };
+      Parsed p = answer("\n```json\n" + call + "\n```");
+      CHECK(calls(p) == "add{\"a\":1};");
+      CHECK(p.content.empty());
+      CHECK(calls(answer("```\n" + call)) == "add{\"a\":1};");  // never closed
+      p = answer("```json\n" + call + "\n```\n\n```json\n" +
+                 R"({"name":"add_all","parameters":{}})" + "\n```\n");
+      CHECK(calls(p) == "add{\"a\":1};add_all{};");
+      CHECK(p.content.empty());
+      CHECK(calls(answer("```json\n" + call + "\n" + call + "\n```")) ==
+            "add{\"a\":1};add{\"a\":1};");
+      const std::string fenced = R"({"name":"add","arguments":{"a":"\n```"}})";
+      CHECK(calls(answer("```json\n" + fenced + "\n```")) == R"(add{"a":"\n```"};)");
+      for (const std::string text :
+           {"```json\n{\"name\": \"subtract\", \"arguments\": {}}\n```",  // no such tool
+            "```json\n{\"name\": \"add\"}\n```", "```json\n{\"name\": \"add\", \"age\": 3}\n```",
+            "```json\n{\"name\": \"add\", \"arguments\": 3}\n```", "```python\nadd(1)\n```", "```",
+            "`", "``` ```json\n{}", "Use ```json\n{\"name\":\"add\",\"arguments\":{}}\n```"}) {
+        CAPTURE(text);
+        p = answer(text);
+        CHECK(p.content == text);
+        CHECK(p.tool_calls.empty());
+      }
+      const std::string far = "```" + std::string(5000, ' ') + call;
+      CHECK(answer("So:\n" + far).content == "So:\n" + far);
+    }
+  }
+}
+
+TEST_CASE("a block of code with a call may follow text where calls have a tag") {
+  const std::string text =
+      "Let me add:\n\n  ```json\n{\"name\":\"add\",\"arguments\":{}}\n```\nDone";
+  for (const size_t piece : std::initializer_list<size_t>{1, 3, 200}) {
+    CAPTURE(piece);
+    Parsed p = run(OutputParser({.tool_tag = "<tool_call>"}, "", kTools, false), text, piece);
+    CHECK(p.content == "Let me add:");
+    CHECK(calls(p) == "add{};");
+    // A bare call is one only where the answer begins, in a block or not.
+    p = run(OutputParser({.tool_tag = "{"}, "", kTools, false), text, piece);
+    CHECK(p.content == text);
+    CHECK(p.tool_calls.empty());
+    p = run(OutputParser({.tool_tag = "["}, "", kTools, false), text.substr(13), piece);
+    CHECK(p.content == text.substr(13));
+    p = run(OutputParser({.tool_tag = "<tool_call>"}, "", kTools, false),
+            "```json\n{\"name\":\"add\",\"arguments\":{\"a\": oops\n```", piece);
+    CHECK(p.content == "<tool_call>{\"name\":\"add\",\"arguments\":{\"a\": oops");
+  }
+}
+
+TEST_CASE("a block that is no call is passed on as soon as that is known") {
+  OutputParser p({.tool_tag = "<tool_call>", .bare_calls = false}, "", kTools, false);
+  CHECK(p.add("```js").content.empty());
+  CHECK(p.add("on\n{\"a").content == "```json\n{\"a");
+  CHECK(p.add("ge\": 3}").content == "ge\": 3}");
+}
+
 TEST_CASE("OutputParser runs what the template and the request ask for") {
   const auto t = PromptTemplate::parse(
       "{{range .Messages}}{{if .Thinking}}<think>{{.Thinking}}</think>{{end}}{{if "
