@@ -19,7 +19,7 @@ std::string secret_of(const http::Request& head) {
       return std::string(text.substr(begin, text.find_last_not_of(' ') + 1 - begin));
     }
   }
-  if (dialect_of(head.path) != Dialect::kAnthropic) return {};
+  if (dialect_of(head) != Dialect::kAnthropic) return {};
   const std::string* const value = http::find_header(head.headers, "x-api-key");
   return value == nullptr ? std::string{} : *value;
 }

@@ -273,6 +273,12 @@ TEST_CASE("each dialect says an error in its shape, also at the end of a stream"
   CHECK(dialect_of("/api/chat") == Dialect::kNative);
   CHECK(dialect_of("/v1/models/x") == Dialect::kOpenAi);
   CHECK(dialect_of("/v1/messages/count_tokens") == Dialect::kAnthropic);
+  http::Request request{.path = "/v1/models"};
+  CHECK(dialect_of(request) == Dialect::kOpenAi);
+  request.headers.push_back({.name = "Anthropic-Version", .value = "2023-06-01"});
+  CHECK(dialect_of(request) == Dialect::kAnthropic);
+  request.path = "/v1/chat/completions";
+  CHECK(dialect_of(request) == Dialect::kOpenAi);
   CHECK(error_body(Dialect::kNative, 400, "why").dump() == R"({"error":"why"})");
   const Json openai = error_body(Dialect::kOpenAi, 404, "why");
   CHECK(openai.dump() ==

@@ -125,7 +125,7 @@ void answer_unrouted(http::Exchange& exchange) {
 }
 
 void report(http::Exchange& exchange, const Error& error) {
-  const Dialect dialect = dialect_of(exchange.request().path);
+  const Dialect dialect = dialect_of(exchange.request());
   const int status = http_status(error.kind());
   note_error(error.what());
   const Json body = error_body(dialect, status, error.what());
@@ -136,7 +136,7 @@ void report(http::Exchange& exchange, const Error& error) {
 
 void refuse(http::Exchange& exchange, const AuthVerdict& verdict) {
   if (!verdict.challenge.empty()) exchange.add_header("WWW-Authenticate", verdict.challenge);
-  const Dialect dialect = dialect_of(exchange.request().path);
+  const Dialect dialect = dialect_of(exchange.request());
   answer_json(exchange, error_body(dialect, verdict.refuse_with, verdict.message),
               verdict.refuse_with);
 }
@@ -219,7 +219,7 @@ void serve_request(Service& service, const Access& access, http::Exchange& excha
                                            .route = "none"});
   exchange.add_header("X-Request-Id", id);
   // Where Anthropic's clients look for it.
-  if (dialect_of(request.path) == Dialect::kAnthropic) exchange.add_header("request-id", id);
+  if (dialect_of(request) == Dialect::kAnthropic) exchange.add_header("request-id", id);
   try {
     dispatch(service, access, exchange, entry);
   } catch (const Error& e) {
@@ -227,7 +227,7 @@ void serve_request(Service& service, const Access& access, http::Exchange& excha
   } catch (const std::exception& e) {
     log::error("{} {}: {}", exchange.request().method, exchange.request().path, e.what());
     note_error(e.what());
-    const Dialect dialect = dialect_of(request.path);
+    const Dialect dialect = dialect_of(request);
     if (!exchange.started())
       answer_json(exchange,
                   error_body(dialect, 500, fmt::format("internal error (request {})", id)), 500);

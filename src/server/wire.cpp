@@ -1,6 +1,7 @@
 #include "server/wire.h"
 
 #include "base/log_context.h"
+#include "http/message.h"
 
 #include <fmt/core.h>
 
@@ -43,6 +44,14 @@ std::string_view anthropic_type(int status) {
 Dialect dialect_of(std::string_view path) {
   if (!path.starts_with("/v1/")) return Dialect::kNative;
   return path.starts_with("/v1/messages") ? Dialect::kAnthropic : Dialect::kOpenAi;
+}
+
+Dialect dialect_of(const http::Request& request) {
+  const std::string_view path = request.path;
+  const bool models = path == "/v1/models" || path.starts_with("/v1/models/");
+  if (models && http::find_header(request.headers, "anthropic-version") != nullptr)
+    return Dialect::kAnthropic;
+  return dialect_of(path);
 }
 
 Json error_body(Dialect dialect, int status, std::string_view message) {

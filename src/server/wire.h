@@ -10,7 +10,10 @@
 namespace cria::server {
 
 enum class Dialect { kNative, kOpenAi, kAnthropic };
+// By the path alone.
 Dialect dialect_of(std::string_view path);
+// /v1/models stands in two dialects: Anthropic's clients send the header anthropic-version.
+Dialect dialect_of(const http::Request& request);
 
 Json error_body(Dialect dialect, int status, std::string_view message);
 // An error as the last piece of a stream that has begun.

@@ -199,6 +199,19 @@ FIELDS = ["model", "messages", "system", "stream", "max_tokens", "temperature", 
           "tools", "tool_choice", "thinking", "output_config", "options", "keep_alive"]
 
 
+def test_models(server, client):
+    page = client.models.list()
+    (listed,) = [model for model in page if model.id == "smol:latest"]
+    assert (listed.type, listed.display_name) == ("model", "smol:latest")
+    assert abs(listed.created_at.timestamp() - time.time()) < 3600
+    assert (page.has_more, page.first_id, page.last_id) == (False, page.data[0].id, page.data[-1].id)
+    assert client.models.retrieve("smol").model_dump() == {**listed.model_dump(), "id": "smol", "display_name": "smol"}
+    with pytest.raises(anthropic.NotFoundError) as error:
+        client.models.retrieve("none")
+    assert error.value.body["error"] == {"type": "not_found_error", "message": "model 'none:latest' not found"}
+    assert error.value.request_id == error.value.body["request_id"]
+
+
 @pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens"])
 def test_wrong_types_in_every_field(server, path):
     for field in FIELDS:

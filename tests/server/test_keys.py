@@ -98,6 +98,7 @@ def test_official_clients_with_a_key(server, monkeypatch):
     for arguments in ({"api_key": secret}, {"auth_token": secret}):
         client = anthropic.Anthropic(base_url=server.url, max_retries=0, **arguments)
         assert client.messages.create(model="smol", max_tokens=1, messages=[{"role": "user", "content": "Hi"}]).content
+        assert client.models.list().data
     monkeypatch.setenv("OLLAMA_API_KEY", secret)
     assert ollama.Client(server.url).generate("smol", "Hi", options={"num_predict": 1}).done
     # x-api-key is Anthropic's alone.
