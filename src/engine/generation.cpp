@@ -93,6 +93,7 @@ void Generation::send(std::string text, bool last) {
     event.content = std::move(part.content);
     event.thinking = std::move(part.thinking);
     event.tool_calls = std::move(part.tool_calls);
+    event.call_pieces = std::move(part.call_pieces);
   }
   // A token goes with the event that holds its first byte. What lies behind a stop string is
   // dropped.
@@ -103,7 +104,7 @@ void Generation::send(std::string text, bool last) {
     scores_.pop_front();
   }
   if (event.content.empty() && event.thinking.empty() && event.tool_calls.empty() &&
-      event.logprobs.empty())
+      event.call_pieces.empty() && event.logprobs.empty())
     return;
   shared_.emit(event);
   spoke_ = true;

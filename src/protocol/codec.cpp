@@ -122,6 +122,8 @@ Json encoded(const Generate& request) {
           {"raw", request.raw},
           {"context", request.context},
           {"images", std::move(images)},
+          {"forced_call", request.forced_call},
+          {"call_pieces", request.call_pieces},
           {"think", request.think},
           {"format", request.format},
           {"options", request.options},
@@ -149,6 +151,8 @@ Generate generate_from(const Json& json) {
           .raw = flag(json, "raw", false),
           .context = tokens(json, "context"),
           .images = std::move(images),
+          .forced_call = flag(json, "forced_call", false),
+          .call_pieces = flag(json, "call_pieces", false),
           .think = any(json, "think"),
           .format = any(json, "format"),
           .options = object(json, "options"),
@@ -251,6 +255,7 @@ Usage usage_from(const Json& json) {
 Json encoded(const Text& event) {
   Json json = {{"type", "text"}, {"id", event.id}};
   if (!event.content.empty()) json["content"] = event.content;
+  if (!event.call_pieces.empty()) json["call_pieces"] = event.call_pieces;
   if (!event.thinking.empty()) json["thinking"] = event.thinking;
   if (!event.tool_calls.empty()) json["tool_calls"] = event.tool_calls;
   if (!event.logprobs.empty()) json["logprobs"] = event.logprobs;
@@ -262,6 +267,7 @@ Json encoded(const Text& event) {
 Text text_from(const Json& json) {
   return {.id = id_of(json),
           .content = text(json, "content"),
+          .call_pieces = list(json, "call_pieces"),
           .thinking = text(json, "thinking"),
           .tool_calls = list(json, "tool_calls"),
           .logprobs = list(json, "logprobs"),

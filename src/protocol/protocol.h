@@ -51,6 +51,8 @@ struct Generate {
   std::vector<int32_t> context;     // generate: ids of the conversation so far
   std::vector<std::string> images;  // base64-decoded bytes
   Json think;                       // null, bool, or "low" | "medium" | "high" | "max"
+  bool forced_call = false;         // the format is that of one call: {name, arguments}
+  bool call_pieces = false;         // calls are told as they are written
   Json format;                      // null, "json", or a schema
   Json options = Json::object();
   bool drop_old_thinking = false;  // cut <think> parts from answers before the last question
@@ -113,7 +115,9 @@ struct Usage {  // of the KV cache, now and then
 struct Text {  // at least one of the strings is not empty
   uint64_t id = 0;
   std::string content, thinking;
-  Json tool_calls = Json::array();
+  Json tool_calls = Json::array();   // {id, function {index, name, arguments}}
+  Json call_pieces = Json::array();  // instead, where asked for: {id, name} where a call begins,
+                                     // arguments: the next of their text, last: it is the end
   Json logprobs = Json::array();
   int64_t prompt_tokens = 0;     // of the first one, as in Done: some dialects say it there
   int64_t generated_tokens = 0;  // so far

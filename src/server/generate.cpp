@@ -181,6 +181,7 @@ Call chat_call(api::ChatRequest asked) {
   call.request.chat = true;
   call.request.messages = std::move(asked.messages);
   call.request.tools = std::move(asked.tools);
+  call.request.forced_call = asked.forced_call;
   return call;
 }
 
