@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/log_context.h"
 #include "engine/guarded.h"
 
 #include <algorithm>
@@ -64,6 +65,7 @@ void Engine::cancel(uint64_t id) {
       ++it;
       continue;
     }
+    const log::RequestScope scope(it->request_id());
     log::debug("request {}: cancelled", id);
     it->publish();  // what was computed may still serve others
     it = running_.erase(it);
@@ -106,6 +108,7 @@ std::vector<BatchItem> Engine::choose_rows() {
   std::vector<Generation*> ready;
   std::vector<int64_t> pending;
   for (auto it = running_.begin(); it != running_.end();) {
+    const log::RequestScope scope(it->request_id());
     const bool alive = guarded(shared_.emit, it->id(), [&] { it->make_room(); });
     if (!alive || it->finished()) {
       it->publish();
@@ -178,6 +181,7 @@ void Engine::run_step() {
       ++it;
       continue;
     }
+    const log::RequestScope scope(it->request_id());
     const bool alive = guarded(shared_.emit, it->id(), [&] { it->take(row); });
     if (alive && !it->finished()) {
       ++it;
@@ -192,6 +196,7 @@ void Engine::step() {
   while (!waiting_.empty() && std::ssize(running_) < loaded_.parallel) {
     const protocol::Generate request = std::move(waiting_.front());
     waiting_.pop_front();
+    const log::RequestScope scope(request.request_id);
     guarded(shared_.emit, request.id, [&] { start(request); });
   }
   if (generates()) run_step();

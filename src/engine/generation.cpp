@@ -23,6 +23,7 @@ Generation::Generation(const GenerationContext& shared, const protocol::Generate
                        const GenerationOptions& options, Prompt prompt, AnswerRules answer)
     : shared_(shared),
       id_(request.id),
+      request_id_(request.request_id),
       options_(options),
       shift_(request.shift),
       wants_scores_(request.logprobs),

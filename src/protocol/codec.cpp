@@ -108,6 +108,7 @@ Load load_from(const Json& json) {
 Json encoded(const Generate& request) {
   Json images = Json::array();
   for (const std::string& image : request.images) images.push_back(base64_encode(image));
+          {"request_id", request.request_id},
   return {{"type", "generate"},
           {"id", request.id},
           {"chat", request.chat},
@@ -137,6 +138,7 @@ Json encoded(const Generate& request) {
 
 Generate generate_from(const Json& json) {
   std::vector<std::string> images = texts(json, "images");
+          .request_id = text(json, "request_id"),
   for (std::string& image : images) image = base64_decode(image);
   return {.id = id_of(json),
           .chat = flag(json, "chat", false),

@@ -41,6 +41,7 @@ struct Load {
 // Sampling and length options, already merged by the server from Modelfile and request; absent
 // fields take the defaults of spec engine.md 3.1. Kept as JSON: the runner owns their meaning.
 struct Generate {
+  std::string request_id;  // of the client's request, for log lines
   uint64_t id = 0;
   bool chat = false;
   Json messages = Json::array();  // chat: [{role, content, images?, tool_calls?, ...}]
@@ -50,10 +51,10 @@ struct Generate {
   bool raw = false;
   std::vector<int32_t> context;     // generate: ids of the conversation so far
   std::vector<std::string> images;  // base64-decoded bytes
+  Json format;                      // null, "json", or a schema
   Json think;                       // null, bool, or "low" | "medium" | "high" | "max"
   bool forced_call = false;         // the format is that of one call: {name, arguments}
   bool call_pieces = false;         // calls are told as they are written
-  Json format;                      // null, "json", or a schema
   Json options = Json::object();
   bool drop_old_thinking = false;  // cut <think> parts from answers before the last question
   bool truncate = true, shift = true;

@@ -39,7 +39,7 @@ using enum api::Scope;
 constexpr std::array kRoutes = {
     Route{"GET", "/", kOpen, get_root},
     Route{"HEAD", "/", kOpen, get_root},
-    Route{"GET", "/api/version", kInfer, get_version},
+    Route{"GET", "/api/version", kOpen, get_version},
     Route{"HEAD", "/api/version", kOpen, get_version},
     Route{"GET", "/api/status", kAdmin, get_status},
     Route{"GET", "/metrics", kAdmin, get_metrics},
