@@ -192,15 +192,32 @@ void Engine::run_step() {
   }
 }
 
-void Engine::step() {
-  while (!waiting_.empty() && std::ssize(running_) < loaded_.parallel) {
+int64_t Engine::places() const {
+  return loaded_.parallel - std::ssize(running_) - (embedder_.begun() ? 1 : 0);
+}
+
+void Engine::start_waiting() {
+  while (!waiting_.empty() && places() > 0) {
+    if (embeds_next_ && embedder_.busy() && !embedder_.begun()) return;
+    embeds_next_ = true;
     const protocol::Generate request = std::move(waiting_.front());
     waiting_.pop_front();
     const log::RequestScope scope(request.request_id);
     guarded(shared_.emit, request.id, [&] { start(request); });
   }
+}
+
+void Engine::embed() {
+  // While an answer waits for a place, no more texts begin, so that theirs becomes free.
+  const bool begins = embedder_.begun() ? waiting_.empty() : places() > 0;
+  if (begins) embeds_next_ = false;
+  if (begins || embedder_.begun()) embedder_.step(begins);
+}
+
+void Engine::step() {
+  start_waiting();
   if (generates()) run_step();
-  if (embedder_.busy()) embedder_.step();
+  if (embedder_.busy()) embed();
 }
 
 }  // namespace cria::engine

@@ -86,7 +86,6 @@ Json encoded(const Load& load) {
           {"threads", load.threads},
           {"parallel", load.parallel},
           {"kv_type", load.kv_type},
-          {"embed", load.embed},
           {"prompt_file", load.prompt_file}};
 }
 
@@ -101,16 +100,15 @@ Load load_from(const Json& json) {
           .threads = count(json, "threads"),
           .parallel = count(json, "parallel", 1),
           .kv_type = text(json, "kv_type", "f16"),
-          .embed = flag(json, "embed", false),
           .prompt_file = text(json, "prompt_file")};
 }
 
 Json encoded(const Generate& request) {
   Json images = Json::array();
   for (const std::string& image : request.images) images.push_back(base64_encode(image));
-          {"request_id", request.request_id},
   return {{"type", "generate"},
           {"id", request.id},
+          {"request_id", request.request_id},
           {"chat", request.chat},
           {"messages", request.messages},
           {"tools", request.tools},
@@ -123,10 +121,10 @@ Json encoded(const Generate& request) {
           {"raw", request.raw},
           {"context", request.context},
           {"images", std::move(images)},
-          {"forced_call", request.forced_call},
-          {"call_pieces", request.call_pieces},
           {"think", request.think},
           {"format", request.format},
+          {"forced_call", request.forced_call},
+          {"call_pieces", request.call_pieces},
           {"options", request.options},
           {"drop_old_thinking", request.drop_old_thinking},
           {"truncate", request.truncate},
@@ -138,9 +136,9 @@ Json encoded(const Generate& request) {
 
 Generate generate_from(const Json& json) {
   std::vector<std::string> images = texts(json, "images");
-          .request_id = text(json, "request_id"),
   for (std::string& image : images) image = base64_decode(image);
   return {.id = id_of(json),
+          .request_id = text(json, "request_id"),
           .chat = flag(json, "chat", false),
           .messages = list(json, "messages"),
           .tools = list(json, "tools"),
@@ -153,10 +151,10 @@ Generate generate_from(const Json& json) {
           .raw = flag(json, "raw", false),
           .context = tokens(json, "context"),
           .images = std::move(images),
-          .forced_call = flag(json, "forced_call", false),
-          .call_pieces = flag(json, "call_pieces", false),
           .think = any(json, "think"),
           .format = any(json, "format"),
+          .forced_call = flag(json, "forced_call", false),
+          .call_pieces = flag(json, "call_pieces", false),
           .options = object(json, "options"),
           .drop_old_thinking = flag(json, "drop_old_thinking", false),
           .truncate = flag(json, "truncate", true),
@@ -257,9 +255,9 @@ Usage usage_from(const Json& json) {
 Json encoded(const Text& event) {
   Json json = {{"type", "text"}, {"id", event.id}};
   if (!event.content.empty()) json["content"] = event.content;
-  if (!event.call_pieces.empty()) json["call_pieces"] = event.call_pieces;
   if (!event.thinking.empty()) json["thinking"] = event.thinking;
   if (!event.tool_calls.empty()) json["tool_calls"] = event.tool_calls;
+  if (!event.call_pieces.empty()) json["call_pieces"] = event.call_pieces;
   if (!event.logprobs.empty()) json["logprobs"] = event.logprobs;
   if (event.prompt_tokens != 0) json["prompt_tokens"] = event.prompt_tokens;
   if (event.generated_tokens != 0) json["generated_tokens"] = event.generated_tokens;
@@ -269,9 +267,9 @@ Json encoded(const Text& event) {
 Text text_from(const Json& json) {
   return {.id = id_of(json),
           .content = text(json, "content"),
-          .call_pieces = list(json, "call_pieces"),
           .thinking = text(json, "thinking"),
           .tool_calls = list(json, "tool_calls"),
+          .call_pieces = list(json, "call_pieces"),
           .logprobs = list(json, "logprobs"),
           .prompt_tokens = count(json, "prompt_tokens"),
           .generated_tokens = count(json, "generated_tokens")};

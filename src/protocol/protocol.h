@@ -34,15 +34,14 @@ struct Load {
   int64_t threads = 0;   // 0: what the process may use
   int64_t parallel = 1;  // sequences at a time
   std::string kv_type = "f16";
-  bool embed = false;       // for Embed requests instead of Generate
   std::string prompt_file;  // where prompts outlive the runner; empty: nowhere
 };
 
 // Sampling and length options, already merged by the server from Modelfile and request; absent
 // fields take the defaults of spec engine.md 3.1. Kept as JSON: the runner owns their meaning.
 struct Generate {
-  std::string request_id;  // of the client's request, for log lines
   uint64_t id = 0;
+  std::string request_id;  // of the client's request, for log lines
   bool chat = false;
   Json messages = Json::array();  // chat: [{role, content, images?, tool_calls?, ...}]
   Json tools = Json::array();
@@ -51,8 +50,8 @@ struct Generate {
   bool raw = false;
   std::vector<int32_t> context;     // generate: ids of the conversation so far
   std::vector<std::string> images;  // base64-decoded bytes
-  Json format;                      // null, "json", or a schema
   Json think;                       // null, bool, or "low" | "medium" | "high" | "max"
+  Json format;                      // null, "json", or a schema
   bool forced_call = false;         // the format is that of one call: {name, arguments}
   bool call_pieces = false;         // calls are told as they are written
   Json options = Json::object();
