@@ -51,8 +51,7 @@ Json format_of_choice(const Json& tools, const ToolChoice& choice) {
 }  // namespace
 
 void parse_head(const Fields& fields, Inference& out) {
-  out.model = fields.text("model");
-  if (out.model.empty()) fail(ErrorKind::kInvalidInput, "model is required");
+  out.model = fields.required("model");
   out.stream = fields.flag("stream").value_or(false);
   out.keep_alive = parse_keep_alive(fields.find("keep_alive"));
 }

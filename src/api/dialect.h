@@ -12,7 +12,6 @@
 namespace cria::api {
 
 struct DialectChat : ChatRequest {
-  bool forced_call = false;  // the answer's content is the one call that `format` describes
   bool single_call = false;  // only the first call of an answer counts
 };
 

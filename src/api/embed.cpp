@@ -45,19 +45,18 @@ EmbedRequest parse_embed(const Json& body) {
 
 EmbedRequest parse_embeddings(const Json& body) {
   const Fields fields("EmbeddingRequest", body);
-  EmbedRequest out = {.model = fields.text("model"),
+  EmbedRequest out = {.model = fields.required("model"),
                       .truncate = false,
                       .options = check_options(fields.object("options")),
                       .keep_alive = parse_keep_alive(fields.find("keep_alive"))};
   if (std::string prompt = fields.text("prompt"); !prompt.empty())
     out.inputs.push_back(std::move(prompt));
-  if (out.model.empty()) fail(ErrorKind::kInvalidInput, "model is required");
   return out;
 }
 
 EmbedRequest parse_v1_embeddings(const Json& body) {
   const Fields fields("EmbedRequest", body);
-  EmbedRequest out = {.model = fields.text("model"), .dimensions = checked_dimensions(fields)};
+  EmbedRequest out = {.model = fields.required("model"), .dimensions = checked_dimensions(fields)};
   const Json* const input = fields.find("input");
   if (input == nullptr || (input->is_array() && input->empty()))
     fail(ErrorKind::kInvalidInput, "invalid input");
@@ -69,7 +68,6 @@ EmbedRequest parse_v1_embeddings(const Json& body) {
          "Invalid value for 'encoding_format' = {}. Supported values: ['float', 'base64'].",
          format);
   out.base64 = lower == "base64";
-  if (out.model.empty()) fail(ErrorKind::kInvalidInput, "model is required");
   return out;
 }
 

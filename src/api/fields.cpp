@@ -93,6 +93,12 @@ std::string Fields::text(std::string_view key, std::string fallback) const {
   return value->get<std::string>();
 }
 
+std::string Fields::required(std::string_view key) const {
+  std::string value = text(key);
+  if (value.empty()) fail(ErrorKind::kInvalidInput, "{} is required", key);
+  return value;
+}
+
 std::optional<bool> Fields::flag(std::string_view key) const {
   const Json* const value = find(key);
   if (value == nullptr) return std::nullopt;

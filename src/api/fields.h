@@ -23,6 +23,7 @@ class Fields {
 
   const Json* find(std::string_view key) const;  // nullptr when absent or null; the last one wins
   std::string text(std::string_view key, std::string fallback = {}) const;
+  std::string required(std::string_view key) const;  // a text that may not be absent or empty
   std::optional<bool> flag(std::string_view key) const;
   std::optional<int64_t> integer(std::string_view key) const;
   std::optional<double> number(std::string_view key) const;

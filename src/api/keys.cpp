@@ -89,17 +89,6 @@ ApiKey key_from(const Json& json) {
   return key;
 }
 
-std::vector<ApiKey> keys_from(std::string_view text) {
-  const Json json = parse_json(text);
-  if (json_integer(json, "version") != 1) fail(ErrorKind::kInvalidInput, "\"version\" must be 1");
-  const Json* const list = json_find(json, "keys");
-  if (list == nullptr || !list->is_array())
-    fail(ErrorKind::kInvalidInput, "\"keys\" must be an array");
-  std::vector<ApiKey> keys;
-  for (const Json& one : *list) keys.push_back(key_from(one));
-  return keys;
-}
-
 // Whoever can write the file can let himself in.
 void check_rights(const fs::path& path, const struct stat& info) {
   if (info.st_uid != ::geteuid() && info.st_uid != 0)
@@ -123,7 +112,7 @@ std::vector<ApiKey> read_keys(const fs::path& path) {
   std::string text(static_cast<size_t>(file->size()), '\0');
   file->read_at(0, std::as_writable_bytes(std::span(text)));
   try {
-    return keys_from(text);
+    return parse_keys(text);
   } catch (const Error& e) {
     fail(ErrorKind::kInvalidInput,
          "{}: is damaged: {}; restore it, or remove it and create new keys", path.string(),
@@ -164,6 +153,28 @@ Scope parse_scope(std::string_view text) {
   for (const auto& [value, name] : kScopes)
     if (name == text) return value;
   fail(ErrorKind::kInvalidInput, "\"{}\" is no scope: use infer, manage or admin", text);
+}
+
+std::vector<ApiKey> parse_keys(std::string_view text) {
+  const Json json = parse_json(text);
+  if (json_integer(json, "version") != 1) fail(ErrorKind::kInvalidInput, "\"version\" must be 1");
+  const Json* const list = json_find(json, "keys");
+  if (list == nullptr || !list->is_array())
+    fail(ErrorKind::kInvalidInput, "\"keys\" must be an array");
+  std::vector<ApiKey> keys;
+  for (const Json& one : *list) keys.push_back(key_from(one));
+  return keys;
+}
+
+std::string text_of_keys(const std::vector<ApiKey>& keys) {
+  Json list = Json::array();
+  for (const ApiKey& key : keys)
+    list.push_back({{"id", key.id},
+                    {"name", key.name},
+                    {"scope", scope_name(key.scope)},
+                    {"sha256", key.sha256},
+                    {"created_at", key.created_at}});
+  return dump_json({{"version", 1}, {"keys", std::move(list)}}, 1) + "\n";
 }
 
 fs::path default_key_file() {
@@ -216,14 +227,7 @@ size_t KeyFile::revoke(std::string_view id) const {
 
 // The lock is held, so the temporary name is ours.
 void KeyFile::write(const std::vector<ApiKey>& keys) const {
-  Json list = Json::array();
-  for (const ApiKey& key : keys)
-    list.push_back({{"id", key.id},
-                    {"name", key.name},
-                    {"scope", scope_name(key.scope)},
-                    {"sha256", key.sha256},
-                    {"created_at", key.created_at}});
-  const std::string text = dump_json({{"version", 1}, {"keys", std::move(list)}}, 1) + "\n";
+  const std::string text = text_of_keys(keys);
   if (std::ssize(text) > kMaxFile)
     fail(ErrorKind::kInvalidInput, "{} keys are more than {} holds; revoke some", keys.size(),
          path_.string());

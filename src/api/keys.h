@@ -35,6 +35,10 @@ struct ApiKey {
   std::string created_at;
 };
 
+// The text of a key file and back. Throws Error{kInvalidInput} for what is no such file.
+std::vector<ApiKey> parse_keys(std::string_view text);
+std::string text_of_keys(const std::vector<ApiKey>& keys);
+
 std::filesystem::path default_key_file();
 
 // Changes the file as a whole, one process at a time. All throw Error{kForbidden} for a file that

@@ -37,6 +37,8 @@ struct GenerateRequest : Inference {
 struct ChatRequest : Inference {
   Json messages = Json::array();  // keys as the API spells them, images still base64
   Json tools = Json::array();
+  bool forced_call =
+      false;  // by other dialects: the answer is the one call that `format` describes
 };
 
 struct ShowRequest {

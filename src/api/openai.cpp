@@ -37,9 +37,9 @@ void parse_shared(const Fields& fields, Inference& out, bool& include_usage) {
   copy_length(fields, "max_tokens", out.options);
   if (const auto seed = fields.integer("seed")) out.options["seed"] = *seed;
   copy_stop(fields, "stop", out.options);
-  if (const Json* const bias = fields.find("logit_bias"); bias != nullptr && !bias->empty()) {
+  if (const Json* const bias = fields.find("logit_bias"); bias != nullptr) {
     check_logit_bias(*bias);
-    out.options["logit_bias"] = *bias;
+    if (!bias->empty()) out.options["logit_bias"] = *bias;
   }
 }
 

@@ -38,15 +38,13 @@ std::vector<std::string> documents_of(const Fields& fields) {
 
 RerankRequest parse_rerank(const Json& body) {
   const Fields fields(kType, body);
-  RerankRequest out = {.model = fields.text("model"),
-                       .query = fields.text("query"),
+  RerankRequest out = {.model = fields.required("model"),
+                       .query = fields.required("query"),
                        .documents = {},
                        .return_documents = fields.flag("return_documents").value_or(false),
                        .truncate = fields.flag("truncate").value_or(true),
                        .options = check_options(fields.object("options")),
                        .keep_alive = parse_keep_alive(fields.find("keep_alive"))};
-  if (out.model.empty()) fail(ErrorKind::kInvalidInput, "model is required");
-  if (out.query.empty()) fail(ErrorKind::kInvalidInput, "query is required");
   out.documents = documents_of(fields);
   if (const auto top_n = fields.integer("top_n")) {
     if (*top_n < 1) fail(ErrorKind::kInvalidInput, "top_n is {}, but must be 1 or more", *top_n);

@@ -18,17 +18,11 @@ std::string content_of(const Fields& fields) {
   fail(ErrorKind::kInvalidInput, "content is required: the text whose tokens are asked for");
 }
 
-std::string model_of(const Fields& fields) {
-  std::string model = fields.text("model");
-  if (model.empty()) fail(ErrorKind::kInvalidInput, "model is required");
-  return model;
-}
-
 }  // namespace
 
 TokenizeRequest parse_tokenize(const Json& body) {
   const Fields fields("TokenizeRequest", body);
-  TokenizeRequest out = {.model = model_of(fields),
+  TokenizeRequest out = {.model = fields.required("model"),
                          .content = content_of(fields),
                          .add_special = fields.flag("add_special").value_or(false),
                          .parse_special = fields.flag("parse_special").value_or(true),
@@ -44,7 +38,7 @@ TokenizeRequest parse_tokenize(const Json& body) {
 
 DetokenizeRequest parse_detokenize(const Json& body) {
   const Fields fields("DetokenizeRequest", body);
-  DetokenizeRequest out = {.model = model_of(fields),
+  DetokenizeRequest out = {.model = fields.required("model"),
                            .keep_alive = parse_keep_alive(fields.find("keep_alive"))};
   if (fields.find("tokens") == nullptr)
     fail(ErrorKind::kInvalidInput, "tokens is required: a list of token ids");

@@ -22,12 +22,15 @@ void normalize(std::vector<float>& values) {
 
 }  // namespace
 
+Embedder::Embedder(LoadedEngine& loaded, Emit emit)
+    : loaded_(loaded),
+      beside_logits_(loaded.model.result == models::Result::kLogits),
+      most_pages_(beside_logits_ ? loaded.pages_each : loaded.memory->pool().size()),
+      emit_(std::move(emit)) {}
+
 void Embedder::submit(protocol::Embed request) {
   requests_.push_back({.asked = std::move(request)});
   Request& added = requests_.back();
-  if (loaded_.model.result == models::Result::kLogits)
-    return fail_request(added, ErrorKind::kInvalidInput,
-                        "this model was loaded to generate, not to embed");
   const bool ranks = loaded_.model.result == models::Result::kScore;
   if (ranks != added.asked.query.has_value())
     return fail_request(added, ErrorKind::kUnsupported,
@@ -46,6 +49,7 @@ void Embedder::fail_request(const Request& request, ErrorKind kind, const std::s
 
 void Embedder::give_back(const Text& text) {
   for (const int32_t page : text.pages) loaded_.memory->pool().release(page);
+  pages_held_ -= std::ssize(text.pages);
 }
 
 void Embedder::drop(const Request& request) {
@@ -126,8 +130,11 @@ void Embedder::tokenize_pair(const protocol::Embed& request, const std::string& 
 bool Embedder::reserve(Text& text) {
   constexpr int64_t kPage = ml::kPageTokens;
   const int64_t wanted = (std::ssize(text.tokens) + kPage - 1) / kPage;
-  if (loaded_.memory->pool().free() < wanted) return false;
-  while (std::ssize(text.pages) < wanted) text.pages.push_back(loaded_.memory->take());
+  if (pages_held_ + wanted > most_pages_) return false;
+  for (int64_t i = 0; i < wanted; ++i) {
+    text.pages.push_back(loaded_.memory->take());
+    ++pages_held_;
+  }
   return true;
 }
 
@@ -217,19 +224,20 @@ void Embedder::run(std::vector<Share>& shares) {
       segments_.push_back(in_second && loaded_.model.segments > 1 ? 1 : 0);
     }
   }
-  const auto width = static_cast<size_t>(loaded_.model.result_width());
+  const auto width = static_cast<size_t>(loaded_.model.vector_width());
   hidden_.resize(outputs_.size() * width);
   loaded_.plan->run({.tokens = ids_,
                      .positions = positions_,
                      .outputs = outputs_,
                      .sequences = sequences,
-                     .segments = segments_},
+                     .segments = segments_,
+                     .hidden = beside_logits_},
                     loaded_.memory->store(), hidden_);
 }
 
 void Embedder::collect(Share& share, std::span<const float> hidden) {
   Text& text = *share.text;
-  const auto width = static_cast<size_t>(loaded_.model.result_width());
+  const auto width = static_cast<size_t>(loaded_.model.vector_width());
   text.sums.resize(width);
   for (size_t i = 0; i < hidden.size(); ++i) text.sums[i % width] += double{hidden[i]};
   text.stored += share.rows;
@@ -270,13 +278,13 @@ void Embedder::finish(Text& text) {
   drop(request);
 }
 
-void Embedder::step() {
-  admit();
+void Embedder::step(bool begins) {
+  if (begins) admit();
   std::vector<Share> shares = choose_rows();
   if (shares.empty()) return;
   run(shares);
   size_t row = 0;
-  const auto width = static_cast<size_t>(loaded_.model.result_width());
+  const auto width = static_cast<size_t>(loaded_.model.vector_width());
   for (Share& share : shares) {
     collect(share, std::span(hidden_).subspan(row * width, share.outputs * width));
     row += share.outputs;

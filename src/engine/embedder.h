@@ -21,14 +21,18 @@ namespace cria::engine {
 class Embedder {
  public:
   // `loaded` outlives the embedder; `emit` gets the events of all requests.
-  Embedder(LoadedEngine& loaded, Emit emit) : loaded_(loaded), emit_(std::move(emit)) {}
+  Embedder(LoadedEngine& loaded, Emit emit);
 
   void submit(protocol::Embed request);
   // Drops a request; false when there is none with this id.
   bool cancel(uint64_t id);
   bool busy() const { return !requests_.empty(); }
-  // Runs one step and answers what it ended. A request that fails ends with a Failure.
-  void step();
+  // Whether texts have begun, that is: hold pages. Together they never hold more than one sequence
+  // may, so that a runner that generates as well counts them as one of those that it runs.
+  bool begun() const { return pages_held_ > 0; }
+  // Runs one step and answers what it ended. A request that fails ends with a Failure. `begins`:
+  // inputs may begin.
+  void step(bool begins = true);
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -70,6 +74,9 @@ class Embedder {
   void fail_request(const Request& request, ErrorKind kind, const std::string& message);
 
   LoadedEngine& loaded_;
+  const bool beside_logits_;  // hidden states are asked for; the rest of the memory is not ours
+  const int64_t most_pages_;
+  int64_t pages_held_ = 0;
   Emit emit_;
   std::list<Request> requests_;  // the first is the next to begin an input
   std::list<Text> texts_;        // oldest first

@@ -78,7 +78,7 @@ std::string words(int count) {
 
 TEST_CASE("a text's vector is the same alone, among a hundred, and over several steps") {
   if (!have_model()) return;
-  Fixture fixture({.num_ctx = 512, .embed = true});
+  Fixture fixture({.num_ctx = 512});
   std::vector<std::string> texts;
   for (int i = 0; i < 100; ++i) texts.push_back(std::to_string(i) + words(i % 50));
   texts[7] = words(300);  // longer than a step
@@ -92,7 +92,7 @@ TEST_CASE("a text's vector is the same alone, among a hundred, and over several 
   for (const std::string& text : texts)
     tokens += std::ssize(fixture.loaded.tokenizer->encode(text, {}));
   CHECK(together.tokens == tokens);
-  Fixture narrow({.num_ctx = 512, .num_batch = 3, .embed = true});
+  Fixture narrow({.num_ctx = 512, .num_batch = 3});
   CHECK(narrow.ask({.inputs = {texts[7]}}).vectors.at(0) == together.vectors.at(7));
   double squares = 0;
   for (const float value : together.vectors.at(7)) squares += double{value} * double{value};
@@ -101,10 +101,10 @@ TEST_CASE("a text's vector is the same alone, among a hundred, and over several 
 
 TEST_CASE("requests share the steps, and one that fails or is cancelled leaves the others alone") {
   if (!have_model()) return;
-  Fixture fixture({.num_ctx = 64, .embed = true});
+  Fixture fixture({.num_ctx = 512});
   const std::vector<float> wanted = fixture.ask({.inputs = {"quiet"}}).vectors.at(0);
   const uint64_t big = fixture.submit({.inputs = std::vector<std::string>(2000, words(30))});
-  const uint64_t bad = fixture.submit({.inputs = {"fine", words(100)}, .truncate = false});
+  const uint64_t bad = fixture.submit({.inputs = {"fine", words(600)}, .truncate = false});
   const uint64_t small = fixture.submit({.inputs = {"quiet"}});
   fixture.embedder->step();
   fixture.embedder->step();
@@ -119,23 +119,20 @@ TEST_CASE("requests share the steps, and one that fails or is cancelled leaves t
 
 TEST_CASE("what is too long loses its end") {
   if (!have_model()) return;
-  Fixture fixture({.num_ctx = 32, .embed = true});
+  Fixture fixture({.num_ctx = 32});
   const Answer cut = fixture.ask({.inputs = {words(200)}});
   CHECK(cut.tokens == 32);
   CHECK(cut.vectors.at(0).size() == 576);
 }
 
-TEST_CASE("an empty text without tokens of its own, and a runner that generates, say so") {
+TEST_CASE("an empty text without tokens of its own, and a rank that is asked for, say so") {
   if (!have_model()) return;
-  Fixture fixture({.num_ctx = 32, .embed = true});
+  Fixture fixture({.num_ctx = 32});
   CHECK(fixture.ask({.inputs = {"a", ""}}).failure ==
         "an input is empty, and this model adds no tokens of its own");
   CHECK(fixture.ask({.inputs = {}}).tokens == 0);
   CHECK(fixture.ask({.inputs = {"a"}, .query = "b"}).failure ==
         "this model embeds single texts; it does not rank pairs");
-  Fixture generates({.num_ctx = 32});
-  CHECK(generates.ask({.inputs = {"a"}}).failure ==
-        "this model was loaded to generate, not to embed");
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/log_context.h"
 #include "engine/guarded.h"
 
 #include <algorithm>
@@ -64,6 +65,7 @@ void Engine::cancel(uint64_t id) {
       ++it;
       continue;
     }
+    const log::RequestScope scope(it->request_id());
     log::debug("request {}: cancelled", id);
     it->publish();  // what was computed may still serve others
     it = running_.erase(it);
@@ -106,6 +108,7 @@ std::vector<BatchItem> Engine::choose_rows() {
   std::vector<Generation*> ready;
   std::vector<int64_t> pending;
   for (auto it = running_.begin(); it != running_.end();) {
+    const log::RequestScope scope(it->request_id());
     const bool alive = guarded(shared_.emit, it->id(), [&] { it->make_room(); });
     if (!alive || it->finished()) {
       it->publish();
@@ -178,6 +181,7 @@ void Engine::run_step() {
       ++it;
       continue;
     }
+    const log::RequestScope scope(it->request_id());
     const bool alive = guarded(shared_.emit, it->id(), [&] { it->take(row); });
     if (alive && !it->finished()) {
       ++it;
@@ -188,14 +192,32 @@ void Engine::run_step() {
   }
 }
 
-void Engine::step() {
-  while (!waiting_.empty() && std::ssize(running_) < loaded_.parallel) {
+int64_t Engine::places() const {
+  return loaded_.parallel - std::ssize(running_) - (embedder_.begun() ? 1 : 0);
+}
+
+void Engine::start_waiting() {
+  while (!waiting_.empty() && places() > 0) {
+    if (embeds_next_ && embedder_.busy() && !embedder_.begun()) return;
+    embeds_next_ = true;
     const protocol::Generate request = std::move(waiting_.front());
     waiting_.pop_front();
+    const log::RequestScope scope(request.request_id);
     guarded(shared_.emit, request.id, [&] { start(request); });
   }
+}
+
+void Engine::embed() {
+  // While an answer waits for a place, no more texts begin, so that theirs becomes free.
+  const bool begins = embedder_.begun() ? waiting_.empty() : places() > 0;
+  if (begins) embeds_next_ = false;
+  if (begins || embedder_.begun()) embedder_.step(begins);
+}
+
+void Engine::step() {
+  start_waiting();
   if (generates()) run_step();
-  if (embedder_.busy()) embedder_.step();
+  if (embedder_.busy()) embed();
 }
 
 }  // namespace cria::engine

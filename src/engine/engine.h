@@ -48,6 +48,11 @@ class Engine {
 
  private:
   bool generates() const { return !waiting_.empty() || !running_.empty(); }
+  // How many more sequences may run. Texts that are embedded take one place together; where answers
+  // and texts wait for a place, they get it in turn.
+  int64_t places() const;
+  void start_waiting();
+  void embed();
   void start(const protocol::Generate& request);
   void run_step();
   std::vector<BatchItem> choose_rows();
@@ -66,7 +71,8 @@ class Engine {
   Formats formats_;
   std::deque<protocol::Generate> waiting_;
   std::list<Generation> running_;
-  size_t turn_ = 0;  // who gets the first share of prompt rows
+  bool embeds_next_ = false;  // texts get the next free place
+  size_t turn_ = 0;           // who gets the first share of prompt rows
 };
 
 }  // namespace cria::engine

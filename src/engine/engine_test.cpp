@@ -36,6 +36,7 @@ struct Answer {
   std::string text, failure;
   protocol::Done done;
   Json logprobs = Json::array();
+  std::vector<float> vector;  // of the last text
   bool ended = false;
 };
 
@@ -59,6 +60,8 @@ struct Fixture {
     if (const auto* text = std::get_if<protocol::Text>(&event)) {
       answers[text->id].text += text->content;
       for (const Json& entry : text->logprobs) answers[text->id].logprobs.push_back(entry);
+    } else if (const auto* vector = std::get_if<protocol::Vector>(&event)) {
+      answers[vector->id].vector = vector->values;
     } else if (const auto* done = std::get_if<protocol::Done>(&event)) {
       answers[done->id].done = *done;
       answers[done->id].ended = true;
@@ -71,6 +74,10 @@ struct Fixture {
     protocol::Generate request{.id = ++last_id, .prompt = prompt, .raw = raw};
     request.options = parse_json(options);
     engine->submit(request);
+    return last_id;
+  }
+  uint64_t embed(std::vector<std::string> texts) {
+    engine->submit(protocol::Embed{.id = ++last_id, .inputs = std::move(texts)});
     return last_id;
   }
   void finish() {
@@ -368,6 +375,48 @@ TEST_CASE("the type of the KV cache is chosen by name, and an unknown one is ref
       load_engine(formats::open_gguf(test_model()), {.kv_type = "q4_0"}),
       "OLLAMA_KV_CACHE_TYPE=q4_0: the KV cache can be f16, q8_0 (half the memory of f16) or f32",
       Error);
+}
+
+TEST_CASE("one engine generates and embeds, side by side and in turn, as it does alone") {
+  if (!have_model()) return;
+  for (const int64_t parallel : {1, 3}) {
+    CAPTURE(parallel);
+    Fixture f({.num_ctx = 256, .parallel = parallel});
+    const std::vector<float> vector = f.answers[(f.embed({kStory}), f.finish(), f.last_id)].vector;
+    REQUIRE(vector.size() == 576);
+    const std::string text = f.ask(kStory, kGreedy).text;
+    std::vector<uint64_t> answers, texts;
+    for (int i = 0; i < 4; ++i) {
+      answers.push_back(f.submit(kStory, kGreedy));
+      texts.push_back(f.embed(std::vector<std::string>(4, kStory)));  // more than have room at once
+    }
+    f.finish();
+    for (const uint64_t id : answers) CHECK(f.answers[id].text == text);
+    for (const uint64_t id : texts) {
+      CHECK(f.answers[id].failure.empty());
+      CHECK(f.answers[id].vector == vector);
+    }
+    CHECK(f.held_by_requests() == 0);
+  }
+}
+
+TEST_CASE("answers and texts that wait for the one place get it in turn") {
+  if (!have_model()) return;
+  Fixture f({.num_ctx = 256, .parallel = 1});
+  const uint64_t first = f.submit(kStory, kGreedy);
+  const uint64_t second = f.submit(kStory, kGreedy);
+  const uint64_t texts = f.embed({"a", "b"});
+  const uint64_t many = f.embed(std::vector<std::string>(30, kStory));
+  const auto until = [&](uint64_t id) {
+    while (!f.answers[id].ended) f.engine->step();
+  };
+  until(texts);
+  CHECK(f.answers[first].ended);
+  CHECK_FALSE(f.answers[second].ended);
+  until(second);
+  CHECK_FALSE(f.answers[many].ended);  // does not keep an answer waiting for all its texts
+  f.finish();
+  CHECK(f.answers[many].failure.empty());
 }
 
 }  // namespace

@@ -23,6 +23,7 @@ Generation::Generation(const GenerationContext& shared, const protocol::Generate
                        const GenerationOptions& options, Prompt prompt, AnswerRules answer)
     : shared_(shared),
       id_(request.id),
+      request_id_(request.request_id),
       options_(options),
       shift_(request.shift),
       wants_scores_(request.logprobs),
@@ -93,6 +94,7 @@ void Generation::send(std::string text, bool last) {
     event.content = std::move(part.content);
     event.thinking = std::move(part.thinking);
     event.tool_calls = std::move(part.tool_calls);
+    event.call_pieces = std::move(part.call_pieces);
   }
   // A token goes with the event that holds its first byte. What lies behind a stop string is
   // dropped.
@@ -103,7 +105,7 @@ void Generation::send(std::string text, bool last) {
     scores_.pop_front();
   }
   if (event.content.empty() && event.thinking.empty() && event.tool_calls.empty() &&
-      event.logprobs.empty())
+      event.call_pieces.empty() && event.logprobs.empty())
     return;
   shared_.emit(event);
   spoke_ = true;

@@ -47,6 +47,7 @@ class Generation {
              const GenerationOptions& options, Prompt prompt, AnswerRules answer);
 
   uint64_t id() const { return id_; }
+  const std::string& request_id() const { return request_id_; }
   Sequence& sequence() { return sequence_; }
   bool finished() const { return finished_; }
   // Before a step: makes room when the context is full, or ends the request.
@@ -78,6 +79,7 @@ class Generation {
 
   const GenerationContext& shared_;
   const uint64_t id_;
+  const std::string request_id_;
   const GenerationOptions options_;
   const bool shift_, wants_scores_, wants_context_;
   const int64_t top_scores_;

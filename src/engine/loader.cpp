@@ -108,19 +108,18 @@ LoadedEngine load_engine(const std::shared_ptr<const formats::ModelFile>& file,
   out.capacity = std::max(std::clamp<int64_t>(settings.num_batch, 1, kMostRows), out.parallel);
   out.threads = std::max(1, settings.threads);
   out.speculation = settings.speculation;
-  const models::Result result = settings.embed ? models::Result::kHidden : models::Result::kLogits;
-  out.model = models::load_model(file, out.capacity, result);
+  out.model = models::load_model(file, out.capacity);
   out.model.kv.dtype = kv_dtype(settings.kv_type);
   out.context = context_of(settings.num_ctx, out.model.context_length);
   if (!out.model.causal) {
     // A text is computed in one step, so the cache is memory for that step and may be exact.
     out.capacity = std::max(out.capacity, out.context);
-    out.model = models::load_model(file, out.capacity, result);
+    out.model = models::load_model(file, out.capacity);
     out.model.kv.dtype = ml::DType::kF32;
     out.parallel = 1;
   }
-  const int64_t pages_each = (out.context + ml::kPageTokens - 1) / ml::kPageTokens;
-  const int64_t shared = checked_product({pages_each, out.parallel});
+  out.pages_each = (out.context + ml::kPageTokens - 1) / ml::kPageTokens;
+  const int64_t shared = checked_product({out.pages_each, out.parallel});
   if (shared > std::numeric_limits<int32_t>::max() - kMostTextsOfStep)
     fail(ErrorKind::kOutOfMemory, "num_ctx {} for {} sequences is beyond the KV cache's limit",
          out.context, out.parallel);

@@ -22,7 +22,6 @@ struct LoadSettings {
   std::string backend = "cpu";
   std::string kv_type = "f16";
   Speculation speculation = Speculation::kWhereItPays;
-  bool embed = false;  // hidden states instead of logits; a model that only embeds ignores it
   int64_t available_memory = INT64_MAX;
   std::function<void(double)> progress;
 };
@@ -40,6 +39,7 @@ struct LoadedEngine {
   std::unique_ptr<ml::Plan> plan;
   std::unique_ptr<KvMemory> memory;
   int64_t context = 0, capacity = 0, parallel = 1;
+  int64_t pages_each = 0;  // that a sequence may come to hold
   int threads = 1;
   Speculation speculation = Speculation::kWhereItPays;
   bool normalizes = true;           // vectors have length 1 even where nobody asked for it

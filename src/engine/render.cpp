@@ -117,8 +117,9 @@ RenderedPrompt Renderer::operator()(const protocol::Generate& request, const Fit
         .messages = messages, .tools = request.tools, .think = request.think};
     return by_jinja ? jinja_->render(input) : go->render_chat(input);
   });
-  out.parser.emplace(by_jinja ? jinja_->marks() : go->marks(), out.text, request.tools,
-                     request.think);
+  text::AnswerMarks marks = by_jinja ? jinja_->marks() : go->marks();
+  if (request.forced_call) marks.tool_tag = "{";  // the format leaves no room for another
+  out.parser.emplace(marks, out.text, request.tools, request.think, request.call_pieces);
   return out;
 }
 

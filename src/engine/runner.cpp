@@ -92,7 +92,7 @@ std::function<void(double)> progress_to(Channel& channel) {
 
 // Without the file the runner works all the same.
 std::unique_ptr<PromptStore> open_prompts(const protocol::Load& request) {
-  if (request.prompt_file.empty() || request.embed) return nullptr;
+  if (request.prompt_file.empty()) return nullptr;
   try {
     return std::make_unique<PromptStore>(request.prompt_file);
   } catch (const Error& e) {
@@ -121,7 +121,6 @@ LoadedEngine load(const protocol::Load& request, Channel& channel, bool& sandbox
                               .speculation = setting_flag("CRIA_SPECULATION")
                                                  ? Speculation::kWhereItPays
                                                  : Speculation::kOff,
-                              .embed = request.embed,
                               .available_memory = available_memory(),
                               .progress = progress_to(channel)};
   const std::shared_ptr<const File> file = File::open(request.model_path);

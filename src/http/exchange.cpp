@@ -134,6 +134,10 @@ void ExchangeState::abandon() {
   gone.request_stop();  // outside the lock: callbacks run here
 }
 
+void Exchange::replace_body(std::string body) {
+  state_->request.body = std::move(body);
+}
+
 const Request& Exchange::request() const {
   return state_->request;
 }

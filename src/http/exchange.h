@@ -42,7 +42,7 @@ class ExchangeState {
   void fail_input(ErrorKind kind, std::string message);
   void abandon();  // nobody reads the answer any more
 
-  const Request request;
+  Request request;  // for the handler's thread
   std::stop_source gone;
 
  private:

@@ -43,6 +43,8 @@ class Exchange {
   explicit Exchange(std::shared_ptr<ExchangeState> state) : state_(std::move(state)) {}
 
   const Request& request() const;
+  // From now on the request's: what the one that was sent stands for.
+  void replace_body(std::string body);
   // Stopped when the client has gone away or the server ends: work for nobody must end.
   std::stop_token gone() const;
 

@@ -64,6 +64,7 @@ struct StepInput {
   // never differ.
   int64_t best = 0;
   std::span<const int32_t> segments;  // {n}; only for graphs that look them up
+  bool hidden = false;  // the graph's hidden states are wanted, and nothing behind them is computed
 };
 
 // What a step takes of a machine, but for attention.
@@ -77,8 +78,8 @@ struct StepCost {
 class Plan {
  public:
   virtual ~Plan() = default;
-  // Writes {vocab, m} logits, row after row. n <= capacity. Results of a row do not depend on which
-  // other rows are in the step.
+  // Writes {vocab, m} logits, or {width, m} hidden states, row after row. n <= capacity. Results of
+  // a row do not depend on which other rows are in the step.
   virtual void run(const StepInput& step, KvStore& kv, std::span<float> logits) noexcept = 0;
   virtual int64_t weight_bytes() const = 0;
   virtual int64_t scratch_bytes() const = 0;

@@ -246,6 +246,31 @@ TEST_CASE("every backend reads rows of a table by position, whatever the token")
   compare(example, kFloat);
 }
 
+TEST_CASE(
+    "hidden states are what a graph that ends there gives, and leave the logits as they are") {
+  constexpr int64_t kWidth = 96;
+  const auto hidden_of = [](Example& e) {
+    return rms_norm(e.activations(kWidth), e.weights.make(DType::kF32, {kWidth, 1, 1, 1}), 1e-5f);
+  };
+  for (const std::string_view name : backend_names())
+    for (const DType dtype : {DType::kF32, DType::kQ8_0}) {
+      CAPTURE(std::string(name));
+      Example ends, goes_on;
+      ends.finish(hidden_of(ends), kWidth);
+      const Tensor hidden = hidden_of(goes_on);
+      goes_on.graph.set_hidden(hidden);
+      goes_on.finish(matmul(goes_on.weights.make(dtype, {kWidth, 33, 1, 1}), hidden), 33);
+      TestRun wanted(ends.graph, ends.kv, name, {.threads = 3});
+      TestRun run(goes_on.graph, goes_on.kv, name, {.threads = 3});
+      for (const size_t rows : {1, 2, 40}) {
+        const std::vector<TestRun::Part> parts = {{some_tokens(rows, kVocabulary)}};
+        const std::vector<float> logits = run.run(parts);
+        CHECK(run.run(parts, true) == wanted.run(parts));
+        CHECK(run.run(parts) == logits);
+      }
+    }
+}
+
 TEST_CASE("without a causal mask rows see what follows in their own sequence and no other's") {
   for (const std::string_view name : backend_names()) {
     CAPTURE(std::string(name));

@@ -127,6 +127,9 @@ class Graph {
   const std::deque<Node>& nodes() const { return nodes_; }
   void set_result(Tensor logits) { result_ = logits.node(); }  // {vocab, m}
   const Node* result() const { return result_; }
+  // What the result is computed from, {width, m}: rows of it are given instead to steps that ask.
+  void set_hidden(Tensor hidden) { hidden_ = hidden.node(); }
+  const Node* hidden() const { return hidden_; }  // null: there is none
   // Names a node for traces and tests ("layer 3"). A pass may not remove a marked node.
   void mark(Tensor tensor, std::string name) { marks_.push_back({tensor.node(), std::move(name)}); }
   struct Mark {
@@ -141,6 +144,7 @@ class Graph {
   std::deque<Node> nodes_;  // stable addresses
   Tensor tokens_, positions_, segments_, outputs_;
   const Node* result_ = nullptr;
+  const Node* hidden_ = nullptr;
 };
 
 // Each function adds one node, infers the result's shape, and throws Error{kInvalidInput} naming

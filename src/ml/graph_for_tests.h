@@ -107,6 +107,7 @@ class TestRun {
   TestRun(const Graph& graph, const KvLayout& layout, std::string_view backend,
           const CompileOptions& options = {})
       : width_(graph.result()->shape[0]),
+        hidden_width_(graph.hidden() == nullptr ? 0 : graph.hidden()->shape[0]),
         backend_(make_backend(backend)),
         plan_(backend_->compile(graph, options)),
         kv_(backend_->allocate_kv(layout, kPages)) {}
@@ -117,8 +118,8 @@ class TestRun {
     int64_t position = 0;
     std::vector<int32_t> pages = {3, 1, 2, 0};
   };
-  // The results of every row.
-  std::vector<float> run(const std::vector<Part>& parts) {
+  // The results of every row, or its hidden states.
+  std::vector<float> run(const std::vector<Part>& parts, bool hidden = false) {
     std::vector<int32_t> tokens, positions;
     std::vector<SequenceRows> sequences;
     for (const Part& part : parts) {
@@ -132,17 +133,21 @@ class TestRun {
     }
     std::vector<int32_t> outputs(tokens.size());
     std::iota(outputs.begin(), outputs.end(), 0);
-    std::vector<float> result(outputs.size() * static_cast<size_t>(width_));
-    plan_->run(
-        {.tokens = tokens, .positions = positions, .outputs = outputs, .sequences = sequences},
-        *kv_, result);
+    const auto width = static_cast<size_t>(hidden ? hidden_width_ : width_);
+    std::vector<float> result(outputs.size() * width);
+    plan_->run({.tokens = tokens,
+                .positions = positions,
+                .outputs = outputs,
+                .sequences = sequences,
+                .hidden = hidden},
+               *kv_, result);
     return result;
   }
   KvStore& kv() { return *kv_; }
 
  private:
   static constexpr int64_t kPages = 32;
-  int64_t width_;
+  int64_t width_, hidden_width_;
   std::unique_ptr<Backend> backend_;
   std::unique_ptr<Plan> plan_;
   std::unique_ptr<KvStore> kv_;

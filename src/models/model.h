@@ -85,13 +85,16 @@ struct LoadedModel {
   int64_t segments = 1;
   Pooling pooling = Pooling::kLast;
   int64_t result_width() const { return graph->result()->shape[0]; }
+  // Of an embedding, or of a score.
+  int64_t vector_width() const {
+    return result == Result::kLogits ? graph->hidden()->shape[0] : result_width();
+  }
 };
 
 // Builds the graph for steps of at most `capacity` tokens. Throws Error{kUnsupported} for an
 // unknown architecture (named, with the known ones), kInvalidInput for missing tensors or wrong
-// shapes (named). A model that only embeds gives hidden states whatever was asked for, one whose
-// pooling is kRank scores.
-LoadedModel load_model(std::shared_ptr<const formats::ModelFile> file, int64_t capacity,
-                       Result result = Result::kLogits);
+// shapes (named). A model that only embeds gives hidden states, one whose pooling is kRank scores;
+// all others logits, or their hidden states to steps that want these.
+LoadedModel load_model(std::shared_ptr<const formats::ModelFile> file, int64_t capacity);
 
 }  // namespace cria::models

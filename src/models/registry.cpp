@@ -65,8 +65,7 @@ void check_ranks(const LoadedModel& model, const ml::Tensor& head) {
 
 }  // namespace
 
-LoadedModel load_model(std::shared_ptr<const formats::ModelFile> file, int64_t capacity,
-                       Result result) {
+LoadedModel load_model(std::shared_ptr<const formats::ModelFile> file, int64_t capacity) {
   return in_context(file->path, [&] {
     const Metadata metadata(*file);
     const MakeModel make = find_maker(metadata.architecture());
@@ -89,10 +88,11 @@ LoadedModel load_model(std::shared_ptr<const formats::ModelFile> file, int64_t c
     loaded.pooling = pooling_of(metadata, loaded.causal);
     const bool ranks = loaded.pooling == Pooling::kRank;
     ml::Tensor head;
-    if (ranks || (result == Result::kLogits && loaded.causal)) head = loaded.model->head(hidden);
+    if (ranks || loaded.causal) head = loaded.model->head(hidden);
     if (ranks) check_ranks(loaded, head);
     loaded.result = !head ? Result::kHidden : ranks ? Result::kScore : Result::kLogits;
     loaded.graph->set_result(head ? head : hidden);
+    if (loaded.result == Result::kLogits) loaded.graph->set_hidden(hidden);
     loaded.kv = cache.layout();
     loaded.vocabulary = loaded.model->vocabulary();
     if (metadata.flag("attention.causal", loaded.causal) != loaded.causal)

@@ -86,7 +86,6 @@ Json encoded(const Load& load) {
           {"threads", load.threads},
           {"parallel", load.parallel},
           {"kv_type", load.kv_type},
-          {"embed", load.embed},
           {"prompt_file", load.prompt_file}};
 }
 
@@ -101,7 +100,6 @@ Load load_from(const Json& json) {
           .threads = count(json, "threads"),
           .parallel = count(json, "parallel", 1),
           .kv_type = text(json, "kv_type", "f16"),
-          .embed = flag(json, "embed", false),
           .prompt_file = text(json, "prompt_file")};
 }
 
@@ -110,6 +108,7 @@ Json encoded(const Generate& request) {
   for (const std::string& image : request.images) images.push_back(base64_encode(image));
   return {{"type", "generate"},
           {"id", request.id},
+          {"request_id", request.request_id},
           {"chat", request.chat},
           {"messages", request.messages},
           {"tools", request.tools},
@@ -124,6 +123,8 @@ Json encoded(const Generate& request) {
           {"images", std::move(images)},
           {"think", request.think},
           {"format", request.format},
+          {"forced_call", request.forced_call},
+          {"call_pieces", request.call_pieces},
           {"options", request.options},
           {"drop_old_thinking", request.drop_old_thinking},
           {"truncate", request.truncate},
@@ -137,6 +138,7 @@ Generate generate_from(const Json& json) {
   std::vector<std::string> images = texts(json, "images");
   for (std::string& image : images) image = base64_decode(image);
   return {.id = id_of(json),
+          .request_id = text(json, "request_id"),
           .chat = flag(json, "chat", false),
           .messages = list(json, "messages"),
           .tools = list(json, "tools"),
@@ -151,6 +153,8 @@ Generate generate_from(const Json& json) {
           .images = std::move(images),
           .think = any(json, "think"),
           .format = any(json, "format"),
+          .forced_call = flag(json, "forced_call", false),
+          .call_pieces = flag(json, "call_pieces", false),
           .options = object(json, "options"),
           .drop_old_thinking = flag(json, "drop_old_thinking", false),
           .truncate = flag(json, "truncate", true),
@@ -253,6 +257,7 @@ Json encoded(const Text& event) {
   if (!event.content.empty()) json["content"] = event.content;
   if (!event.thinking.empty()) json["thinking"] = event.thinking;
   if (!event.tool_calls.empty()) json["tool_calls"] = event.tool_calls;
+  if (!event.call_pieces.empty()) json["call_pieces"] = event.call_pieces;
   if (!event.logprobs.empty()) json["logprobs"] = event.logprobs;
   if (event.prompt_tokens != 0) json["prompt_tokens"] = event.prompt_tokens;
   if (event.generated_tokens != 0) json["generated_tokens"] = event.generated_tokens;
@@ -264,6 +269,7 @@ Text text_from(const Json& json) {
           .content = text(json, "content"),
           .thinking = text(json, "thinking"),
           .tool_calls = list(json, "tool_calls"),
+          .call_pieces = list(json, "call_pieces"),
           .logprobs = list(json, "logprobs"),
           .prompt_tokens = count(json, "prompt_tokens"),
           .generated_tokens = count(json, "generated_tokens")};

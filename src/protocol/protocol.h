@@ -34,7 +34,6 @@ struct Load {
   int64_t threads = 0;   // 0: what the process may use
   int64_t parallel = 1;  // sequences at a time
   std::string kv_type = "f16";
-  bool embed = false;       // for Embed requests instead of Generate
   std::string prompt_file;  // where prompts outlive the runner; empty: nowhere
 };
 
@@ -42,6 +41,7 @@ struct Load {
 // fields take the defaults of spec engine.md 3.1. Kept as JSON: the runner owns their meaning.
 struct Generate {
   uint64_t id = 0;
+  std::string request_id;  // of the client's request, for log lines
   bool chat = false;
   Json messages = Json::array();  // chat: [{role, content, images?, tool_calls?, ...}]
   Json tools = Json::array();
@@ -52,6 +52,8 @@ struct Generate {
   std::vector<std::string> images;  // base64-decoded bytes
   Json think;                       // null, bool, or "low" | "medium" | "high" | "max"
   Json format;                      // null, "json", or a schema
+  bool forced_call = false;         // the format is that of one call: {name, arguments}
+  bool call_pieces = false;         // calls are told as they are written
   Json options = Json::object();
   bool drop_old_thinking = false;  // cut <think> parts from answers before the last question
   bool truncate = true, shift = true;
@@ -113,7 +115,9 @@ struct Usage {  // of the KV cache, now and then
 struct Text {  // at least one of the strings is not empty
   uint64_t id = 0;
   std::string content, thinking;
-  Json tool_calls = Json::array();
+  Json tool_calls = Json::array();   // {id, function {index, name, arguments}}
+  Json call_pieces = Json::array();  // instead, where asked for: {id, name} where a call begins,
+                                     // arguments: the next of their text, last: it is the end
   Json logprobs = Json::array();
   int64_t prompt_tokens = 0;     // of the first one, as in Done: some dialects say it there
   int64_t generated_tokens = 0;  // so far

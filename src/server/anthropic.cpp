@@ -41,16 +41,15 @@ Json block_of(std::string_view type, const std::string& text) {
   return out;
 }
 
-Json call_of(const Json& call, Json* input) {
+Json block_of_call(const Json& call) {
   const Json* const function = json_find(call, "function");
   const Json none = Json::object();
   const Json& given = function == nullptr ? none : *function;
   const Json* const arguments = json_find(given, "arguments");
-  *input = arguments == nullptr ? none : *arguments;
   return {{"type", "tool_use"},
           {"id", json_string(call, "id").value_or(new_id("toolu_"))},
           {"name", json_string(given, "name").value_or("")},
-          {"input", Json::object()}};
+          {"input", arguments == nullptr ? none : *arguments}};
 }
 
 }  // namespace
@@ -67,43 +66,40 @@ void MessageEvents::close(std::vector<Json>& out) {
   out.push_back({{"type", "content_block_stop"}, {"index", index_++}});
 }
 
-void MessageEvents::open(Block kind, std::vector<Json>& out) {
-  if (block_ == kind) return;
+void MessageEvents::open(Block kind, Json block, std::vector<Json>& out) {
   close(out);
   block_ = kind;
-  out.push_back({{"type", "content_block_start"},
-                 {"index", index_},
-                 {"content_block", block_of(kind == Block::kText ? "text" : "thinking", "")}});
+  out.push_back(
+      {{"type", "content_block_start"}, {"index", index_}, {"content_block", std::move(block)}});
 }
 
-void MessageEvents::add_call(const Json& call, std::vector<Json>& out) {
-  if (head_.single_call && called_) return;
-  called_ = true;
-  close(out);
-  Json input;
-  out.push_back({{"type", "content_block_start"},
-                 {"index", index_},
-                 {"content_block", call_of(call, &input)}});
-  out.push_back({{"type", "content_block_delta"},
-                 {"index", index_},
-                 {"delta", {{"type", "input_json_delta"}, {"partial_json", dump_json(input)}}}});
-  out.push_back({{"type", "content_block_stop"}, {"index", index_++}});
+void MessageEvents::delta(Json delta, std::vector<Json>& out) const {
+  out.push_back({{"type", "content_block_delta"}, {"index", index_}, {"delta", std::move(delta)}});
+}
+
+void MessageEvents::add_text(Block kind, const char* name, const std::string& piece,
+                             std::vector<Json>& out) {
+  if (piece.empty()) return;
+  if (block_ != kind) open(kind, block_of(name, ""), out);
+  delta({{"type", fmt::format("{}_delta", name)}, {name, piece}}, out);
+}
+
+void MessageEvents::add_call(const CallPiece& piece, std::vector<Json>& out) {
+  if (piece.begins)
+    open(Block::kCall,
+         {{"type", "tool_use"}, {"id", piece.id}, {"name", piece.name}, {"input", Json::object()}},
+         out);
+  if (block_ != Block::kCall) return;  // text has ended it
+  delta({{"type", "input_json_delta"}, {"partial_json", piece.arguments}}, out);
+  if (piece.last) close(out);
 }
 
 std::vector<Json> MessageEvents::on_text(const protocol::Text& text) {
   std::vector<Json> out;
   begin(text.prompt_tokens, out);
-  const auto add = [&](Block kind, const char* name, const std::string& piece) {
-    if (piece.empty()) return;
-    open(kind, out);
-    Json delta = {{"type", fmt::format("{}_delta", name)}};
-    delta[name] = piece;
-    out.push_back(
-        {{"type", "content_block_delta"}, {"index", index_}, {"delta", std::move(delta)}});
-  };
-  add(Block::kThinking, "thinking", text.thinking);
-  add(Block::kText, "text", text.content);
-  for (const Json& call : text.tool_calls) add_call(call, out);
+  add_text(Block::kThinking, "thinking", text.thinking, out);
+  add_text(Block::kText, "text", text.content, out);
+  for (const CallPiece& piece : calls_.add(text)) add_call(piece, out);
   return out;
 }
 
@@ -112,7 +108,7 @@ std::vector<Json> MessageEvents::on_done(const protocol::Done& done) {
   begin(done.prompt_tokens, out);
   close(out);
   out.push_back({{"type", "message_delta"},
-                 {"delta", ending_of(head_, done, called_)},
+                 {"delta", ending_of(head_, done, calls_.called())},
                  {"usage", usage_of(done.prompt_tokens, done.generated_tokens)}});
   out.push_back({{"type", "message_stop"}});
   return out;
@@ -130,10 +126,7 @@ void MessageObject::on_text(const protocol::Text& text) {
   for (const Json& call : text.tool_calls) {
     if (head_.single_call && called_) break;
     called_ = true;
-    Json input;
-    Json block = call_of(call, &input);
-    block["input"] = std::move(input);
-    content_.push_back(std::move(block));
+    content_.push_back(block_of_call(call));
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "protocol/protocol.h"
+#include "server/call_pieces.h"
 
 #include <cstdint>
 #include <string>
@@ -22,19 +23,22 @@ struct AnthropicHead {
 // begins where the kind of text changes, and with each call.
 class MessageEvents {
  public:
-  explicit MessageEvents(AnthropicHead head) : head_(std::move(head)) {}
+  explicit MessageEvents(AnthropicHead head) : head_(std::move(head)), calls_(head_.single_call) {}
   std::vector<Json> on_text(const protocol::Text& text);
   std::vector<Json> on_done(const protocol::Done& done);
 
  private:
-  enum class Block { kNone, kThinking, kText };
+  enum class Block { kNone, kThinking, kText, kCall };
   void begin(int64_t prompt_tokens, std::vector<Json>& out);
-  void open(Block kind, std::vector<Json>& out);
+  void open(Block kind, Json block, std::vector<Json>& out);
   void close(std::vector<Json>& out);
-  void add_call(const Json& call, std::vector<Json>& out);
+  void delta(Json delta, std::vector<Json>& out) const;
+  void add_text(Block kind, const char* name, const std::string& piece, std::vector<Json>& out);
+  void add_call(const CallPiece& piece, std::vector<Json>& out);
 
   AnthropicHead head_;
-  bool begun_ = false, called_ = false;
+  CallPieces calls_;
+  bool begun_ = false;
   Block block_ = Block::kNone;
   int64_t index_ = 0;  // of the open block, or of the next
 };

@@ -2,7 +2,7 @@
 #include "api/anthropic.h"
 #include "api/fields.h"
 #include "server/anthropic.h"
-#include "server/forced_call.h"
+#include "server/generate.h"
 #include "server/wire.h"
 
 namespace cria::server {
@@ -51,11 +51,11 @@ class CountResponder : public Responder {
 
 void run(Service& service, http::Exchange& exchange, api::AnthropicMessages asked,
          Responder& responder) {
-  ForcedCall forced(responder);
-  Responder& first = asked.forced_call ? static_cast<Responder&>(forced) : responder;
+  const bool stream = asked.stream;
   Call call = chat_call(std::move(asked));
   call.drops_think = true;
-  generate(service, exchange.gone(), std::move(call), first);
+  call.request.call_pieces = stream;
+  generate(service, exchange.gone(), std::move(call), responder);
 }
 
 }  // namespace

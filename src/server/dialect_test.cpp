@@ -1,6 +1,5 @@
 // Runner events as the OpenAI and Anthropic dialects write them.
 #include "server/anthropic.h"
-#include "server/forced_call.h"
 #include "server/openai_completion.h"
 #include "server/openai_responses.h"
 #include "server/wire.h"
@@ -232,41 +231,102 @@ TEST_CASE("a response that fails keeps what was said") {
   CHECK(response["output"][0]["content"][0]["text"] == "hi");
 }
 
-// Remembers what it is told.
-struct Recorder : Responder {
-  void on_choice(int64_t index) override { choice = index; }
-  void on_text(const protocol::Text& text) override { texts.push_back(text); }
-  void on_done(const protocol::Done&) override { ++ends; }
-  int64_t choice = 0;
-  std::vector<protocol::Text> texts;
-  int ends = 0;
-};
-
-TEST_CASE("under a forced call content becomes the call once it is whole") {
-  Recorder recorder;
-  ForcedCall forced(recorder);
-  forced.on_text(said(R"({"name":"f",)", "hm"));
-  forced.on_text(said(R"("arguments":{"x":1}})"));
-  REQUIRE(recorder.texts.size() == 1);  // the thinking
-  CHECK(recorder.texts[0].content.empty());
-  forced.on_done(kStop);
-  REQUIRE(recorder.texts.size() == 2);
-  CHECK(recorder.texts[1].tool_calls.dump() ==
-        R"([{"function":{"index":0,"name":"f","arguments":{"x":1}}}])");
-  CHECK(recorder.texts[1].content.empty());
-  forced.on_text(said(R"({"name":"f","arg)"));  // cut by its length: a text, in the next answer
-  forced.on_done(kLength);
-  CHECK(recorder.texts.at(2).content == R"({"name":"f","arg)");
-  forced.on_text(called("g"));  // the runner saw the call itself
-  forced.on_done(kStop);
-  CHECK(recorder.texts.size() == 4);
-  CHECK(recorder.ends == 3);
+// A call as the runner tells it while it is written: {"x":1} in three pieces, or only two of them.
+std::vector<protocol::Text> pieces_of_call(const char* name, bool whole) {
+  std::vector<protocol::Text> out(2);
+  out[0].call_pieces.push_back(
+      {{"id", fmt::format("call_{}", name)}, {"name", name}, {"arguments", "{"}});
+  out[1].call_pieces.push_back({{"arguments", "\"x\":1"}});
+  if (whole) {
+    out.emplace_back();
+    out[2].call_pieces.push_back({{"arguments", "}"}, {"last", true}});
+  }
+  return out;
 }
 
-TEST_CASE("only an object with a name and arguments is a call") {
-  for (const char* bad : {"", "{", "[]", "5", R"({"name":5,"arguments":{}})", R"({"name":"f"})",
-                          R"({"name":"f","arguments":[]})", R"({"arguments":{}})"})
-    CHECK_MESSAGE(call_of_content(bad).is_null(), bad);
+template <class Events>
+std::vector<Json> tell(Events& events, const std::vector<protocol::Text>& texts) {
+  std::vector<Json> out;
+  for (const protocol::Text& text : texts) append(out, events.on_text(text));
+  return out;
+}
+
+TEST_CASE("chat chunks: the name first, then the arguments in pieces, under the call's index") {
+  ChatChunks chunks({.id = "i", .model = "m"});
+  tell(chunks, pieces_of_call("f", false));  // breaks off
+  CHECK(chunks.on_done(kStop).back()["choices"][0]["finish_reason"] == "stop");
+  chunks.on_choice(1);
+  tell(chunks, pieces_of_call("f", true));
+  const std::vector<Json> out = tell(chunks, pieces_of_call("g", true));
+  REQUIRE(out.size() == 3);
+  CHECK(out[0]["choices"][0]["delta"]["tool_calls"].dump() ==
+        R"([{"index":1,"id":"call_g","type":"function","function":{"name":"g","arguments":"{"}}])");
+  CHECK(out[1]["choices"][0]["delta"]["tool_calls"].dump() ==
+        R"([{"index":1,"function":{"arguments":"\"x\":1"}}])");
+  CHECK(out[2]["choices"][0]["delta"]["tool_calls"][0]["function"]["arguments"] == "}");
+  CHECK(chunks.on_done(kStop).back()["choices"][0]["finish_reason"] == "tool_calls");
+}
+
+TEST_CASE("chat chunks: one call at most, pieces of others are dropped") {
+  ChatChunks chunks({.id = "i", .model = "m", .single_call = true});
+  CHECK(tell(chunks, pieces_of_call("f", true)).size() == 3);
+  CHECK(tell(chunks, pieces_of_call("g", true)).empty());
+  ChatChunks middle({.id = "i", .model = "m"});  // a runner that begins with the end of a call
+  protocol::Text end;
+  end.call_pieces.push_back({{"arguments", "}"}, {"last", true}});
+  CHECK(middle.on_text(end).empty());
+}
+
+TEST_CASE("message events: a call's input comes in pieces, and one that breaks off is closed") {
+  MessageEvents events({.id = "msg_1", .model = "m"});
+  std::vector<Json> out = tell(events, pieces_of_call("f", true));
+  append(out, tell(events, pieces_of_call("g", false)));
+  append(out, events.on_text(said("rest")));
+  append(out, events.on_done(kStop));
+  CHECK(types(out) ==
+        "message_start content_block_start content_block_delta content_block_delta "
+        "content_block_delta content_block_stop content_block_start content_block_delta "
+        "content_block_delta content_block_stop content_block_start content_block_delta "
+        "content_block_stop message_delta message_stop");
+  CHECK(
+      out[3].dump() ==
+      R"({"type":"content_block_delta","index":0,"delta":{"type":"input_json_delta","partial_json":"\"x\":1"}})");
+  CHECK(out[6]["content_block"]["name"] == "g");
+  CHECK(out[10]["index"] == 2);
+  CHECK(out[13]["delta"]["stop_reason"] == "tool_use");
+  MessageEvents broken({.id = "msg_1", .model = "m"});
+  out = tell(broken, pieces_of_call("g", false));
+  append(out, broken.on_done(kLength));
+  CHECK(out.back()["type"] == "message_stop");
+  CHECK(out[out.size() - 2]["delta"]["stop_reason"] == "max_tokens");
+}
+
+TEST_CASE(
+    "response events: a call's arguments come in pieces, and one that breaks off is incomplete") {
+  ResponseEvents events({.model = "m"});
+  std::vector<Json> out = tell(events, pieces_of_call("f", true));
+  append(out, tell(events, pieces_of_call("g", false)));
+  append(out, events.on_text(said("rest")));
+  append(out, events.on_done(kStop));
+  CHECK(types(out) ==
+        "response.created response.in_progress response.output_item.added "
+        "response.function_call_arguments.delta response.function_call_arguments.delta "
+        "response.function_call_arguments.delta response.function_call_arguments.done "
+        "response.output_item.done response.output_item.added "
+        "response.function_call_arguments.delta response.function_call_arguments.delta "
+        "response.function_call_arguments.done response.output_item.done "
+        "response.output_item.added response.content_part.added response.output_text.delta "
+        "response.output_text.done response.content_part.done response.output_item.done "
+        "response.completed");
+  CHECK(out[2]["item"]["arguments"] == "");
+  CHECK(out[2]["item"]["id"] == out[4]["item_id"]);
+  CHECK(out[4]["delta"] == R"("x":1)");
+  const Json output = events.object()["output"];
+  CHECK(output[0]["status"] == "completed");
+  CHECK(output[0]["arguments"] == R"({"x":1})");
+  CHECK(output[1]["status"] == "incomplete");
+  CHECK(output[1]["arguments"] == R"({"x":1)");
+  CHECK(output[2]["content"][0]["text"] == "rest");
 }
 
 TEST_CASE("each dialect says an error in its shape, also at the end of a stream") {

@@ -1,5 +1,6 @@
 #include "server/generate.h"
 
+#include "base/log_context.h"
 #include "base/settings.h"
 #include "server/requests.h"
 
@@ -98,6 +99,7 @@ void run(Service& service, const std::stop_token& gone, Call& call, Responder& r
   const Facts facts = service.models.facts(model, gone);
   check_capabilities(call, model, facts);
   protocol::Generate& request = call.request;
+  request.request_id = log::request_id();
   request.think = effective_think(call, facts);
   // These were trained without the thinking of earlier answers.
   request.drop_old_thinking =
@@ -181,6 +183,7 @@ Call chat_call(api::ChatRequest asked) {
   call.request.chat = true;
   call.request.messages = std::move(asked.messages);
   call.request.tools = std::move(asked.tools);
+  call.request.forced_call = asked.forced_call;
   return call;
 }
 

@@ -62,7 +62,7 @@ Json openai_object(const OpenAiHead& head, std::string_view object) {
 
 Json ChatChunks::chunk(Json delta, const Json& finish_reason, const Json& logprobs) {
   Json out = openai_object(head_, "chat.completion.chunk");
-  if (!std::exchange(choices_[choice_].begun, true)) {
+  if (!std::exchange(now().begun, true)) {
     Json first = {{"role", "assistant"}};
     first.update(delta);
     delta = std::move(first);
@@ -75,11 +75,14 @@ Json ChatChunks::chunk(Json delta, const Json& finish_reason, const Json& logpro
 
 Json ChatChunks::calls_of(const protocol::Text& text) {
   Json out = Json::array();
-  int64_t& calls = choices_[choice_].calls;
-  for (const Json& call : text.tool_calls) {
-    if (head_.single_call && calls > 0) break;
-    Json one = {{"index", calls++}};
-    one.update(openai_call(call));
+  for (const CallPiece& piece : now().calls.add(text)) {
+    Json one = {{"index", piece.number}};
+    if (piece.begins) {
+      one["id"] = piece.id;
+      one["type"] = "function";
+      one["function"]["name"] = piece.name;
+    }
+    one["function"]["arguments"] = piece.arguments;
     out.push_back(std::move(one));
   }
   return out;
@@ -103,9 +106,9 @@ std::vector<Json> ChatChunks::on_text(const protocol::Text& text) {
 
 std::vector<Json> ChatChunks::on_done(const protocol::Done& done) {
   std::vector<Json> out;
-  const Choice& choice = choices_[choice_];
+  const Choice& choice = now();
   if (!choice.begun) out.push_back(chunk({{"content", ""}}, {}, {}));
-  out.push_back(chunk(Json::object(), finish_of(done, choice.calls > 0), {}));
+  out.push_back(chunk(Json::object(), finish_of(done, choice.calls.called()), {}));
   usage_.add(done);
   return out;
 }

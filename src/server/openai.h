@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "protocol/protocol.h"
+#include "server/call_pieces.h"
 
 #include <cstdint>
 #include <map>
@@ -51,9 +52,12 @@ class ChatChunks {
 
  private:
   struct Choice {
-    int64_t calls = 0;
+    CallPieces calls;
     bool begun = false;  // the role has been told
   };
+  Choice& now() {
+    return choices_.try_emplace(choice_, CallPieces(head_.single_call)).first->second;
+  }
   Json chunk(Json delta, const Json& finish_reason, const Json& logprobs);
   Json calls_of(const protocol::Text& text);
 

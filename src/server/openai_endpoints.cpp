@@ -1,7 +1,7 @@
 // openai_endpoints.cpp - /v1/chat/completions and /v1/completions.
 #include "api/fields.h"
 #include "api/openai.h"
-#include "server/forced_call.h"
+#include "server/generate.h"
 #include "server/openai_completion.h"
 #include "server/wire.h"
 
@@ -47,11 +47,8 @@ class ObjectResponder : public Responder {
 };
 
 template <class AnyResponder>
-void run(Service& service, http::Exchange& exchange, Call call, bool forced_call,
-         AnyResponder responder) {
-  ForcedCall forced(responder);
-  generate(service, exchange.gone(), std::move(call),
-           forced_call ? static_cast<Responder&>(forced) : responder);
+void run(Service& service, http::Exchange& exchange, Call call, AnyResponder responder) {
+  generate(service, exchange.gone(), std::move(call), responder);
   responder.end();
 }
 
@@ -64,16 +61,15 @@ void post_openai_chat(Service& service, http::Exchange& exchange, const std::str
                      .model = asked.model,
                      .include_usage = asked.include_usage,
                      .single_call = asked.single_call};
-  const bool stream = asked.stream, forced = asked.forced_call;
+  const bool stream = asked.stream;
   const int64_t count = asked.count;
   Call call = chat_call(std::move(asked));
+  call.request.call_pieces = stream;
   call.count = count;
   if (stream)
-    run(service, exchange, std::move(call), forced,
-        ChunkResponder<ChatChunks>(exchange, std::move(head)));
+    run(service, exchange, std::move(call), ChunkResponder<ChatChunks>(exchange, std::move(head)));
   else
-    run(service, exchange, std::move(call), forced,
-        ObjectResponder<ChatObject>(exchange, std::move(head)));
+    run(service, exchange, std::move(call), ObjectResponder<ChatObject>(exchange, std::move(head)));
 }
 
 void post_openai_completion(Service& service, http::Exchange& exchange, const std::string&) {
@@ -90,10 +86,10 @@ void post_openai_completion(Service& service, http::Exchange& exchange, const st
   Call call = generate_call(std::move(asked));
   call.count = count;
   if (stream)
-    run(service, exchange, std::move(call), false,
+    run(service, exchange, std::move(call),
         ChunkResponder<CompletionChunks>(exchange, std::move(head)));
   else
-    run(service, exchange, std::move(call), false,
+    run(service, exchange, std::move(call),
         ObjectResponder<CompletionObject>(exchange, std::move(head)));
 }
 

@@ -37,7 +37,10 @@ Json message_item(const std::string& id, const char* status, Json content) {
 }  // namespace
 
 ResponseEvents::ResponseEvents(ResponseHead head)
-    : head_(std::move(head)), id_(new_id("resp_")), created_(unix_time()) {}
+    : head_(std::move(head)),
+      id_(new_id("resp_")),
+      created_(unix_time()),
+      calls_(head_.single_call) {}
 
 Json ResponseEvents::object() const {
   const auto echo = [&](const char* key) { return head_.echo.value(key, Json()); };
@@ -100,70 +103,80 @@ void ResponseEvents::end(std::vector<Json>& out, std::string_view status) {
   emit(out, fmt::format("response.{}", status), {{"response", object()}});
 }
 
-void ResponseEvents::open(Item item, std::vector<Json>& out) {
-  if (item_ == item) return;
+Json ResponseEvents::item(const char* status) const {
+  switch (item_) {
+    case Item::kReasoning:
+      return reasoning_item(item_id_, text_);
+    case Item::kMessage:
+      return message_item(item_id_, status,
+                          text_.empty() ? Json::array() : Json::array({text_part(text_)}));
+    case Item::kCall:
+      return {{"id", item_id_},      {"type", "function_call"}, {"status", status},
+              {"call_id", call_id_}, {"name", name_},           {"arguments", text_}};
+    case Item::kNone:
+      break;
+  }
+  return {};
+}
+
+void ResponseEvents::open(Item kind, std::string_view prefix, std::vector<Json>& out) {
   close(out);
-  item_ = item;
-  item_id_ = new_id(item == Item::kReasoning ? "rs_" : "msg_");
+  item_ = kind;
+  item_id_ = new_id(prefix);
   text_.clear();
-  const Json added = item == Item::kReasoning
-                         ? reasoning_item(item_id_, "")
-                         : message_item(item_id_, "in_progress", Json::array());
-  emit(out, "response.output_item.added", {{"output_index", output_.size()}, {"item", added}});
-  if (item == Item::kMessage)
+  emit(out, "response.output_item.added",
+       {{"output_index", output_.size()}, {"item", item("in_progress")}});
+  if (kind == Item::kMessage)
     emit_here(out, "response.content_part.added", {{"content_index", 0}, {"part", text_part("")}});
 }
 
 void ResponseEvents::close(std::vector<Json>& out, const char* status) {
-  const Item item = std::exchange(item_, Item::kNone);
-  if (item == Item::kNone) return;
-  Json done = reasoning_item(item_id_, text_);
-  if (item == Item::kReasoning) {
+  if (item_ == Item::kNone) return;
+  Json done = item(item_ == Item::kCall && !call_whole_ ? "incomplete" : status);
+  if (item_ == Item::kReasoning) {
     emit_here(out, "response.reasoning_summary_text.done", {{"summary_index", 0}, {"text", text_}});
+  } else if (item_ == Item::kCall) {
+    emit_here(out, "response.function_call_arguments.done",
+              {{"name", name_}, {"arguments", text_}});
   } else {
     emit_here(out, "response.output_text.done",
               {{"content_index", 0}, {"text", text_}, {"logprobs", Json::array()}});
     emit_here(out, "response.content_part.done",
               {{"content_index", 0}, {"part", text_part(text_)}});
-    done = message_item(item_id_, status, Json::array({text_part(text_)}));
   }
+  item_ = Item::kNone;
   emit(out, "response.output_item.done", {{"output_index", output_.size()}, {"item", done}});
   output_.push_back(std::move(done));
 }
 
 void ResponseEvents::add_reasoning(const std::string& piece, std::vector<Json>& out) {
   if (piece.empty()) return;
-  open(Item::kReasoning, out);
+  if (item_ != Item::kReasoning) open(Item::kReasoning, "rs_", out);
   text_ += piece;
   emit_here(out, "response.reasoning_summary_text.delta", {{"summary_index", 0}, {"delta", piece}});
 }
 
 void ResponseEvents::add_text(const std::string& piece, std::vector<Json>& out) {
   if (piece.empty()) return;
-  open(Item::kMessage, out);
+  if (item_ != Item::kMessage) open(Item::kMessage, "msg_", out);
   text_ += piece;
   emit_here(out, "response.output_text.delta",
             {{"content_index", 0}, {"delta", piece}, {"logprobs", Json::array()}});
 }
 
-void ResponseEvents::add_call(const Json& call, std::vector<Json>& out) {
-  if (head_.single_call && called_) return;
-  called_ = true;
-  close(out);
-  const Json known = openai_call(call);
-  const Json& arguments = known["function"]["arguments"];
-  item_id_ = new_id("fc_");
-  Json item = {
-      {"id", item_id_},         {"type", "function_call"},           {"status", "in_progress"},
-      {"call_id", known["id"]}, {"name", known["function"]["name"]}, {"arguments", ""}};
-  emit(out, "response.output_item.added", {{"output_index", output_.size()}, {"item", item}});
-  emit_here(out, "response.function_call_arguments.delta", {{"delta", arguments}});
-  emit_here(out, "response.function_call_arguments.done",
-            {{"name", item["name"]}, {"arguments", arguments}});
-  item["status"] = "completed";
-  item["arguments"] = arguments;
-  emit(out, "response.output_item.done", {{"output_index", output_.size()}, {"item", item}});
-  output_.push_back(std::move(item));
+void ResponseEvents::add_call(const CallPiece& piece, std::vector<Json>& out) {
+  if (piece.begins) {
+    close(out);
+    call_id_ = piece.id;
+    name_ = piece.name;
+    call_whole_ = false;
+    open(Item::kCall, "fc_", out);
+  }
+  if (item_ != Item::kCall) return;  // text has ended it
+  text_ += piece.arguments;
+  emit_here(out, "response.function_call_arguments.delta", {{"delta", piece.arguments}});
+  call_whole_ = piece.last;
+  if (call_whole_) close(out);
 }
 
 std::vector<Json> ResponseEvents::on_text(const protocol::Text& text) {
@@ -171,7 +184,7 @@ std::vector<Json> ResponseEvents::on_text(const protocol::Text& text) {
   begin(out);
   add_reasoning(text.thinking, out);
   add_text(text.content, out);
-  for (const Json& call : text.tool_calls) add_call(call, out);
+  for (const CallPiece& piece : calls_.add(text)) add_call(piece, out);
   return out;
 }
 

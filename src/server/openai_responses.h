@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "protocol/protocol.h"
+#include "server/call_pieces.h"
 
 #include <cstdint>
 #include <string>
@@ -29,24 +30,28 @@ class ResponseEvents {
   Json object() const;                                     // as it stands now
 
  private:
-  enum class Item { kNone, kReasoning, kMessage };
+  enum class Item { kNone, kReasoning, kMessage, kCall };
   void emit(std::vector<Json>& out, std::string_view type, const Json& rest);
   // An event of the open item.
   void emit_here(std::vector<Json>& out, std::string_view type, const Json& rest);
   void begin(std::vector<Json>& out);
   void end(std::vector<Json>& out, std::string_view status);
-  void open(Item item, std::vector<Json>& out);
+  void open(Item item, std::string_view prefix, std::vector<Json>& out);
   void close(std::vector<Json>& out, const char* status = "completed");
   void add_reasoning(const std::string& piece, std::vector<Json>& out);
   void add_text(const std::string& piece, std::vector<Json>& out);
-  void add_call(const Json& call, std::vector<Json>& out);
+  void add_call(const CallPiece& piece, std::vector<Json>& out);
+  // The open item as it stands.
+  Json item(const char* status) const;
 
   ResponseHead head_;
   std::string id_, status_ = "in_progress";
   int64_t created_ = 0, sequence_ = 0;
-  bool begun_ = false, called_ = false;
+  CallPieces calls_;
+  bool begun_ = false, call_whole_ = false;
   Item item_ = Item::kNone;
   std::string item_id_, text_;   // of the open item
+  std::string call_id_, name_;   // of an open call
   Json output_ = Json::array();  // closed items
   Json usage_, error_, incomplete_, completed_at_;
 };

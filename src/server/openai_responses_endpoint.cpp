@@ -1,7 +1,7 @@
 // openai_responses_endpoint.cpp - /v1/responses.
 #include "api/fields.h"
 #include "api/openai_responses.h"
-#include "server/forced_call.h"
+#include "server/generate.h"
 #include "server/openai_responses.h"
 #include "server/wire.h"
 
@@ -39,10 +39,11 @@ void post_openai_responses(Service& service, http::Exchange& exchange, const std
       exchange,
       {.model = asked.model, .single_call = asked.single_call, .echo = std::move(asked.echo)},
       asked.stream);
-  ForcedCall forced(responder);
-  Responder& first = asked.forced_call ? static_cast<Responder&>(forced) : responder;
+  const bool stream = asked.stream;
   try {
-    generate(service, exchange.gone(), chat_call(std::move(asked)), first);
+    Call call = chat_call(std::move(asked));
+    call.request.call_pieces = stream;
+    generate(service, exchange.gone(), std::move(call), responder);
   } catch (const Error& e) {
     // A stream that has begun ends with an event of its own kind.
     if (!exchange.started() || e.kind() == ErrorKind::kCancelled) throw;

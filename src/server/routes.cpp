@@ -2,6 +2,8 @@
 
 #include "base/log.h"
 #include "base/log_context.h"
+#include "base/text.h"
+#include "http/content_coding.h"
 #include "server/auth.h"
 #include "server/wire.h"
 
@@ -15,7 +17,8 @@ namespace {
 
 constexpr uint64_t kMaxJson = uint64_t{64} << 20;  // images travel inside the JSON
 constexpr uint64_t kMaxBlob = uint64_t{1} << 40;
-constexpr int kClientGone = 499;  // before there was an answer
+constexpr size_t kMaxUnpacked = size_t{20} << 20;  // a few bytes may stand for very many
+constexpr int kClientGone = 499;                   // before there was an answer
 constexpr std::string_view kNotYet = "is not supported by this version of Cria";
 
 void not_yet(Service&, http::Exchange& exchange, const std::string&) {
@@ -39,7 +42,7 @@ using enum api::Scope;
 constexpr std::array kRoutes = {
     Route{"GET", "/", kOpen, get_root},
     Route{"HEAD", "/", kOpen, get_root},
-    Route{"GET", "/api/version", kInfer, get_version},
+    Route{"GET", "/api/version", kOpen, get_version},
     Route{"HEAD", "/api/version", kOpen, get_version},
     Route{"GET", "/api/status", kAdmin, get_status},
     Route{"GET", "/metrics", kAdmin, get_metrics},
@@ -141,6 +144,26 @@ void refuse(http::Exchange& exchange, const AuthVerdict& verdict) {
               verdict.refuse_with);
 }
 
+// A body in another form than plain is unpacked, where it is held whole; false when it has been
+// refused.
+bool take_coding(http::Exchange& exchange, const Route& route) {
+  const http::Request& request = exchange.request();
+  const std::string* const coding = http::find_header(request.headers, "content-encoding");
+  if (coding == nullptr || coding->empty() || http::equal_ignoring_case(*coding, "identity"))
+    return true;
+  if (!route.streamed_body && http::equal_ignoring_case(*coding, "zstd")) {
+    exchange.replace_body(http::unpack_zstd(request.body, kMaxUnpacked));
+    return true;
+  }
+  const std::string message =
+      fmt::format("the request's Content-Encoding is {}, but this endpoint takes {}",
+                  dump_json(one_line(*coding, 100)),
+                  route.streamed_body ? "bodies as they are" : "zstd, or bodies as they are");
+  exchange.add_header("Accept-Encoding", route.streamed_body ? "identity" : "zstd");
+  answer_json(exchange, error_body(dialect_of(request.path), 415, message), 415);
+  return false;
+}
+
 void dispatch(Service& service, const Access& access, http::Exchange& exchange,
               Requests::Entry& entry) {
   const http::Request& request = exchange.request();
@@ -156,6 +179,7 @@ void dispatch(Service& service, const Access& access, http::Exchange& exchange,
   entry.route(std::string(route->path), auth.key_id);
   if (auth.refuse_with != 0) return refuse(exchange, auth);
   try {
+    if (!take_coding(exchange, *route)) return;
     route->handle(service, exchange, argument_of(*route, request.path));
   } catch (const Error& e) {
     report(exchange, e);

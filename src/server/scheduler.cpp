@@ -42,7 +42,7 @@ bool Slot::fits(const ModelUse& other) const {
   if (is(other) && other.any) return true;
   if (!is(other) || a.adapter_paths != b.adapter_paths || a.num_batch != b.num_batch ||
       a.threads != b.threads || a.kv_type != b.kv_type || a.template_text != b.template_text ||
-      a.embed != b.embed || a.system != b.system || a.messages != b.messages)
+      a.system != b.system || a.messages != b.messages)
     return false;
   if (a.num_ctx == b.num_ctx) return true;
   // More than the model was trained for is cut to that, so two such requests are the same.

@@ -112,7 +112,6 @@ TEST_CASE("another context size reloads, more than the model was trained for doe
 TEST_CASE("who takes any runner of the weights gets the one that is there") {
   Scheduler scheduler(options());
   ModelUse other = model("a", 2000);
-  other.load.embed = true;
   other.any = true;
   const pid_t first = scheduler.acquire(model("a", 1000), std::nullopt, {}).runner().pid();
   CHECK(scheduler.acquire(other, std::nullopt, {}).runner().pid() == first);

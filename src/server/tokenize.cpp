@@ -22,7 +22,6 @@ void ask(Service& service, http::Exchange& exchange, const std::string& name,
   note_model(model.short_name);
   ModelUse use = use_of(model, merged_options(model, Json::object()));
   use.any = true;
-  use.load.embed = !service.models.facts(model, gone).can("completion");
   const Lease lease = lease_for(service, use, keep_alive, gone);
   const auto answer = lease.runner().submit(std::move(request));
   for (;;) {

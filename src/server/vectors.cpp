@@ -31,7 +31,6 @@ void take(protocol::Vector& vector, std::vector<std::vector<float>>& into) {
 
 Vectors vectors_of(Service& service, const std::stop_token& gone, VectorCall call) {
   const auto start = Clock::now();
-  call.use.load.embed = true;
   const Lease lease = lease_for(service, call.use, call.keep_alive, gone);
   Vectors out = {.load = Clock::now() - start};
   if (call.asked.inputs.empty()) return out;

@@ -12,7 +12,7 @@ namespace cria::server {
 namespace {
 
 std::string_view openai_type(int status) {
-  if (status == 400 || status == 401) return "invalid_request_error";
+  if (status == 400 || status == 401 || status == 415) return "invalid_request_error";
   if (status == 403) return "insufficient_permissions";
   return status == 404 ? "not_found_error" : "api_error";
 }
@@ -20,6 +20,7 @@ std::string_view openai_type(int status) {
 std::string_view anthropic_type(int status) {
   switch (status) {
     case 400:
+    case 415:
       return "invalid_request_error";
     case 401:
       return "authentication_error";

@@ -43,7 +43,7 @@ def server(tmp_path_factory):
 
 
 # Every row of the table in routes.cpp that a scope guards: what the weakest key that may gets is no 401 or 403.
-ROUTES = [("infer", "GET", "/api/version"), ("infer", "GET", "/api/tags"), ("infer", "GET", "/api/ps"),
+ROUTES = [("infer", "GET", "/api/tags"), ("infer", "GET", "/api/ps"),
           ("infer", "POST", "/api/show"), ("infer", "POST", "/api/generate"), ("infer", "POST", "/api/chat"),
           ("infer", "POST", "/api/embed"), ("infer", "POST", "/api/embeddings"), ("infer", "GET", "/v1/models"),
           ("infer", "GET", "/v1/models/smol"), ("infer", "POST", "/v1/chat/completions"),
@@ -74,6 +74,8 @@ def test_health_checks_stay_open(server):
     assert server.request("GET", "/")[0] == 200
     assert server.request("HEAD", "/")[0] == 200
     assert server.request("HEAD", "/api/version")[0] == 200
+    status, _, text = server.request("GET", "/api/version")  # which clients ask before they have a key
+    assert status == 200 and json.loads(text)["version"]
 
 
 def test_refusals_in_every_dialect(server):

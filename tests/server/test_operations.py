@@ -1,4 +1,5 @@
 """/api/status, /metrics, request ids and logs: what an operator sees. Read by Prometheus's own parser."""
+import concurrent.futures
 import http.client
 import json
 import os
@@ -238,3 +239,20 @@ def test_logs_as_json(tmp_path):
         else:
             assert re.search(r"^\[GIN\] .* \| 404 \| ", out, re.M)
             assert all(re.match(r'time=\S+ level=info role=serve msg="', line) for line in log), log
+
+
+def test_lines_of_the_runner_name_the_request(tmp_path):
+    """Several at once: each line has the id of the request that it is about."""
+    server = server_with_model(tmp_path, OLLAMA_DEBUG="1", OLLAMA_NUM_PARALLEL="4")
+    try:
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda i: server.request("POST", "/api/generate", {
+                "model": "smol", "prompt": "word " * (20 + 10 * i), "stream": False, "raw": True, "options": {"num_predict": 8}},
+                {"X-Request-Id": f"of-the-runner-{i}"}), range(4)))
+    finally:
+        server.close()
+    lines = (tmp_path / "log").read_text().splitlines()
+    for i in range(4):
+        mine = [line for line in lines if f"request=of-the-runner-{i} " in line and "role=runner" in line]
+        assert any(f"{20 + 10 * i} prompt tokens" in line or f"{21 + 10 * i} prompt tokens" in line for line in mine), mine
+        assert any("after 8 tokens" in line for line in mine), mine

@@ -204,6 +204,8 @@ class Compiler {
     program_.scratch_bytes = scratch_;
     program_.capacity = graph_.capacity();
     program_.vocabulary = width(resolve(graph_.result()));
+    CRIA_CHECK(graph_.hidden() == nullptr || program_.hidden_width > 0,
+               "hidden states are the result of an operation on rows");
   }
 
   RowStage& rows_now() { return std::get<RowStage>(program_.stages.back()); }
@@ -283,6 +285,13 @@ class Compiler {
         op.a = ref(a);
     }
     rows_now().ops.push_back(op);
+    if (graph_.hidden() != nullptr && node == resolve(graph_.hidden())) emit_hidden(op);
+  }
+
+  void emit_hidden(const RowOp& op) {
+    rows_now().ops.push_back({.kind = RowKind::kHidden, .a = op.out, .width = op.width});
+    program_.hidden_width = op.width;
+    program_.hidden_stage = program_.stages.size() - 1;
   }
 
   void emit_matmul(const Draft& draft) {

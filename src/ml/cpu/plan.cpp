@@ -83,8 +83,10 @@ void CpuPlan::run(const StepInput& step, KvStore& kv, std::span<float> logits) n
   const auto tokens = static_cast<int64_t>(step.tokens.size());
   const auto outputs = static_cast<int64_t>(step.outputs.size());
   CRIA_CHECK(tokens > 0 && tokens <= program_.capacity, "a step fits the plan's capacity");
-  CRIA_CHECK(logits.size() == static_cast<size_t>(outputs * program_.vocabulary),
-             "room for the logits of every output row");
+  CRIA_CHECK(!step.hidden || program_.hidden_width > 0, "a graph with hidden states");
+  const int64_t width = step.hidden ? program_.hidden_width : program_.vocabulary;
+  CRIA_CHECK(logits.size() == static_cast<size_t>(outputs * width),
+             "room for the results of every output row");
   auto& store = dynamic_cast<CpuKvStore&>(kv);
   Run run = {.step = step,
              .kv = store,
@@ -106,9 +108,11 @@ void CpuPlan::run_thread(const Run& run, int thread) noexcept {
     const Stage& stage = program_.stages[i];
     const int64_t start = measure ? now_ns() : 0;
     if (const auto* rows = std::get_if<RowStage>(&stage)) {
-      if (rows->ops.empty() || live_rows(run, rows->axis) == 0) continue;
-      run_rows(run, *rows, thread);  // measures its operations itself
-      if (!run.single) pool_.barrier(thread);
+      if (!rows->ops.empty() && live_rows(run, rows->axis) > 0) {
+        run_rows(run, *rows, thread);  // measures its operations itself
+        if (!run.single) pool_.barrier(thread);
+      }
+      if (run.step.hidden && i == program_.hidden_stage) return;
       continue;
     }
     if (const auto* matmul = std::get_if<MatmulStage>(&stage)) {
@@ -188,6 +192,10 @@ void CpuPlan::run_row_op(const Run& run, const RowOp& op, int64_t row, int threa
       args.table = get(op.b);
       return kernels_.rope(get(op.out), get(op.a), args);
     }
+    case RowKind::kHidden:
+      if (!run.step.hidden || (run.single && thread != 0)) return;
+      std::memcpy(run.logits + row * op.width, get(op.a), static_cast<size_t>(op.width) * 4);
+      return;
     case RowKind::kQuantize:
       return run_quantize(run, op, row, thread);
     case RowKind::kStoreKv:

@@ -9,9 +9,10 @@
 namespace cria::ml::cpu {
 namespace {
 
-constexpr std::array<const char*, 16> kRowNames = {
-    "embed", "gather", "rope table", "add",     "mul",  "scale",    "rms norm", "layer norm",
-    "silu",  "gelu",   "gelu erf",   "softcap", "rope", "quantize", "store kv", "merge attention"};
+constexpr std::array<const char*, 17> kRowNames = {
+    "embed",      "gather",   "rope table",     "add",      "mul",     "scale", "rms norm",
+    "layer norm", "silu",     "gelu",           "gelu erf", "softcap", "rope",  "hidden",
+    "quantize",   "store kv", "merge attention"};
 static_assert(kRowNames.size() == static_cast<size_t>(RowKind::kMerge) + 1);
 
 std::string name_of(const Stage& stage) {

@@ -51,6 +51,7 @@ enum class RowKind : uint8_t {
   kGeluErf,
   kSoftcap,
   kRope,      // a: x, b: table
+  kHidden,    // a -> the caller's buffer, in steps that want hidden states
   kQuantize,  // a -> quantized
   kStoreKv,   // a: k, b: v; only in steps of several rows
   kMerge,     // out = attention's result; only in steps of a single row
@@ -110,7 +111,9 @@ struct Program {
   int64_t scratch_bytes = 0;  // size of the arena that offsets point into
   int64_t capacity = 0;       // rows
   int64_t vocabulary = 0;
-  int64_t tile_floats = 0;  // per thread: 16 rows of the widest weight that is not in whole panels
+  int64_t hidden_width = 0;  // 0: the graph has no hidden states
+  size_t hidden_stage = 0;   // the last one of steps that want them
+  int64_t tile_floats = 0;   // per thread: 16 rows of the widest weight that is not in whole panels
 };
 
 Program compile_program(const Graph& graph, const WeightSet& weights, int threads);

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <new>
 #include <unordered_map>
+#include <utility>
 
 namespace cria::ml::reference {
 namespace {
@@ -26,13 +27,17 @@ class ReferencePlan final : public Plan {
     step_ = &step;
     kv_ = dynamic_cast<FloatKvStore*>(&kv);
     CRIA_CHECK(kv_ != nullptr, "a cache made by this backend");
-    values_[index(*graph_.result())] = logits.data();
-    CRIA_CHECK(logits.size() == live(*graph_.result()).size(), "room for the logits");
+    const Node* result = step.hidden ? graph_.hidden() : graph_.result();
+    CRIA_CHECK(result != nullptr, "a graph with hidden states");
+    CRIA_CHECK(logits.size() == live(*result).size(), "room for the results");
+    float* const own = std::exchange(values_[index(*result)], logits.data());
     for (const Node& node : graph_.nodes()) {
       if (node.op == Op::kInput) continue;
       execute(node, live(node));
       if (tap_) tell(node);
+      if (&node == result) break;
     }
+    values_[index(*result)] = own;
   }
 
   int64_t weight_bytes() const override {

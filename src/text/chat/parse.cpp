@@ -3,7 +3,6 @@
 #include "base/error.h"
 
 #include <algorithm>
-#include <random>
 
 namespace cria::text {
 
@@ -12,14 +11,6 @@ namespace {
 constexpr std::string_view kSpaces = " \t\r\n";
 constexpr size_t kMaxBuffer = 1 << 20;  // a longer tool call is none
 constexpr size_t kMaxSpaces = 4096;     // more of them before a tag are text
-
-std::string new_call_id() {
-  static constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyz0123456789";
-  thread_local std::mt19937_64 random{std::random_device{}()};
-  std::string id = "call_";
-  for (int i = 0; i < 8; ++i) id += kLetters[random() % kLetters.size()];
-  return id;
-}
 
 std::string_view trim_right(std::string_view s) {
   const size_t last = s.find_last_not_of(kSpaces);
@@ -120,6 +111,7 @@ Parsed& Parsed::operator+=(Parsed more) {
   content += more.content;
   thinking += more.thinking;
   for (Json& call : more.tool_calls) tool_calls.push_back(std::move(call));
+  for (Json& piece : more.call_pieces) call_pieces.push_back(std::move(piece));
   return *this;
 }
 
@@ -192,8 +184,9 @@ Parsed ThinkingParser::finish() {
   return out;
 }
 
-ToolCallParser::ToolCallParser(std::string tag, const Json& tools, bool bare_calls)
+ToolCallParser::ToolCallParser(std::string tag, const Json& tools, bool bare_calls, bool in_pieces)
     : tag_(std::move(tag)), bare_calls_(bare_calls) {
+  if (in_pieces) preview_.emplace();
   if (!tools.is_array()) return;
   for (const Json& tool : tools) {
     const Json* function = json_find(tool, "function");
@@ -218,7 +211,7 @@ bool ToolCallParser::step(Parsed& out) {
       return look(out);
     case State::kInside:
       if (bare()) return take_object(out);
-      while (take_call(buffer_, out)) {
+      while (take_call(out)) {
       }
       if (buffer_.size() > kMaxBuffer) state_ = State::kDone;
       return buffer_.size() > kMaxBuffer;
@@ -270,11 +263,12 @@ bool ToolCallParser::take_object(Parsed& out) {
     rest = buffer_.substr(counted_ + 1);
     buffer_.resize(counted_ + 1);
   }
-  while (take_call(buffer_, out)) called_ = true;
+  while (take_call(out)) called_ = true;
   if (!complete && buffer_.size() <= kMaxBuffer) return false;
   if (called_) buffer_.clear();  // brackets around the calls
   state_ = called_ ? State::kBetween : State::kDone;
   buffer_ += rest;
+  if (preview_) preview_->reset();
   counted_ = 0;
   open_brackets_ = 0;
   in_string_ = escaped_ = called_ = false;
@@ -302,43 +296,66 @@ bool ToolCallParser::balanced() {
   return false;
 }
 
-bool ToolCallParser::take_call(std::string& text, Parsed& out, bool last) {
-  // A name that is only begun may become another, longer one.
-  size_t at = std::string::npos;
+// The tool that the text names first.
+const std::string* ToolCallParser::first_name(bool last, size_t& at) const {
   const std::string* tool = nullptr;
+  at = std::string::npos;
   for (const std::string& name : names_) {
-    const size_t part = overlap(text, name);
-    if (!last && part > 0 && part < name.size()) return false;
-    const size_t found = text.find(name);
+    // A name that is only begun may become another, longer one.
+    const size_t part = overlap(buffer_, name);
+    if (!last && part > 0 && part < name.size()) return nullptr;
+    const size_t found = buffer_.find(name);
     if (found < at ||
         (found == at && tool && found != std::string::npos && name.size() > tool->size())) {
       at = found;
       tool = &name;
     }
   }
+  return tool;
+}
+
+bool ToolCallParser::take_call(Parsed& out, bool last) {
+  if (preview_) preview_->look(buffer_, names_, out.call_pieces);
+  size_t used = 0;
+  const std::string* tool = first_name(last, used);
   if (!tool) return false;
-  auto object = first_object(text);
+  auto object = first_object(buffer_);
   if (!object) return false;
+  used = std::max(used + tool->size(), object->end);
+  // What the object itself calls its name counts for more than a name anywhere.
+  const auto own = std::ranges::find_if(
+      names_, [given = json_find(object->json, "name")](const std::string& name) {
+        return given != nullptr && *given == name;
+      });
+  if (own != names_.end()) {
+    tool = &*own;
+    used = object->end;
+  }
   Json arguments = object->json;
   if (find_arguments(object->json, *tool, arguments) == Search::kWait) return false;
+  tell(*tool, std::move(arguments), out);
+  buffer_.erase(0, used);
+  counted_ -= std::min(counted_, used);
+  return true;
+}
+
+void ToolCallParser::tell(const std::string& name, Json arguments, Parsed& out) {
+  const int64_t index = calls_++;
+  if (preview_) return preview_->end(name, arguments, out.call_pieces);
   Json function = Json::object();
-  function["index"] = calls_++;
-  function["name"] = *tool;
+  function["index"] = index;
+  function["name"] = name;
   function["arguments"] = std::move(arguments);
   Json call = Json::object();
   call["id"] = new_call_id();
   call["function"] = std::move(function);
   out.tool_calls.push_back(std::move(call));
-  const size_t used = std::max(at + tool->size(), object->end);
-  text.erase(0, used);
-  counted_ -= std::min(counted_, used);
-  return true;
 }
 
 // Upstream drops text after a tag that never became a call; here it is the answer.
 Parsed ToolCallParser::finish() {
   Parsed out;
-  while (state_ == State::kInside && take_call(buffer_, out, true)) called_ = true;
+  while (state_ == State::kInside && take_call(out, true)) called_ = true;
   const bool unfinished = state_ == State::kInside && (bare() ? !called_ : calls_ == 0);
   if (unfinished && !bare()) out.content = tag_;
   if (unfinished || state_ == State::kLooking) out.content += buffer_;
@@ -348,12 +365,12 @@ Parsed ToolCallParser::finish() {
 }
 
 OutputParser::OutputParser(const AnswerMarks& marks, std::string_view prompt, const Json& tools,
-                           const Json& think) {
+                           const Json& think, bool call_pieces) {
   const auto& tags = marks.thinking;
   const bool thinks = think.is_string() || (think.is_boolean() && think.get<bool>());
   if (tags && thinks) thinking_.emplace(*tags, trim_right(prompt).ends_with(tags->open));
   if (tools.is_array() && !tools.empty()) {
-    tools_.emplace(marks.tool_tag, tools, marks.bare_calls);
+    tools_.emplace(marks.tool_tag, tools, marks.bare_calls, call_pieces);
     blocks_.emplace(marks.tool_tag, tools_->names());
   }
 }

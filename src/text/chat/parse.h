@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "text/chat/call_blocks.h"
+#include "text/chat/call_preview.h"
 #include "text/chat/tags.h"
 #include "text/grammar/grammar.h"
 
@@ -18,7 +19,8 @@ namespace cria::text {
 
 struct Parsed {
   std::string content, thinking;
-  Json tool_calls = Json::array();  // {id, function {index, name, arguments}}
+  Json tool_calls = Json::array();   // {id, function {index, name, arguments}}
+  Json call_pieces = Json::array();  // instead of them, where asked for: see call_preview.h
   Parsed& operator+=(Parsed more);
 };
 
@@ -42,8 +44,11 @@ class ThinkingParser {
 
 class ToolCallParser {
  public:
-  // `bare_calls`: an answer whose first character is { is looked at as a call, too.
-  ToolCallParser(std::string tag, const Json& tools, bool bare_calls = false);
+  // `bare_calls`: an answer whose first character is { is looked at as a call, too. `in_pieces`:
+  // calls are told as call_pieces. The content is the same: what turns out to be no call is text,
+  // though a piece of it may have been told.
+  ToolCallParser(std::string tag, const Json& tools, bool bare_calls = false,
+                 bool in_pieces = false);
   Parsed add(std::string_view text);
   Parsed finish();
   const std::vector<std::string>& names() const { return names_; }  // of the offered tools
@@ -54,8 +59,11 @@ class ToolCallParser {
   bool step(Parsed& out);
   bool look(Parsed& out);
   bool take_object(Parsed& out);
-  // `last`: nothing follows, so a name at the end is no beginning of a longer one.
-  bool take_call(std::string& text, Parsed& out, bool last = false);
+  // The next call in the text, which it is then taken out of. `last`: nothing follows, so a name at
+  // the end is no beginning of a longer one.
+  bool take_call(Parsed& out, bool last = false);
+  const std::string* first_name(bool last, size_t& at) const;
+  void tell(const std::string& name, Json arguments, Parsed& out);
   bool balanced();
   std::string tag_;
   std::vector<std::string> names_;
@@ -63,7 +71,8 @@ class ToolCallParser {
   bool bare_calls_;  // until the first character has come
   std::string buffer_;
   int64_t calls_ = 0;
-  bool called_ = false;  // the bare object that is read now was one, or held one
+  std::optional<CallPreview> preview_;  // where calls are told in pieces
+  bool called_ = false;                 // the bare object that is read now was one, or held one
   // Bracket counting goes on where the last text ended.
   size_t counted_ = 0;
   int64_t open_brackets_ = 0;
@@ -75,7 +84,7 @@ class OutputParser {
  public:
   // `prompt` is the rendered prompt; `think` as resolved for the request.
   OutputParser(const AnswerMarks& marks, std::string_view prompt, const Json& tools,
-               const Json& think);
+               const Json& think, bool call_pieces = false);
   // Of the thought that the answer may begin with, for who constrains what follows.
   std::optional<grammar::ThinkingMarks> thinking_marks() const;
   Parsed add(std::string_view text);

@@ -18,6 +18,7 @@ Parsed run(Parser parser, std::string_view text, size_t piece) {
     all.content += p.content;
     all.thinking += p.thinking;
     for (const Json& c : p.tool_calls) all.tool_calls.push_back(c);
+    for (const Json& c : p.call_pieces) all.call_pieces.push_back(c);
   };
   for (size_t i = 0; i < text.size(); i += piece) take(parser.add(text.substr(i, piece)));
   take(parser.finish());
@@ -30,6 +31,22 @@ std::string calls(const Parsed& p) {
     text += c["function"]["name"].get<std::string>() + dump_json(c["function"]["arguments"]) + ";";
   }
   return text;
+}
+
+// The same of calls that were told in pieces; "..." is the end of one that broke off.
+std::string told(const Parsed& p) {
+  std::string text;
+  bool open = false;
+  for (const Json& piece : p.call_pieces) {
+    if (piece.contains("name")) {
+      CHECK(piece["id"].get<std::string>().size() == 13);
+      text += (open ? "...;" : "") + piece["name"].get<std::string>();
+    }
+    text += piece["arguments"].get<std::string>();
+    open = !piece.value("last", false);
+    if (!open) text += ";";
+  }
+  return text + (open ? "..." : "");
 }
 
 }  // namespace
@@ -202,4 +219,56 @@ TEST_CASE("OutputParser runs what the template and the request ask for") {
   CHECK(run(OutputParser(t.marks(), "...<think>\n", Json::array(), "low"), "a</think>b", 1)
             .thinking == "a");
   CHECK(run(OutputParser(t.marks(), "", Json::array(), false), answer, 4).content == answer);
+}
+
+TEST_CASE("calls are told in pieces however the text is cut, and add up to the whole ones") {
+  struct Case {
+    const char *answer, *told, *content;
+  };
+  const Case cases[] = {
+      {"Sure.\n<tool_call>\n{\"name\": \"add\", \"arguments\": {\"a\": [1, \"} \\\" x\"], \"b\": "
+       "{}}}\n</tool_call>\n<tool_call>{\"name\": \"add_all\", \"parameters\": { }}</tool_call>",
+       "add{\"a\":[1,\"} \\\" x\"],\"b\":{}};add_all{};", "Sure."},
+      // Forms whose arguments cannot be told before their end.
+      {"<tool_call>{\"add\": {\"x\": 1}}", "add{\"x\":1};", ""},
+      {"<tool_call>{\"arguments\": {\"a\": 1}, \"name\": \"add\"}", "add{\"a\":1};", ""},
+      {"<tool_call>{\"name\":\"add\",\"arguments\":\"{\\\"a\\\":1}\"}", "add{\"a\":1};", ""},
+      // The last of equal keys counts: what was told of the first was no call.
+      {"<tool_call>{\"name\":\"add\",\"arguments\":{\"a\":1},\"arguments\":{\"b\":2}}",
+       "add{\"a\":1...;add{\"b\":2};", ""},
+      // Cut, and broken: the text is the answer's, as when calls are told whole.
+      {"<tool_call>{\"name\":\"add\",\"arguments\":{\"a\": 1", "add{\"a\":1...",
+       "<tool_call>{\"name\":\"add\",\"arguments\":{\"a\": 1"},
+      {"<tool_call>{\"name\":\"add\",\"arguments\":{\"a\": 1,}}", "add{\"a\":1,...",
+       "<tool_call>{\"name\":\"add\",\"arguments\":{\"a\": 1,}}"},
+      {"<tool_call>{\"name\":\"sub\",\"arguments\":{\"a\":1}}", "",
+       "<tool_call>{\"name\":\"sub\",\"arguments\":{\"a\":1}}"}};
+  for (const Case& c : cases)
+    for (const size_t piece : std::initializer_list<size_t>{1, 2, 5, 200}) {
+      CAPTURE(c.answer);
+      CAPTURE(piece);
+      const Parsed p = run(ToolCallParser("<tool_call>", kTools, false, true), c.answer, piece);
+      CHECK(told(p) == c.told);
+      CHECK(p.content == c.content);
+      CHECK(p.tool_calls.empty());
+      const Parsed whole = run(ToolCallParser("<tool_call>", kTools), c.answer, piece);
+      CHECK(whole.content == c.content);
+      CHECK(whole.call_pieces.empty());
+    }
+}
+
+TEST_CASE("the name of a call is told before its arguments are written, and these as they come") {
+  ToolCallParser parser("{", kTools, false, true);
+  CHECK(parser.add("{\"name\": \"add\", \"arguments\": ").call_pieces.empty());
+  CHECK(parser.add("{\"a\": ").call_pieces[0]["arguments"] == "{\"a\":");
+  CHECK(parser.add("\"b c").call_pieces.dump() == R"([{"arguments":"\"b c"}])");
+  CHECK(parser.add("\"}").call_pieces.dump() == R"([{"arguments":"\""}])");
+  CHECK(parser.add("}").call_pieces.dump() == R"([{"arguments":"}","last":true}])");
+}
+
+TEST_CASE("a call's own name counts for more than another tool's name in the text") {
+  const Json tools = parse_json(R"([{"function":{"name":"a"}},{"function":{"name":"find"}}])");
+  const char* const answer = R"({"name": "find", "arguments": {"a": 1}})";
+  CHECK(calls(run(ToolCallParser("{", tools), answer, 1)) == R"(find{"a":1};)");
+  CHECK(told(run(ToolCallParser("{", tools, false, true), answer, 1)) == R"(find{"a":1};)");
 }
