@@ -1,9 +1,12 @@
 """One server for all frameworks, with a model that calls tools."""
 import json
+import os
 
 import pytest
 from cria_server import Server
 from server_models import upload_qwen
+
+os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # else its import asks the network for prices
 
 
 @pytest.fixture(scope="session")
