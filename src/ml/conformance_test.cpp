@@ -262,7 +262,7 @@ TEST_CASE(
       goes_on.finish(matmul(goes_on.weights.make(dtype, {kWidth, 33, 1, 1}), hidden), 33);
       TestRun wanted(ends.graph, ends.kv, name, {.threads = 3});
       TestRun run(goes_on.graph, goes_on.kv, name, {.threads = 3});
-      for (const size_t rows : {1, 2, 40}) {
+      for (const size_t rows : std::initializer_list<size_t>{1, 2, 40}) {
         const std::vector<TestRun::Part> parts = {{some_tokens(rows, kVocabulary)}};
         const std::vector<float> logits = run.run(parts);
         CHECK(run.run(parts, true) == wanted.run(parts));
