@@ -151,11 +151,10 @@ void CpuPlan::run_row_op(const Run& run, const RowOp& op, int64_t row, int threa
   switch (op.kind) {
     case RowKind::kEmbed:
       return op.table->read_row(keys_of(run.step, op.key)[index], get(op.out));
-    case RowKind::kGather: {
-      const float* from = at(op.a, run.step.outputs[index], run, thread);
-      std::memcpy(get(op.out), from, static_cast<size_t>(op.width) * 4);
+    case RowKind::kGather:
+      std::memcpy(get(op.out), at(op.a, run.step.outputs[index], run, thread),
+                  static_cast<size_t>(op.width) * 4);
       return;
-    }
     case RowKind::kRopeTable: {
       const RopeSource& source = program_.ropes[op.frequencies];
       return rope_row(source.frequencies, run.step.positions[index], source.magnitude, get(op.out));

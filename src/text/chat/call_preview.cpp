@@ -60,6 +60,7 @@ Match read_head(std::string_view text, const std::vector<std::string>& names, st
   for (const std::string_view expected : {"{", "\"name\"", ":"})
     if (const Match match = reader.word(expected); match != Match::kYes) return match;
   std::vector<std::string> quoted;
+  quoted.reserve(names.size());
   for (const std::string& one : names) quoted.push_back(dump_json(one));
   if (const Match match = reader.any_word(quoted, name); match != Match::kYes) return match;
   if (const Match match = reader.word(","); match != Match::kYes) return match;
