@@ -33,7 +33,7 @@ SCHEMAS = {
 @pytest.mark.parametrize("temperature", [0, 0.8, 2.0])
 def test_answers_validate(server, name, temperature):
     client = ollama.Client(host=server.url)
-    validator = jsonschema.Draft202012Validator(SCHEMAS[name], format_checker=jsonschema.FormatChecker())
+    validator = jsonschema.Draft202012Validator(SCHEMAS[name], format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER)
     whole = 0
     for seed in range(1 if temperature == 0 else 6):
         answer = client.chat("smol", messages=[{"role": "user", "content": "Tell me about a person, a shape and a date."}],
