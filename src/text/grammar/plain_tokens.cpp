@@ -20,6 +20,20 @@ Utf8Scan scan_first(uint8_t byte) noexcept {
   return byte == 0xF4 ? Utf8Scan::kAfterF4 : Utf8Scan::kNeedThree;
 }
 
+// The bytes that go on with a character, by what Utf8Scan says of it.
+struct Continuation {
+  uint8_t least, most;
+  Utf8Scan next;
+};
+constexpr std::array<Continuation, 8> kContinuations = {{{},  // kWhole
+                                                         {0x80, 0xBF, Utf8Scan::kWhole},
+                                                         {0x80, 0xBF, Utf8Scan::kNeedOne},
+                                                         {0x80, 0xBF, Utf8Scan::kNeedTwo},
+                                                         {0xA0, 0xBF, Utf8Scan::kNeedOne},
+                                                         {0x80, 0x9F, Utf8Scan::kNeedOne},
+                                                         {0x90, 0xBF, Utf8Scan::kNeedTwo},
+                                                         {0x80, 0x8F, Utf8Scan::kNeedTwo}}};
+
 bool is_begun(Utf8Scan scan) {
   return scan != Utf8Scan::kWhole && scan != Utf8Scan::kOther;
 }
@@ -52,39 +66,10 @@ std::vector<Place> places_of(std::span<const TokenTrie::Node> nodes) {
 }  // namespace
 
 Utf8Scan scan_utf8(Utf8Scan before, uint8_t byte) noexcept {
-  uint8_t least = 0x80, most = 0xBF;
-  Utf8Scan next = Utf8Scan::kWhole;
-  switch (before) {
-    case Utf8Scan::kWhole:
-      return scan_first(byte);
-    case Utf8Scan::kOther:
-      return Utf8Scan::kOther;
-    case Utf8Scan::kNeedOne:
-      break;
-    case Utf8Scan::kNeedTwo:
-      next = Utf8Scan::kNeedOne;
-      break;
-    case Utf8Scan::kNeedThree:
-      next = Utf8Scan::kNeedTwo;
-      break;
-    case Utf8Scan::kAfterE0:
-      least = 0xA0;
-      next = Utf8Scan::kNeedOne;
-      break;
-    case Utf8Scan::kAfterEd:
-      most = 0x9F;
-      next = Utf8Scan::kNeedOne;
-      break;
-    case Utf8Scan::kAfterF0:
-      least = 0x90;
-      next = Utf8Scan::kNeedTwo;
-      break;
-    case Utf8Scan::kAfterF4:
-      most = 0x8F;
-      next = Utf8Scan::kNeedTwo;
-      break;
-  }
-  return byte < least || byte > most ? Utf8Scan::kOther : next;
+  if (before == Utf8Scan::kWhole) return scan_first(byte);
+  if (before == Utf8Scan::kOther) return Utf8Scan::kOther;
+  const Continuation& may = kContinuations[static_cast<size_t>(before)];
+  return byte < may.least || byte > may.most ? Utf8Scan::kOther : may.next;
 }
 
 PlainTokens::PlainTokens(const TokenTrie& trie) {
