@@ -95,6 +95,10 @@ constexpr Floor kFloors[] = {
     {"avx512", PanelKind::kQ8_0, 1, 20}, {"avx512", PanelKind::kQ8_0, 128, 50},
     {"avx512", PanelKind::kQ4_K, 1, 25}, {"avx512", PanelKind::kQ4_K, 128, 45},
     {"avx512", PanelKind::kQ6_K, 1, 18}, {"avx512", PanelKind::kQ6_K, 128, 38},
+    {"amx", PanelKind::kQ4_0, 1, 28},    {"amx", PanelKind::kQ4_0, 128, 80},
+    {"amx", PanelKind::kQ8_0, 1, 15},    {"amx", PanelKind::kQ8_0, 128, 80},
+    {"amx", PanelKind::kQ4_K, 1, 22},    {"amx", PanelKind::kQ4_K, 128, 78},
+    {"amx", PanelKind::kQ6_K, 1, 15},    {"amx", PanelKind::kQ6_K, 128, 52},
 };
 
 int check() {
