@@ -46,9 +46,10 @@ TEST_CASE("keep_alive in all its forms") {
   CHECK(parsed("\"0\"") == Nanoseconds(0));
   CHECK(message_of([&] { parsed("true"); }) == "Unsupported type: 'bool'");
   CHECK_THROWS_AS(parsed("\"300\""), Error);
-  CHECK(parse_setting_duration("300", Nanoseconds(1)) == std::chrono::seconds(300));
-  CHECK(parse_setting_duration("-1", Nanoseconds(1)) == kForever);
-  CHECK(parse_setting_duration("junk", Nanoseconds(1)) == Nanoseconds(1));
+  CHECK(parse_setting_duration("300") == std::chrono::seconds(300));
+  CHECK(parse_setting_duration("-1") == kForever);
+  CHECK(parse_setting_duration("1m30s") == std::chrono::seconds(90));
+  for (const char* text : {"junk", "", " ", "5x"}) CHECK_FALSE(parse_setting_duration(text));
 }
 
 TEST_CASE("a body is its first JSON value, with the texts that clients know") {

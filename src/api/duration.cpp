@@ -115,19 +115,18 @@ std::optional<Nanoseconds> parse_keep_alive(const Json* value) {
   fail(ErrorKind::kInvalidInput, "Unsupported type: '{}'", type);
 }
 
-Nanoseconds parse_setting_duration(std::string_view text, Nanoseconds fallback) {
-  if (text.empty()) return fallback;
+std::optional<Nanoseconds> parse_setting_duration(std::string_view text) {
   char* end = nullptr;
   const std::string copy(text);
   const double seconds = std::strtod(copy.c_str(), &end);
-  Nanoseconds value = fallback;
-  if (*end == '\0' && std::isfinite(seconds)) {
+  Nanoseconds value = {};
+  if (end != copy.c_str() && *end == '\0' && std::isfinite(seconds)) {
     value = from_double(seconds * 1e9);
   } else {
     try {
       value = parse_duration(text);
     } catch (const Error&) {
-      return fallback;  // as existing set-ups expect: an invalid value counts as none
+      return std::nullopt;
     }
   }
   return value.count() < 0 ? kForever : value;

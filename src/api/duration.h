@@ -23,8 +23,8 @@ inline constexpr Nanoseconds kForever = Nanoseconds::max();
 
 // A number is seconds, a string a duration, negative is kForever; null is absent.
 std::optional<Nanoseconds> parse_keep_alive(const Json* value);
-// The setting: a duration or plain seconds; `fallback` when it is neither.
-Nanoseconds parse_setting_duration(std::string_view text, Nanoseconds fallback);
+// Of a setting: a duration or plain seconds, negative is kForever; nullopt when it is neither.
+std::optional<Nanoseconds> parse_setting_duration(std::string_view text);
 
 // "2026-08-21T10:00:00.028025494Z": nine fractional digits, trailing zeros cut.
 std::string format_utc(WallTime time);

@@ -93,7 +93,7 @@ class ItemReader {
   }
 
   void add_call(const Fields& fields) {
-    const std::string id = fields.text("call_id"), name = fields.text("name");
+    const std::string id = fields.text("call_id"), name = fields.required("name");
     names_[id] = name;
     Json& message = assistant(after_assistant());
     const size_t index = message.contains("tool_calls") ? message["tool_calls"].size() : 0;

@@ -36,7 +36,7 @@ TEST_CASE("a variable that holds nonsense counts as its default") {
   const auto unset = setting_integer("OLLAMA_NUM_PARALLEL");
   set("3");
   CHECK(setting_integer("OLLAMA_NUM_PARALLEL") == 3);
-  for (const char* bad : {"three", "3x", "99999999999999999999", "1.5"}) {
+  for (const char* bad : {"three", "3x", "99999999999999999999", "1.5", "-1"}) {
     set(bad);
     CHECK(setting_integer("OLLAMA_NUM_PARALLEL") == unset);
   }
@@ -46,6 +46,12 @@ TEST_CASE("a variable that holds nonsense counts as its default") {
   ::setenv("CRIA_STALL_TIMEOUT", "250ms", 1);
   CHECK(setting_duration("CRIA_STALL_TIMEOUT") == std::chrono::milliseconds(250));
   ::unsetenv("CRIA_STALL_TIMEOUT");
+  const auto choice = [] { return setting_choice("CRIA_LOG_FORMAT", {"text", "json"}); };
+  ::setenv("CRIA_LOG_FORMAT", "JSON", 1);
+  CHECK(choice() == "json");
+  ::setenv("CRIA_LOG_FORMAT", "xml", 1);
+  CHECK(choice() == "text");
+  ::unsetenv("CRIA_LOG_FORMAT");
 }
 
 TEST_CASE("an atomic write replaces the content and leaves no temporary file") {

@@ -25,7 +25,7 @@ std::string& id_of_this_thread() {
 void set_up_log(const char* role, int debug_level) {
   auto logger = spdlog::stderr_logger_mt(role);
   spdlog::set_default_logger(logger);
-  writes_json = setting("CRIA_LOG_FORMAT") == "json";
+  writes_json = setting_choice("CRIA_LOG_FORMAT", {"text", "json"}) == "json";
   spdlog::set_pattern(writes_json ? kJson : kText);
   spdlog::set_level(debug_level >= 2   ? spdlog::level::trace
                     : debug_level == 1 ? spdlog::level::debug

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/text.h"
 
 #include <array>
 #include <charconv>
@@ -104,7 +105,7 @@ void warn_of(const SettingRow& row, std::string_view value) {
 std::optional<long long> integer_in(std::string_view text) {
   long long number = 0;
   const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (code != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  if (code != std::errc() || end != text.data() + text.size() || number < 0) return std::nullopt;
   return number;
 }
 
@@ -143,6 +144,18 @@ bool setting_flag(std::string_view name) {
   const std::string value = setting(name);
   return !(value.empty() || value == "0" || value == "f" || value == "F" || value == "false" ||
            value == "False" || value == "FALSE");
+}
+
+std::string setting_choice(std::string_view name, std::initializer_list<std::string_view> choices) {
+  return parsed_setting(name, [&](std::string_view text) -> std::optional<std::string> {
+    std::string low = lower_case(text);
+    if (std::ranges::find(choices, low) == choices.end()) return std::nullopt;
+    return low;
+  });
+}
+
+void warn_of_setting(std::string_view name) {
+  warn_of(row_of(name), setting(name));
 }
 
 long long setting_integer(std::string_view name) {

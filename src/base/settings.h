@@ -5,6 +5,7 @@
 #pragma once
 
 #include <chrono>
+#include <initializer_list>
 #include <span>
 #include <string>
 #include <string_view>
@@ -23,8 +24,12 @@ std::span<const SettingRow> setting_rows();
 std::string setting(std::string_view name);
 // A boolean that does not parse counts as true, as existing scripts expect.
 bool setting_flag(std::string_view name);
-// The default, with a warning in the log, when it is not an integer.
+// The default, with a warning in the log, when it is not an integer of 0 or more.
 long long setting_integer(std::string_view name);
+// One of `choices` in any case of letters; the default, with a warning, for anything else.
+std::string setting_choice(std::string_view name, std::initializer_list<std::string_view> choices);
+// Logs, once for each name, that its value is nonsense and the default counts.
+void warn_of_setting(std::string_view name);
 // "250ms", "30s", "5m"; a bare number is seconds. The default, with a warning, for anything else.
 std::chrono::milliseconds setting_duration(std::string_view name);
 

@@ -16,15 +16,20 @@ namespace {
 
 constexpr size_t kDefaultLoaded = 3;
 
+// As existing set-ups expect, an invalid value counts as none; it is told.
+api::Nanoseconds duration_of(std::string_view name) {
+  const auto value = api::parse_setting_duration(setting(name));
+  if (!value) warn_of_setting(name);
+  return value.value_or(std::chrono::minutes(5));
+}
+
 SchedulerOptions scheduler_options(Metrics& metrics) {
   SchedulerOptions options;
-  options.max_queue = static_cast<size_t>(std::max(0LL, setting_integer("OLLAMA_MAX_QUEUE")));
+  options.max_queue = static_cast<size_t>(setting_integer("OLLAMA_MAX_QUEUE"));
   const long long loaded = setting_integer("OLLAMA_MAX_LOADED_MODELS");
   options.max_loaded = loaded > 0 ? static_cast<size_t>(loaded) : kDefaultLoaded;
-  options.keep_alive =
-      api::parse_setting_duration(setting("OLLAMA_KEEP_ALIVE"), std::chrono::minutes(5));
-  options.load_timeout =
-      api::parse_setting_duration(setting("OLLAMA_LOAD_TIMEOUT"), std::chrono::minutes(5));
+  options.keep_alive = duration_of("OLLAMA_KEEP_ALIVE");
+  options.load_timeout = duration_of("OLLAMA_LOAD_TIMEOUT");
   options.on_start = [&](const std::string& model) { metrics.runner_started(model); };
   options.on_failure = [&](const std::string& model) { metrics.runner_failed(model); };
   return options;

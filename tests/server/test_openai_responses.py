@@ -152,6 +152,7 @@ def test_errors_have_their_kinds(client):
             ({"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "http://x"}]}]}, "base64"),
             ({"input": [{"type": "function_call", "name": "f", "call_id": "c", "arguments": "["}]},
              "invalid tool call arguments"),
+            ({"input": [{"type": "function_call", "call_id": "c", "arguments": "{}"}]}, "name is required"),
             ({"tools": [{"type": "web_search"}]}, 'tools of type "web_search"'), ({"tools": [TOOL]}, "support tools"),
             ({"previous_response_id": "resp_1"}, "send the whole input"), ({"background": True}, "background"),
             ({"text": {"format": {"type": "xml"}}}, "text.format.type"),
