@@ -1,7 +1,6 @@
 #include "server/generate.h"
 
 #include "base/log.h"
-#include "base/log_context.h"
 #include "base/settings.h"
 #include "server/requests.h"
 
@@ -113,7 +112,6 @@ void run(Service& service, const std::stop_token& gone, Call& call, Responder& r
   const Facts facts = service.models.facts(model, gone);
   check_capabilities(call, model, facts);
   protocol::Generate& request = call.request;
-  request.request_id = log::request_id();
   request.think = effective_think(call, facts);
   // These were trained without the thinking of earlier answers.
   request.drop_old_thinking =
