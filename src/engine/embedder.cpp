@@ -1,6 +1,8 @@
 #include "engine/embedder.h"
 
 #include "base/error.h"
+#include "base/log.h"
+#include "base/log_context.h"
 
 #include <algorithm>
 #include <cmath>
@@ -43,6 +45,8 @@ void Embedder::submit(protocol::Embed request) {
 }
 
 void Embedder::fail_request(const Request& request, ErrorKind kind, const std::string& message) {
+  const log::RequestScope scope(request.asked.request_id);
+  log::debug("request {}: {}", request.asked.id, message);
   emit_(protocol::Failure{.id = request.asked.id, .kind = kind, .message = message});
   drop(request);
 }
@@ -273,6 +277,9 @@ void Embedder::finish(Text& text) {
   texts_.remove_if([&](const Text& other) { return &other == &text; });
   if (++request.finished < request.asked.inputs.size()) return;
   const auto taken = std::chrono::nanoseconds(Clock::now() - request.start);
+  const log::RequestScope scope(request.asked.request_id);
+  log::debug("request {}: {} inputs of {} tokens, {:.1f} ms", id, request.finished, request.tokens,
+             std::chrono::duration<double, std::milli>(taken).count());
   emit_(protocol::Done{
       .id = id, .reason = "stop", .prompt_tokens = request.tokens, .prompt_ns = taken.count()});
   drop(request);

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/log_context.h"
 #include "base/sandbox.h"
 #include "base/settings.h"
 #include "engine/engine.h"
@@ -152,13 +153,17 @@ void read_requests(Channel& channel, Inbox& steps, Inbox& texts) {
 
 // Until the server closes.
 void serve_texts(const text::Tokenizer& tokenizer, const Emit& emit, Inbox& inbox) {
+  const auto serve_one = [&](const auto& request) {
+    const log::RequestScope scope(request.request_id);
+    guarded(emit, request.id, [&] { answer(request, tokenizer, emit); });
+  };
   try {
     while (const auto requests = inbox.take(true))
       for (const protocol::Request& request : *requests)
         if (const auto* tokenize = std::get_if<protocol::Tokenize>(&request))
-          guarded(emit, tokenize->id, [&] { answer(*tokenize, tokenizer, emit); });
+          serve_one(*tokenize);
         else if (const auto* detokenize = std::get_if<protocol::Detokenize>(&request))
-          guarded(emit, detokenize->id, [&] { answer(*detokenize, tokenizer, emit); });
+          serve_one(*detokenize);
   } catch (const Error& e) {
     log::error("runner: {}", e.what());  // the server has gone
   }

@@ -1,10 +1,12 @@
 #include "engine/text_requests.h"
 
 #include "base/error.h"
+#include "base/log.h"
 #include "base/utf8.h"
 
 #include <algorithm>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace cria::engine {
@@ -42,6 +44,7 @@ void answer(const protocol::Tokenize& request, const text::Tokenizer& tokenizer,
       for (const text::TokenId id : part) event.pieces.push_back(piece_of(tokenizer, id));
     emit(event);
   }
+  log::debug("request {}: {} bytes are {} tokens", request.id, request.text.size(), ids.size());
   emit(protocol::Done{.id = request.id, .reason = "stop", .prompt_tokens = std::ssize(ids)});
 }
 
@@ -51,7 +54,10 @@ void answer(const protocol::Detokenize& request, const text::Tokenizer& tokenize
     if (id < 0 || id >= tokenizer.size())
       fail(ErrorKind::kInvalidInput, "tokens holds {}, but this model has tokens 0 to {}", id,
            tokenizer.size() - 1);
-  emit(protocol::Text{.id = request.id, .content = tokenizer.decode(request.tokens, true)});
+  std::string content = tokenizer.decode(request.tokens, true);
+  log::debug("request {}: {} tokens are {} bytes", request.id, request.tokens.size(),
+             content.size());
+  emit(protocol::Text{.id = request.id, .content = std::move(content)});
   emit(protocol::Done{
       .id = request.id, .reason = "stop", .prompt_tokens = std::ssize(request.tokens)});
 }

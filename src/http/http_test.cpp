@@ -358,5 +358,17 @@ TEST_CASE("escapes in paths") {
   CHECK(percent_decode("%zz") == "%zz");
 }
 
+TEST_CASE("fields of a query") {
+  const std::string_view query = "a=1&&b=x%26y+z&a=2&empty=&bare&%63=%3D=";
+  CHECK(query_value(query, "a") == "1");
+  CHECK(query_value(query, "b") == "x&y z");
+  CHECK(query_value(query, "empty") == "");
+  CHECK(query_value(query, "bare") == "");
+  CHECK(query_value(query, "c") == "==");
+  CHECK_FALSE(query_value(query, "y"));
+  CHECK_FALSE(query_value("", "a"));
+  CHECK_FALSE(query_value("&", "a"));
+}
+
 }  // namespace
 }  // namespace cria::http

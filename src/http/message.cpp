@@ -38,4 +38,20 @@ std::string percent_decode(std::string_view text) {
   return out;
 }
 
+std::optional<std::string> query_value(std::string_view query, std::string_view name) {
+  const auto decoded = [](std::string_view part) {
+    std::string text(part);
+    std::ranges::replace(text, '+', ' ');
+    return percent_decode(text);
+  };
+  while (!query.empty()) {
+    const std::string_view field = query.substr(0, query.find('&'));
+    query.remove_prefix(std::min(field.size() + 1, query.size()));
+    const size_t equals = std::min(field.find('='), field.size());
+    if (decoded(field.substr(0, equals)) == name)
+      return decoded(field.substr(std::min(equals + 1, field.size())));
+  }
+  return std::nullopt;
+}
+
 }  // namespace cria::http

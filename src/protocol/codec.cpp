@@ -167,6 +167,7 @@ Generate generate_from(const Json& json) {
 Json encoded(const Embed& request) {
   Json json = {{"type", "embed"},
                {"id", request.id},
+               {"request_id", request.request_id},
                {"inputs", request.inputs},
                {"truncate", request.truncate},
                {"dimensions", request.dimensions},
@@ -177,6 +178,7 @@ Json encoded(const Embed& request) {
 
 Embed embed_from(const Json& json) {
   return {.id = id_of(json),
+          .request_id = text(json, "request_id"),
           .inputs = texts(json, "inputs"),
           .query = json_string(json, "query"),
           .truncate = flag(json, "truncate", true),
@@ -187,6 +189,7 @@ Embed embed_from(const Json& json) {
 Json encoded(const Tokenize& request) {
   return {{"type", "tokenize"},
           {"id", request.id},
+          {"request_id", request.request_id},
           {"text", request.text},
           {"add_special", request.add_special},
           {"parse_special", request.parse_special},
@@ -195,6 +198,7 @@ Json encoded(const Tokenize& request) {
 
 Tokenize tokenize_from(const Json& json) {
   return {.id = id_of(json),
+          .request_id = text(json, "request_id"),
           .text = text(json, "text"),
           .add_special = flag(json, "add_special", false),
           .parse_special = flag(json, "parse_special", true),
@@ -202,11 +206,15 @@ Tokenize tokenize_from(const Json& json) {
 }
 
 Json encoded(const Detokenize& request) {
-  return {{"type", "detokenize"}, {"id", request.id}, {"tokens", request.tokens}};
+  return {{"type", "detokenize"},
+          {"id", request.id},
+          {"request_id", request.request_id},
+          {"tokens", request.tokens}};
 }
 
 Detokenize detokenize_from(const Json& json) {
-  return {.id = id_of(json), .tokens = tokens(json, "tokens")};
+  return {
+      .id = id_of(json), .request_id = text(json, "request_id"), .tokens = tokens(json, "tokens")};
 }
 
 Json encoded(const Cancel& cancel) {

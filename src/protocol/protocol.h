@@ -65,6 +65,7 @@ struct Generate {
 // Vectors of texts: one Vector for each, in any order, then Done with the tokens of all of them.
 struct Embed {
   uint64_t id = 0;
+  std::string request_id;
   std::vector<std::string> inputs;
   std::optional<std::string> query;  // rank the inputs for it: a Vector is then its score alone
   bool truncate = true;              // cut what is too long at its end; otherwise it is an error
@@ -75,6 +76,7 @@ struct Embed {
 // The tokens of a text: Tokens, one or more, then Done.
 struct Tokenize {
   uint64_t id = 0;
+  std::string request_id;
   std::string text;
   bool add_special = false;   // what the vocabulary puts around a text
   bool parse_special = true;  // spellings of control tokens become those tokens
@@ -84,6 +86,7 @@ struct Tokenize {
 // The text of tokens, special ones spelt out: one Text, then Done.
 struct Detokenize {
   uint64_t id = 0;
+  std::string request_id;
   std::vector<int32_t> tokens;
 };
 

@@ -37,6 +37,7 @@ TEST_CASE("every message survives the trip through JSON") {
   CHECK(std::get<Generate>(back).images == generate.images);
   CHECK(std::get<Generate>(back).tools.dump() == R"([{"z":1,"a":2}])");
   const Embed embed = {.id = 4,
+                       .request_id = "r-4",
                        .inputs = {"", std::string("a\0b", 3)},
                        .truncate = false,
                        .dimensions = 5,
@@ -45,11 +46,15 @@ TEST_CASE("every message survives the trip through JSON") {
   CHECK_FALSE(std::get<Embed>(request_from_json(to_json(Request(embed)))).query.has_value());
   const Embed rank = {.id = 5, .inputs = {"d"}, .query = ""};
   CHECK(std::get<Embed>(request_from_json(to_json(Request(rank)))).query == "");
-  const Tokenize tokenize = {
-      .id = 6, .text = "t", .add_special = true, .parse_special = false, .pieces = true};
+  const Tokenize tokenize = {.id = 6,
+                             .request_id = "r-6",
+                             .text = "t",
+                             .add_special = true,
+                             .parse_special = false,
+                             .pieces = true};
   CHECK(trip(tokenize) == to_json(Request(tokenize)));
-  CHECK(trip(Detokenize{.id = 7, .tokens = {3, 1}}) ==
-        to_json(Request(Detokenize{.id = 7, .tokens = {3, 1}})));
+  const Detokenize detokenize = {.id = 7, .request_id = "r-7", .tokens = {3, 1}};
+  CHECK(trip(detokenize) == to_json(Request(detokenize)));
   const Tokens tokens = {.id = 6, .tokens = {3, 1}, .pieces = parse_json(R"(["a",[200]])")};
   CHECK(trip(tokens) == to_json(Event(tokens)));
   CHECK(trip(tokens)["pieces"][1][0] == 200);

@@ -49,13 +49,14 @@ Vectors embed(Service& service, http::Exchange& exchange, api::EmbedRequest requ
   if (request.model.empty()) fail(ErrorKind::kNotFound, "model '' not found");
   const Model model = find_model(service, request.model);
   note_model(model.short_name);
-  return vectors_of(service, exchange.gone(),
-                    {.use = use_of(model, merged_options(model, request.options)),
-                     .keep_alive = request.keep_alive,
-                     .asked = {.inputs = std::move(request.inputs),
-                               .truncate = request.truncate,
-                               .dimensions = request.dimensions,
-                               .normalize = normalize}});
+  return vectors_of(
+      service, exchange.gone(),
+      {.use = use_of(service, model, merged_options(model, request.options), exchange.gone()),
+       .keep_alive = request.keep_alive,
+       .asked = {.inputs = std::move(request.inputs),
+                 .truncate = request.truncate,
+                 .dimensions = request.dimensions,
+                 .normalize = normalize}});
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 #include "server/generate.h"
 
-#include "base/log_context.h"
+#include "base/log.h"
 #include "base/settings.h"
 #include "server/requests.h"
 
@@ -41,6 +41,19 @@ void advance_seed(Json& options) {
   const Json* const seed = json_find(options, "seed");
   if (seed != nullptr && seed->is_number_integer() && seed->get<int64_t>() >= 0)
     options["seed"] = seed->get<uint64_t>() + 1;
+}
+
+// A model that only embeds or ranks has none, and its runner, which makes the file before it reads
+// the model, would leave an empty one behind.
+bool keeps_prompts(Service& service, const Model& model, const std::stop_token& gone) {
+  if (!setting_flag("CRIA_PROMPT_CACHE")) return false;
+  try {
+    return service.models.inspect(model.model_path, false, gone).can("completion");
+  } catch (const Error& e) {  // what is wrong with the file is the runner's to say
+    if (e.kind() == ErrorKind::kCancelled) throw;
+    log::warn("{}: prompts are not kept on disk: {}", model.short_name, e.what());
+    return false;
+  }
 }
 
 // The answers that a runner gives to one request.
@@ -99,13 +112,12 @@ void run(Service& service, const std::stop_token& gone, Call& call, Responder& r
   const Facts facts = service.models.facts(model, gone);
   check_capabilities(call, model, facts);
   protocol::Generate& request = call.request;
-  request.request_id = log::request_id();
   request.think = effective_think(call, facts);
   // These were trained without the thinking of earlier answers.
   request.drop_old_thinking =
       facts.family == "qwen3" || model.short_name.starts_with("deepseek-r1");
   request.options = merged_options(model, call.options);
-  const ModelUse use = use_of(model, request.options);
+  const ModelUse use = use_of(service, model, request.options, gone);
   const Lease lease = lease_for(service, use, call.keep_alive, gone);
   responder.on_ready();
   if (call.empty) return responder.on_done({.reason = "load"});
@@ -135,7 +147,8 @@ Json merged_options(const Model& model, const Json& given) {
   return options;
 }
 
-ModelUse use_of(const Model& model, const Json& options) {
+ModelUse use_of(Service& service, const Model& model, const Json& options,
+                const std::stop_token& gone) {
   ModelUse use = {.name = model.short_name, .digest = model.digest, .details = model.details()};
   protocol::Load& load = use.load;
   load.model_path = model.model_path;
@@ -153,7 +166,7 @@ ModelUse use_of(const Model& model, const Json& options) {
   if (load.threads == 0) load.threads = std::max(0LL, setting_integer("OLLAMA_NUM_THREADS"));
   load.parallel = std::max(1LL, setting_integer("OLLAMA_NUM_PARALLEL"));
   load.kv_type = setting("OLLAMA_KV_CACHE_TYPE");
-  if (setting_flag("CRIA_PROMPT_CACHE")) load.prompt_file = model.prompt_file;
+  if (keeps_prompts(service, model, gone)) load.prompt_file = model.prompt_file;
   return use;
 }
 

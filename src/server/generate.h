@@ -42,7 +42,8 @@ class Responder {
 // The model's parameters with those of the request over them.
 Json merged_options(const Model& model, const Json& given);
 // What a runner of this model is loaded with.
-ModelUse use_of(const Model& model, const Json& options);
+ModelUse use_of(Service& service, const Model& model, const Json& options,
+                const std::stop_token& gone);
 // A runner for this request, whose wait for it is noted.
 Lease lease_for(Service& service, const ModelUse& use, std::optional<api::Nanoseconds> keep_alive,
                 const std::stop_token& gone);

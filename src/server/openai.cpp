@@ -67,7 +67,8 @@ Json ChatChunks::chunk(Json delta, const Json& finish_reason, const Json& logpro
     first.update(delta);
     delta = std::move(first);
   }
-  Json choice = {{"index", choice_}, {"delta", std::move(delta)}, {"finish_reason", finish_reason}};
+  Json choice = {
+      {"index", number()}, {"delta", std::move(delta)}, {"finish_reason", finish_reason}};
   if (!logprobs.empty()) choice["logprobs"]["content"] = openai_logprobs(logprobs);
   out["choices"].push_back(std::move(choice));
   return out;
@@ -122,7 +123,7 @@ std::vector<Json> ChatChunks::end() const {
 }
 
 void ChatObject::on_text(const protocol::Text& text) {
-  Choice& choice = choices_[choice_];
+  Choice& choice = choices_[number()];
   choice.content += text.content;
   choice.thinking += text.thinking;
   for (const Json& call : text.tool_calls) {
@@ -135,7 +136,7 @@ void ChatObject::on_text(const protocol::Text& text) {
 }
 
 void ChatObject::on_done(const protocol::Done& done) {
-  Choice& choice = choices_[choice_];
+  Choice& choice = choices_[number()];
   choice.finish_reason = finish_of(done, !choice.calls.empty());
   usage_.add(done);
 }

@@ -40,12 +40,22 @@ Json openai_logprobs(const Json& logprobs);
 // What every object and chunk begins with.
 Json openai_object(const OpenAiHead& head, std::string_view object);
 
-// The answers to one request, each told by texts and a Done. What is told is about the answer that
+// The answers to one request, each told by texts and a Done: what is told is about the one that
 // on_choice names, at first number 0.
-class ChatChunks {
+class OpenAiAnswers {
+ public:
+  void on_choice(int64_t index) { number_ = index; }
+
+ protected:
+  int64_t number() const { return number_; }
+
+ private:
+  int64_t number_ = 0;
+};
+
+class ChatChunks : public OpenAiAnswers {
  public:
   explicit ChatChunks(OpenAiHead head) : head_(std::move(head)) {}
-  void on_choice(int64_t index) { choice_ = index; }
   std::vector<Json> on_text(const protocol::Text& text);
   std::vector<Json> on_done(const protocol::Done& done);
   std::vector<Json> end() const;  // the usage, where it is wanted
@@ -56,21 +66,19 @@ class ChatChunks {
     bool begun = false;  // the role has been told
   };
   Choice& now() {
-    return choices_.try_emplace(choice_, CallPieces(head_.single_call)).first->second;
+    return choices_.try_emplace(number(), CallPieces(head_.single_call)).first->second;
   }
   Json chunk(Json delta, const Json& finish_reason, const Json& logprobs);
   Json calls_of(const protocol::Text& text);
 
   OpenAiHead head_;
   OpenAiUsage usage_;
-  int64_t choice_ = 0;
   std::map<int64_t, Choice> choices_;
 };
 
-class ChatObject {
+class ChatObject : public OpenAiAnswers {
  public:
   explicit ChatObject(OpenAiHead head) : head_(std::move(head)) {}
-  void on_choice(int64_t index) { choice_ = index; }
   void on_text(const protocol::Text& text);
   void on_done(const protocol::Done& done);
   Json end() const;
@@ -85,7 +93,6 @@ class ChatObject {
 
   OpenAiHead head_;
   OpenAiUsage usage_;
-  int64_t choice_ = 0;
   std::map<int64_t, Choice> choices_;
 };
 

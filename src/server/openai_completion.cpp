@@ -53,7 +53,7 @@ Json CompletionChunks::chunk(const std::string& text, const Json& finish_reason,
   Json out = openai_object(head_, kObject);
   const bool begun = std::exchange(now().begun, true);
   out["choices"].push_back(
-      choice_of(begun ? text : head_.echo + text, choice_, finish_reason, logprobs));
+      choice_of(begun ? text : head_.echo + text, number(), finish_reason, logprobs));
   return out;
 }
 
@@ -77,13 +77,13 @@ std::vector<Json> CompletionChunks::end() const {
 }
 
 void CompletionObject::on_text(const protocol::Text& text) {
-  Choice& choice = choices_[choice_];
+  Choice& choice = choices_[number()];
   choice.text += text.content;
   for (const Json& one : text.logprobs) choice.logprobs.push_back(one);
 }
 
 void CompletionObject::on_done(const protocol::Done& done) {
-  choices_[choice_].finish_reason = reason_of(done);
+  choices_[number()].finish_reason = reason_of(done);
   usage_.add(done);
 }
 

@@ -23,10 +23,9 @@ class CompletionLogprobs {
   int64_t offset_ = 0;  // in characters of the text
 };
 
-class CompletionChunks {
+class CompletionChunks : public OpenAiAnswers {
  public:
   explicit CompletionChunks(CompletionHead head) : head_(std::move(head)) {}
-  void on_choice(int64_t index) { choice_ = index; }
   std::vector<Json> on_text(const protocol::Text& text);
   std::vector<Json> on_done(const protocol::Done& done);
   std::vector<Json> end() const;
@@ -37,20 +36,18 @@ class CompletionChunks {
     bool begun = false;
   };
   Choice& now() {
-    return choices_.try_emplace(choice_, CompletionLogprobs(head_.echo)).first->second;
+    return choices_.try_emplace(number(), CompletionLogprobs(head_.echo)).first->second;
   }
   Json chunk(const std::string& text, const Json& finish_reason, const Json& logprobs);
 
   CompletionHead head_;
   OpenAiUsage usage_;
-  int64_t choice_ = 0;
   std::map<int64_t, Choice> choices_;
 };
 
-class CompletionObject {
+class CompletionObject : public OpenAiAnswers {
  public:
   explicit CompletionObject(CompletionHead head) : head_(std::move(head)) {}
-  void on_choice(int64_t index) { choice_ = index; }
   void on_text(const protocol::Text& text);
   void on_done(const protocol::Done& done);
   Json end() const;
@@ -64,7 +61,6 @@ class CompletionObject {
 
   CompletionHead head_;
   OpenAiUsage usage_;
-  int64_t choice_ = 0;
   std::map<int64_t, Choice> choices_;
 };
 

@@ -1,9 +1,14 @@
 // openai_models.cpp - /v1/models: the models of the store as OpenAI lists them (spec 2.5), and as
 // Anthropic does for its own clients.
 #include "api/duration.h"
+#include "http/message.h"
 #include "server/service.h"
 #include "server/wire.h"
 #include "store/name.h"
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
 
 namespace cria::server {
 namespace {
@@ -29,17 +34,45 @@ Json described(const http::Exchange& exchange, const Model& model, const std::st
                                                                : openai_model(model, id);
 }
 
-// One page with all of them, whatever `limit` says.
-Json anthropic_page(Json data) {
-  Json first, last;
-  if (!data.empty()) {
-    first = data.front()["id"];
-    last = data.back()["id"];
-  }
+size_t limit_of(std::string_view query) {
+  constexpr size_t kDefault = 20, kMost = 1000;
+  const auto text = http::query_value(query, "limit");
+  if (!text) return kDefault;
+  size_t limit = 0;
+  const char* const end = text->data() + text->size();
+  const auto [stop, error] = std::from_chars(text->data(), end, limit);
+  if (error != std::errc() || stop != end || limit < 1 || limit > kMost)
+    fail(ErrorKind::kInvalidInput, "limit: \"{}\" is no whole number from 1 to {}", *text, kMost);
+  return limit;
+}
+
+// The part of the list that a query asks for: at most `limit` models, from the beginning, behind
+// the one of `after_id`, or before the one of `before_id`. `has_more` looks the same way.
+Json anthropic_page(const Json& models, std::string_view query) {
+  const size_t limit = limit_of(query);
+  const auto cursor = [&](std::string_view field) -> std::optional<size_t> {
+    const auto id = http::query_value(query, field);
+    if (!id) return std::nullopt;
+    const auto found = std::ranges::find(models, Json(*id), [](const Json& m) { return m["id"]; });
+    if (found == models.end())
+      fail(ErrorKind::kInvalidInput, "{}: there is no model \"{}\"", field, *id);
+    return static_cast<size_t>(found - models.begin());
+  };
+  const auto before = cursor("before_id"), after = cursor("after_id");
+  if (before && after)
+    fail(ErrorKind::kInvalidInput, "before_id and after_id cannot be used together");
+  const size_t end = before ? *before : models.size();
+  const size_t begin = after ? *after + 1 : 0;
+  const size_t count = std::min(limit, end - begin);
+  const size_t first = before ? end - count : begin;
+  Json data = Json::array();
+  for (size_t i = first; i < first + count; ++i) data.push_back(models[i]);
+  const Json first_id = data.empty() ? Json() : data.front()["id"];
+  const Json last_id = data.empty() ? Json() : data.back()["id"];
   return {{"data", std::move(data)},
-          {"has_more", false},
-          {"first_id", std::move(first)},
-          {"last_id", std::move(last)}};
+          {"has_more", count < end - begin},
+          {"first_id", first_id},
+          {"last_id", last_id}};
 }
 
 }  // namespace
@@ -49,7 +82,7 @@ void get_openai_models(Service& service, http::Exchange& exchange, const std::st
   for (const Model& model : service.models.list())
     data.push_back(described(exchange, model, model.short_name));
   if (dialect_of(exchange.request()) == Dialect::kAnthropic)
-    return answer_json(exchange, anthropic_page(std::move(data)));
+    return answer_json(exchange, anthropic_page(data, exchange.request().query));
   answer_json(exchange, {{"object", "list"}, {"data", std::move(data)}});
 }
 

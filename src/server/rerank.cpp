@@ -56,7 +56,7 @@ void post_rerank(Service& service, http::Exchange& exchange, const std::string&)
     check_ranks(asked.model, service.models.facts(model, exchange.gone()));
     const Vectors scores = vectors_of(
         service, exchange.gone(),
-        {.use = use_of(model, merged_options(model, asked.options)),
+        {.use = use_of(service, model, merged_options(model, asked.options), exchange.gone()),
          .keep_alive = asked.keep_alive,
          .asked = {.inputs = asked.documents, .query = asked.query, .truncate = asked.truncate}});
     answer_json(exchange,

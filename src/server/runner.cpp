@@ -2,6 +2,7 @@
 
 #include "api/duration.h"
 #include "base/log.h"
+#include "base/log_context.h"
 
 #include <algorithm>
 #include <thread>
@@ -133,6 +134,7 @@ protocol::Loaded Runner::wait_loaded(std::chrono::nanoseconds stall, const std::
 template <class Message>
 std::unique_ptr<Generation> Runner::send(Message request, std::shared_ptr<EventQueue> queue) {
   const Error stopped(ErrorKind::kInternal, std::string(kRunnerStopped));
+  request.request_id = log::request_id();
   {
     const std::lock_guard lock(mutex_);
     request.id = next_id_++;

@@ -212,6 +212,42 @@ def test_models(server, client):
     assert error.value.request_id == error.value.body["request_id"]
 
 
+def test_pages_of_models(tmp_path):
+    server = server_with_model(tmp_path)
+    client = anthropic.Anthropic(base_url=server.url, api_key="ignored", max_retries=0)
+    for i in range(22):
+        assert server.request("POST", "/api/copy", {"source": "smol", "destination": f"user/copy-{i}:a"})[0] == 200
+    ids = [model.id for model in client.models.list(limit=1000)]
+    assert len(ids) == len(set(ids)) == 23
+    for limit in (1, 2, 22, 23, 24):
+        pages = [[model.id for model in page.data] for page in client.models.list(limit=limit).iter_pages()]
+        assert sum(pages, []) == ids
+        assert [len(page) for page in pages] == [limit] * (23 // limit) + [23 % limit] * (23 % limit > 0)
+        back = client.models.list(limit=limit, before_id=ids[-1]).iter_pages()
+        assert sum(([model.id for model in page.data] for page in reversed(list(back))), []) == ids[:-1]
+
+    page = client.models.list()
+    assert ([model.id for model in page.data], page.has_more, page.first_id, page.last_id) == (ids[:20], True, ids[0], ids[19])
+    page = client.models.list(after_id=ids[20])
+    assert ([model.id for model in page.data], page.has_more, page.first_id, page.last_id) == (ids[21:], False, ids[21], ids[22])
+    page = client.models.list(before_id=ids[5], limit=4)
+    assert ([model.id for model in page.data], page.has_more, page.first_id, page.last_id) == (ids[1:5], True, ids[1], ids[4])
+    for edge in ({"after_id": ids[-1]}, {"before_id": ids[0]}):
+        page = client.models.list(**edge)
+        assert (page.data, page.has_more, page.first_id, page.last_id) == ([], False, None, None)
+
+    wrong = [{"limit": limit} for limit in (0, 1001, -1, 2**70, "", "x", "5x", " 5", 1.5)]
+    wrong += [{"after_id": "none"}, {"before_id": ""}, {"after_id": ids[0], "before_id": ids[2]}]
+    for query in wrong:
+        with pytest.raises(anthropic.BadRequestError) as error:
+            client.models.list(extra_query=query)
+        assert error.value.body["type"] == "error" and error.value.body["error"]["type"] == "invalid_request_error", query
+        assert next(iter(query)) in error.value.body["error"]["message"]
+    # OpenAI's clients get all of them.
+    assert len(json.loads(server.request("GET", "/v1/models?limit=x")[2])["data"]) == 23
+    server.close()
+
+
 @pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens"])
 def test_wrong_types_in_every_field(server, path):
     for field in FIELDS:

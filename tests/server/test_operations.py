@@ -14,8 +14,11 @@ import anthropic
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from bert_file import RANK, byte_pairs, gguf
 from server_models import server_with_model
 from cria_server import eventually
+from test_embeddings import create
+from test_rerank import FOLDER as RERANKER
 
 BODY = {"model": "smol", "prompt": "Once upon a time", "raw": True, "stream": False, "options": {"num_predict": 8}}
 ENDLESS = {**BODY, "stream": True, "options": {"num_predict": 4000, "temperature": 1, "repeat_penalty": 1.3}}
@@ -256,3 +259,24 @@ def test_lines_of_the_runner_name_the_request(tmp_path):
         mine = [line for line in lines if f"request=of-the-runner-{i} " in line and "role=runner" in line]
         assert any(f"{20 + 10 * i} prompt tokens" in line or f"{21 + 10 * i} prompt tokens" in line for line in mine), mine
         assert any("after 8 tokens" in line for line in mine), mine
+
+
+def test_lines_of_the_runner_name_the_requests_that_are_no_answers(tmp_path):
+    server = server_with_model(tmp_path, OLLAMA_DEBUG="1")
+    requests = [("embed", {"input": ["word", "word word"]}, 200, "2 inputs of 3 tokens"),
+                ("tokenize", {"content": "word word word"}, 200, "14 bytes are 3 tokens"),
+                ("detokenize", {"tokens": [0, 1, 2, 3]}, 200, "4 tokens are"),
+                ("embed", {"input": "word " * 50, "truncate": False, "options": {"num_ctx": 8}}, 400, "exceeds the context")]
+    if RERANKER.exists():
+        create(server, "ranks", gguf(RERANKER, RANK, byte_pairs(RERANKER, 0, 2)))
+        requests.append(("rerank", {"model": "ranks", "query": "a", "documents": ["b", "c", "d"]}, 200, "3 inputs of"))
+    try:
+        for i, (path, body, status, _) in enumerate(requests):
+            answer = server.request("POST", f"/api/{path}", {"model": "smol", **body}, {"X-Request-Id": f"{path}-{i}"})
+            assert answer[0] == status, answer[2]
+    finally:
+        server.close()
+    lines = (tmp_path / "log").read_text().splitlines()
+    for i, (path, _, _, said) in enumerate(requests):
+        mine = [line for line in lines if f"request={path}-{i} " in line and "role=runner" in line]
+        assert any(said in line for line in mine), (path, mine)

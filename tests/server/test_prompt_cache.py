@@ -3,8 +3,10 @@ import json
 import signal
 
 import pytest
-from server_models import server_with_model
+from bert_file import gguf
 from cria_server import Server, eventually
+from server_models import server_with_model
+from test_embeddings import FOLDER, create
 
 STORY = " ".join(f"Item {i} of the list is number {i * 7}." for i in range(60))
 
@@ -101,4 +103,17 @@ def test_the_file_goes_with_the_model(cold, tmp_path):
     assert len(kept(server)) == 1
     assert server.request("DELETE", "/api/delete", {"model": "smol"})[0] == 200
     assert not kept(server)
+    server.close()
+
+
+def test_a_model_that_only_embeds_has_no_file(tmp_path):
+    if not FOLDER.exists():
+        pytest.skip(f"{FOLDER} is missing; tools/fetch_models.py minilm gets it")
+    server = Server(tmp_path, CRIA_PROMPT_CACHE="1")
+    create(server, "minilm", gguf(FOLDER))
+    for path, body in (("/api/embed", {"input": "a cat"}), ("/api/tokenize", {"content": "a cat"})):
+        status, _, answer = server.request("POST", path, {"model": "minilm", "keep_alive": 0, **body})
+        assert status == 200, answer
+        assert eventually(lambda: not server.children("runner"))
+        assert not (tmp_path / "models" / "cria" / "prompts").exists()
     server.close()

@@ -12,6 +12,7 @@ namespace cria::text {
 namespace {
 
 constexpr std::string_view kSpaces = " \t\r\n";
+constexpr size_t kMaxHead = 4096;  // what stands before the arguments is read anew with each piece
 
 enum class Match { kYes, kNotYet, kNo };
 
@@ -54,9 +55,7 @@ class Reader {
 // Up to the brace that opens the arguments, at which `at` then is.
 Match read_head(std::string_view text, const std::vector<std::string>& names, std::string& name,
                 size_t& at) {
-  const size_t begin = text.find('{');
-  if (begin == std::string_view::npos) return Match::kNotYet;
-  Reader reader(text.substr(begin));
+  Reader reader(text);
   for (const std::string_view expected : {"{", "\"name\"", ":"})
     if (const Match match = reader.word(expected); match != Match::kYes) return match;
   std::vector<std::string> quoted;
@@ -69,7 +68,7 @@ Match read_head(std::string_view text, const std::vector<std::string>& names, st
   if (const Match match = reader.any_word(kKeys, key); match != Match::kYes) return match;
   for (const std::string_view expected : {":", "{"})
     if (const Match match = reader.word(expected); match != Match::kYes) return match;
-  at = begin + reader.at() - 1;
+  at = reader.at() - 1;
   name = parse_json(name).get<std::string>();
   return Match::kYes;
 }
@@ -95,9 +94,12 @@ std::string new_call_id() {
 void CallPreview::look(std::string_view text, const std::vector<std::string>& names, Json& pieces) {
   const bool begins = state_ == State::kHead;
   if (begins) {
-    const Match match = read_head(text, names, name_, seen_);
-    if (match == Match::kNo) state_ = State::kUnknown;
+    seen_ = std::min(text.find('{', seen_), text.size());
+    size_t arguments = 0;
+    const Match match = read_head(text.substr(seen_, kMaxHead), names, name_, arguments);
+    if (match == Match::kNo || text.size() - seen_ > kMaxHead) state_ = State::kUnknown;
     if (match == Match::kYes) state_ = State::kArguments;
+    seen_ += arguments;
   }
   if (state_ != State::kArguments) return;
   std::string piece = take(text);

@@ -32,7 +32,7 @@ class CallPreview {
 
   State state_ = State::kHead;
   std::string name_, told_;  // of the arguments
-  size_t seen_ = 0;          // bytes of the text
+  size_t seen_ = 0;          // bytes of the text; at first, those before the object
   size_t open_brackets_ = 0;
   bool in_string_ = false, escaped_ = false;
 };

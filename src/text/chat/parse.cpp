@@ -1,8 +1,7 @@
 #include "text/chat/parse.h"
 
-#include "base/error.h"
-
 #include <algorithm>
+#include <utility>
 
 namespace cria::text {
 
@@ -22,87 +21,16 @@ bool drop_leading_space(std::string& s) {
   return !s.empty();
 }
 
-// End of the balanced {...} that starts at `begin`; npos when it is not closed yet.
-size_t end_of_object(std::string_view s, size_t begin) {
-  int64_t depth = 0;
-  bool in_string = false;
-  for (size_t i = begin; i < s.size(); ++i) {
-    if (in_string) {
-      if (s[i] == '\\')
-        ++i;
-      else if (s[i] == '"')
-        in_string = false;
-    } else if (s[i] == '"') {
-      in_string = true;
-    } else if (s[i] == '{') {
-      ++depth;
-    } else if (s[i] == '}' && --depth == 0) {
-      return i + 1;
-    }
+std::vector<std::string> names_of(const Json& tools) {
+  std::vector<std::string> names;
+  if (!tools.is_array()) return names;
+  for (const Json& tool : tools) {
+    const Json* function = json_find(tool, "function");
+    const Json* name = function ? json_find(*function, "name") : nullptr;
+    if (name && name->is_string() && !name->get_ref<const std::string&>().empty())
+      names.push_back(name->get<std::string>());
   }
-  return std::string_view::npos;
-}
-
-struct FoundObject {
-  Json json;
-  size_t end;
-};
-
-std::optional<FoundObject> first_object(std::string_view s) {
-  for (size_t begin = s.find('{'); begin != std::string_view::npos;
-       begin = s.find('{', begin + 1)) {
-    const size_t end = end_of_object(s, begin);
-    if (end == std::string_view::npos) return std::nullopt;
-    try {
-      return FoundObject{parse_json(s.substr(begin, end - begin)), end};
-    } catch (const Error&) {
-      continue;  // braces of a text: look further
-    }
-  }
-  return std::nullopt;
-}
-
-std::optional<Json> as_object(const Json& value) {
-  if (value.is_object()) return value;
-  if (!value.is_string()) return std::nullopt;
-  try {
-    Json parsed = parse_json(value.get<std::string>());
-    if (parsed.is_object()) return parsed;
-  } catch (const Error&) {
-  }
-  return std::nullopt;
-}
-
-enum class Search { kFound, kWait, kNothing };
-
-Search find_arguments(const Json& value, const std::string& tool, Json& out) {
-  if (value.is_array()) {
-    for (const Json& item : value) {
-      if (const Search s = find_arguments(item, tool, out); s != Search::kNothing) return s;
-    }
-    return Search::kNothing;
-  }
-  if (!value.is_object()) return Search::kNothing;
-  if (value.contains("name")) {
-    for (const char* key : {"arguments", "parameters"}) {
-      const Json* given = json_find(value, key);
-      if (auto object = given ? as_object(*given) : std::nullopt) {
-        out = std::move(*object);
-        return Search::kFound;
-      }
-    }
-    return Search::kWait;
-  }
-  if (const Json* own = json_find(value, tool)) {
-    if (auto object = as_object(*own)) {
-      out = std::move(*object);
-      return Search::kFound;
-    }
-  }
-  for (const auto& [key, item] : value.items()) {
-    if (const Search s = find_arguments(item, tool, out); s != Search::kNothing) return s;
-  }
-  return Search::kNothing;
+  return names;
 }
 
 }  // namespace
@@ -116,10 +44,13 @@ Parsed& Parsed::operator+=(Parsed more) {
 }
 
 size_t overlap(std::string_view text, std::string_view mark) {
-  for (size_t n = std::min(text.size(), mark.size()); n > 0; --n) {
-    if (text.ends_with(mark.substr(0, n))) return n;
+  if (mark.empty()) return 0;
+  text.remove_prefix(text.size() - std::min(text.size(), mark.size()));
+  while (!mark.starts_with(text)) {
+    text.remove_prefix(1);
+    text.remove_prefix(std::min(text.find(mark.front()), text.size()));
   }
-  return 0;
+  return text.size();
 }
 
 ThinkingParser::ThinkingParser(ThinkingTags tags, bool inside)
@@ -185,15 +116,8 @@ Parsed ThinkingParser::finish() {
 }
 
 ToolCallParser::ToolCallParser(std::string tag, const Json& tools, bool bare_calls, bool in_pieces)
-    : tag_(std::move(tag)), bare_calls_(bare_calls) {
+    : tag_(std::move(tag)), bare_calls_(bare_calls), search_(names_of(tools)) {
   if (in_pieces) preview_.emplace();
-  if (!tools.is_array()) return;
-  for (const Json& tool : tools) {
-    const Json* function = json_find(tool, "function");
-    const Json* name = function ? json_find(*function, "name") : nullptr;
-    if (name && name->is_string() && !name->get_ref<const std::string&>().empty())
-      names_.push_back(name->get<std::string>());
-  }
 }
 
 Parsed ToolCallParser::add(std::string_view text) {
@@ -269,6 +193,7 @@ bool ToolCallParser::take_object(Parsed& out) {
   state_ = called_ ? State::kBetween : State::kDone;
   buffer_ += rest;
   if (preview_) preview_->reset();
+  search_.reset();
   counted_ = 0;
   open_brackets_ = 0;
   in_string_ = escaped_ = called_ = false;
@@ -296,46 +221,13 @@ bool ToolCallParser::balanced() {
   return false;
 }
 
-// The tool that the text names first.
-const std::string* ToolCallParser::first_name(bool last, size_t& at) const {
-  const std::string* tool = nullptr;
-  at = std::string::npos;
-  for (const std::string& name : names_) {
-    // A name that is only begun may become another, longer one.
-    const size_t part = overlap(buffer_, name);
-    if (!last && part > 0 && part < name.size()) return nullptr;
-    const size_t found = buffer_.find(name);
-    if (found < at ||
-        (found == at && tool && found != std::string::npos && name.size() > tool->size())) {
-      at = found;
-      tool = &name;
-    }
-  }
-  return tool;
-}
-
 bool ToolCallParser::take_call(Parsed& out, bool last) {
-  if (preview_) preview_->look(buffer_, names_, out.call_pieces);
-  size_t used = 0;
-  const std::string* tool = first_name(last, used);
-  if (!tool) return false;
-  auto object = first_object(buffer_);
-  if (!object) return false;
-  used = std::max(used + tool->size(), object->end);
-  // What the object itself calls its name counts for more than a name anywhere.
-  const auto own = std::ranges::find_if(
-      names_, [given = json_find(object->json, "name")](const std::string& name) {
-        return given != nullptr && *given == name;
-      });
-  if (own != names_.end()) {
-    tool = &*own;
-    used = object->end;
-  }
-  Json arguments = object->json;
-  if (find_arguments(object->json, *tool, arguments) == Search::kWait) return false;
-  tell(*tool, std::move(arguments), out);
-  buffer_.erase(0, used);
-  counted_ -= std::min(counted_, used);
+  if (preview_) preview_->look(buffer_, names(), out.call_pieces);
+  auto found = search_.next(buffer_, last);
+  if (!found) return false;
+  tell(found->name, std::move(found->arguments), out);
+  buffer_.erase(0, found->end);
+  counted_ -= std::min(counted_, found->end);
   return true;
 }
 

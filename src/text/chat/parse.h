@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "text/chat/call_blocks.h"
 #include "text/chat/call_preview.h"
+#include "text/chat/call_search.h"
 #include "text/chat/tags.h"
 #include "text/grammar/grammar.h"
 
@@ -51,7 +52,7 @@ class ToolCallParser {
                  bool in_pieces = false);
   Parsed add(std::string_view text);
   Parsed finish();
-  const std::vector<std::string>& names() const { return names_; }  // of the offered tools
+  const std::vector<std::string>& names() const { return search_.names(); }  // of offered tools
 
  private:
   enum class State { kLooking, kInside, kBetween, kDone };
@@ -62,13 +63,12 @@ class ToolCallParser {
   // The next call in the text, which it is then taken out of. `last`: nothing follows, so a name at
   // the end is no beginning of a longer one.
   bool take_call(Parsed& out, bool last = false);
-  const std::string* first_name(bool last, size_t& at) const;
   void tell(const std::string& name, Json arguments, Parsed& out);
   bool balanced();
   std::string tag_;
-  std::vector<std::string> names_;
   State state_ = State::kLooking;
   bool bare_calls_;  // until the first character has come
+  CallSearch search_;
   std::string buffer_;
   int64_t calls_ = 0;
   std::optional<CallPreview> preview_;  // where calls are told in pieces

@@ -272,3 +272,47 @@ TEST_CASE("a call's own name counts for more than another tool's name in the tex
   CHECK(calls(run(ToolCallParser("{", tools), answer, 1)) == R"(find{"a":1};)");
   CHECK(told(run(ToolCallParser("{", tools, false, true), answer, 1)) == R"(find{"a":1};)");
 }
+
+// Each of these takes minutes where a piece makes the parser look at all of the text again.
+TEST_CASE("long calls are read in time that grows with their length alone") {
+  Json tools = kTools;
+  for (int i = 0; i < 20; ++i)
+    tools.push_back({{"function", {{"name", "another_tool_" + std::to_string(i)}}}});
+  const auto many = [](std::string_view text, size_t size) {
+    std::string out;
+    while (out.size() < size) out += text;
+    return out;
+  };
+  const size_t size = 150'000;
+  const auto read = [&](const std::string& text, bool pieces, size_t piece = 3) {
+    return run(ToolCallParser("<call>", tools, false, pieces), "<call>" + text, piece);
+  };
+  const std::string object = R"({"name": "add", "arguments": {"text": ")" + many("a { ", size);
+  for (const bool pieces : {false, true}) {
+    CAPTURE(pieces);
+    const Parsed whole = read(object + R"("}})", pieces);
+    CHECK((pieces ? told(whole) : calls(whole)).size() > size);
+    CHECK(whole.content.empty());
+    // What does not become a call.
+    for (const std::string& text :
+         {object, many(" ", size), many("word ", size), "{" + many(" ", size),
+          R"({"name":"add"})" + many(" add", size), many("{", size / 2) + many("}", size / 2)}) {
+      CAPTURE(text.substr(0, 20));
+      const Parsed none = read(text, pieces);
+      CHECK(none.content == "<call>" + text);
+      CHECK(calls(none).empty());
+    }
+  }
+  CHECK(calls(read(many("{x} ", size / 4) + R"({"name": "add", "arguments": {"a": 1}})", false)) ==
+        R"(add{"a":1};)");
+}
+
+TEST_CASE("a call whose name or object ends with a piece, and what follows, begin anew") {
+  const std::string text = R"(<call>{"name":"add","arguments":{"a":1}} {"name":"add_all",)"
+                           R"("arguments":{"b":"}{\\"}} add {no} {"add":{"c":3}})";
+  for (const size_t piece : std::initializer_list<size_t>{1, 2, 3, 5, 7, 11, 400}) {
+    CAPTURE(piece);
+    CHECK(calls(run(ToolCallParser("<call>", kTools), text, piece)) ==
+          R"(add{"a":1};add_all{"b":"}{\\"};add{"c":3};)");
+  }
+}
