@@ -202,6 +202,8 @@ void parse_options(const Fields& fields, AnthropicMessages& out) {
 AnthropicMessages parse_anthropic_count(const Json& body) {
   const Fields fields(kType, body);
   AnthropicMessages out;
+  for (const char* const key : {"mcp_servers", "container"})  // work that a provider would do
+    refuse(fields, key, "tools run at the client: send them in tools");
   parse_head(fields, out);
   parse_options(fields, out);
   if (const std::string system = text_of(fields.find("system"), "system"); !system.empty())

@@ -10,6 +10,15 @@
 namespace cria::api {
 namespace {
 
+// OpenAI's models may be given the ids of tokens, which mean nothing to a model of another
+// tokenizer: LangChain sends those of OpenAI's unless it is told not to.
+bool is_token_ids(const Json& input) {
+  if (!input.is_array() || input.empty()) return false;
+  const Json& first = input.front();
+  return first.is_number_integer() ||
+         (first.is_array() && !first.empty() && first.front().is_number_integer());
+}
+
 std::vector<std::string> checked_inputs(const Json& input) {
   if (input.is_string()) return {input.get<std::string>()};
   std::vector<std::string> out;
@@ -60,6 +69,10 @@ EmbedRequest parse_v1_embeddings(const Json& body) {
   const Json* const input = fields.find("input");
   if (input == nullptr || (input->is_array() && input->empty()))
     fail(ErrorKind::kInvalidInput, "invalid input");
+  if (is_token_ids(*input))
+    fail(ErrorKind::kInvalidInput,
+         "invalid input type: token ids are not supported, send the texts "
+         "(with langchain-openai: check_embedding_ctx_length=False)");
   out.inputs = checked_inputs(*input);
   const std::string format = fields.text("encoding_format");
   const std::string lower = lower_case(format);

@@ -21,8 +21,10 @@ Json answer_format(const std::string& text) {
   if (text.starts_with(kRegex)) return {{"type", "regex"}, {"regex", text.substr(kRegex.size())}};
   if (text.ends_with(".gbnf"))
     return {{"type", "gbnf"}, {"grammar", read_text_file(text, kMaxFile)}};
-  if (text.ends_with(".json"))
-    return in_context(text, [&] { return parse_json(read_text_file(text, kMaxFile)); });
+  if (text.ends_with(".json")) {
+    const std::string schema = read_text_file(text, kMaxFile);  // whose errors name the file
+    return in_context(text, [&] { return parse_json(schema); });
+  }
   fail(ErrorKind::kInvalidInput,
        "invalid value for --format: \"{}\" (must be json, a JSON schema, a file NAME.json with "
        "one, a "

@@ -121,6 +121,11 @@ asio::awaitable<bool> Connection::read_header(Parser& parser) {
     }
     if (!co_await read_more()) co_return false;
   }
+  // RFC 9112, 3.2: a proxy may have judged the one host and we the other.
+  if (parser.get().count(beast_http::field::host) > 1) {
+    co_await refuse(400, "malformed HTTP request: more than one Host header");
+    co_return false;
+  }
   read_deadline_.clear();
   co_return true;
 }

@@ -187,6 +187,8 @@ def test_errors_have_their_kinds(client):
             (turn({"type": "image", "source": {"type": "base64", "data": "AAAA"}}), "does not support vision"),
             (turn({"type": "tool_use", "name": "x"}), "missing required 'id'"),
             (turn({"type": "tool_use", "id": "x"}), "missing required 'name'"),
+            ({"extra_body": {"mcp_servers": [{"type": "url", "url": "http://x", "name": "x"}]}}, "mcp_servers is not"),
+            ({"extra_body": {"container": "one"}}, "container is not"),
             (turn({"type": "document"}), "content blocks of type \"document\"")]:
         with pytest.raises(anthropic.BadRequestError) as error:
             client.messages.create(**{**SETTINGS, **settings})

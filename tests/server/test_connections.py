@@ -192,6 +192,14 @@ def test_a_body_shorter_than_it_says(server):
         assert b"the request's body ended early" in hear(client, b"}")
 
 
+def test_two_hosts_are_refused(server):
+    with connect(server) as client:
+        client.sendall(b"GET /api/version HTTP/1.1\r\nHost: localhost\r\nhost: evil.example\r\n\r\n")
+        answer = hear(client, b"}")
+        assert answer.startswith(b"HTTP/1.1 400") and b"more than one Host header" in answer
+        assert client.recv(1) == b""
+
+
 def test_half_open_clients_are_answered_or_forgotten(server):
     with connect(server) as client:  # says that it sends no more, and waits for its answer
         client.sendall(b"GET /api/version HTTP/1.1\r\nHost: localhost\r\n\r\n")

@@ -8,6 +8,7 @@ import os
 import pathlib
 import socket
 import struct
+import subprocess
 import threading
 
 import ollama
@@ -125,6 +126,10 @@ def test_ollama_client(embedder):
         assert "does not support" in error.value.error
 
 
+TOKEN_IDS = "invalid input type: token ids are not supported, send the texts " \
+            "(with langchain-openai: check_embedding_ctx_length=False)"
+
+
 def test_openai_client(embedder):
     client = openai.OpenAI(base_url=embedder.url + "/v1", api_key="any")
     native = embed(embedder, input=["a cat", ""])["embeddings"]
@@ -140,7 +145,9 @@ def test_openai_client(embedder):
                                                                  "encoding_format": "BASE64"})[2])
     assert base64.b64decode(raw["data"][0]["embedding"]) == struct.pack(f"<{WIDTH}f", *native[0])
     for wrong, kind, message in (({"input": []}, openai.BadRequestError, "invalid input"),
-                                 ({"input": [1, 2]}, openai.BadRequestError, "invalid input type"),
+                                 ({"input": ["a", 1]}, openai.BadRequestError, "invalid input type"),
+                                 ({"input": [1, 2]}, openai.BadRequestError, TOKEN_IDS),
+                                 ({"input": [[1, 2], [3]]}, openai.BadRequestError, TOKEN_IDS),
                                  ({"input": "x", "encoding_format": "hex"}, openai.BadRequestError,
                                   "Invalid value for 'encoding_format' = hex. Supported values: ['float', 'base64']."),
                                  ({"input": "x", "model": "nothing"}, openai.NotFoundError,
@@ -169,6 +176,17 @@ def test_wrong_requests(embedder):
     for body in ({"truncate": "yes"}, {"dimensions": 1.5}, {"model": 7}, {"options": 3}):
         assert embedder.error("POST", "/api/embed", dict({"model": "minilm", "input": "a"}, **body))[0] == 400
     assert embedder.error("POST", "/api/embeddings", {"prompt": "x"}) == (400, "model is required")
+
+
+def test_the_command_line(embedder):
+    def run(*flags):
+        return subprocess.run([os.environ["CRIA"], "run", "minilm", *flags, "a cat"], capture_output=True, text=True,
+                              env=dict(os.environ, OLLAMA_HOST=embedder.url), timeout=60)
+    assert len(json.loads(run("--dimensions", "5").stdout)) == 5
+    for wrong in ("x", "5.5", "5x", ""):
+        answer = run(f"--dimensions={wrong}")
+        assert (answer.returncode, answer.stderr) == (
+            1, f'Error: invalid argument "{wrong}" for "--dimensions" flag: expected a whole number\n')
 
 
 def test_strange_texts(embedder):

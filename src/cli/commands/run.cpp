@@ -14,6 +14,7 @@
 
 #include <unistd.h>
 
+#include <charconv>
 #include <cstdio>
 #include <optional>
 
@@ -70,6 +71,15 @@ Session make_session(const ApiClient& client, const Arguments& arguments) {
   return session;
 }
 
+int64_t dimensions_of(const std::string& text) {
+  int64_t out = 0;
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), out);
+  if (code != std::errc() || end != text.data() + text.size())
+    fail(ErrorKind::kInvalidInput,
+         "invalid argument \"{}\" for \"--dimensions\" flag: expected a whole number", text);
+  return out;
+}
+
 int embed(const ApiClient& client, const Session& session, const std::string& prompt,
           const Arguments& arguments) {
   if (prompt.empty())
@@ -78,7 +88,8 @@ int embed(const ApiClient& client, const Session& session, const std::string& pr
          session.model);
   Json request = {{"model", session.model}, {"input", prompt}};
   if (arguments.has("truncate")) request["truncate"] = arguments.on("truncate");
-  if (arguments.has("dimensions")) request["dimensions"] = parse_json(arguments.text("dimensions"));
+  if (arguments.has("dimensions"))
+    request["dimensions"] = dimensions_of(arguments.text("dimensions"));
   const Json answer = client.call("POST", "/api/embed", request);
   const Json* vectors = json_find(answer, "embeddings");
   if (vectors != nullptr && vectors->is_array() && !vectors->empty())

@@ -157,6 +157,16 @@ TEST_CASE("allOf, anyOf, oneOf and patternProperties") {
       {R"({"n_a":1,"x":null})"}, {R"({"n_a":null})", R"({"x":1})"});
 }
 
+TEST_CASE("pydantic's unions with a discriminator are their alternatives") {
+  check(of(R"({"discriminator":{"mapping":{"a":"#/$defs/A","b":"#/$defs/B"},"propertyName":"k"},
+      "oneOf":[{"$ref":"#/$defs/A"},{"$ref":"#/$defs/B"}],"$defs":{
+      "A":{"type":"object","properties":{"k":{"const":"a"},"x":{"type":"integer"}},"required":["k","x"]},
+      "B":{"type":"object","properties":{"k":{"const":"b"}},"required":["k"]}}})"),
+        {R"({"k":"a","x":1})", R"({"k":"b"})"}, {R"({"k":"a"})", R"({"k":"c"})", "{}"});
+  check(of(R"({"type":"string","contentMediaType":"application/json","contentSchema":{}})"),
+        {R"("{}")"}, {"{}"});
+}
+
 TEST_CASE("what is not supported is refused with its name and place") {
   CHECK(failure(parse_json(R"({"properties":{"a":{"type":"array","uniqueItems":true}}})")) ==
         "invalid JSON schema in format: \"uniqueItems\" at #/properties/a is not supported");

@@ -64,9 +64,12 @@ constexpr auto kKeywords = std::to_array<Keyword>({
     {"exclusiveMaximum", Holds::kNumber, "number"},
 });
 
+// OpenAPI's `discriminator`, which pydantic writes, tells a reader which of the alternatives beside
+// it to expect; what is valid those say alone. `contentSchema` asserts nothing (2020-12, 8.1).
 constexpr auto kAnnotations = std::to_array<std::string_view>(
     {"title", "description", "default", "examples", "$comment", "deprecated", "readOnly",
-     "writeOnly", "contentMediaType", "contentEncoding", "$schema"});
+     "writeOnly", "contentMediaType", "contentEncoding", "contentSchema", "discriminator",
+     "$schema"});
 
 constexpr auto kTypes = std::to_array<std::string_view>(
     {"null", "boolean", "integer", "number", "string", "array", "object"});
