@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "protocol/protocol.h"
 #include "server/call_pieces.h"
+#include "server/truncation.h"
 
 #include <cstdint>
 #include <map>
@@ -85,6 +86,7 @@ class ChatObject {
 
   OpenAiHead head_;
   OpenAiUsage usage_;
+  Losses losses_;
   int64_t choice_ = 0;
   std::map<int64_t, Choice> choices_;
 };

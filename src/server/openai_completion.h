@@ -64,6 +64,7 @@ class CompletionObject {
 
   CompletionHead head_;
   OpenAiUsage usage_;
+  Losses losses_;
   int64_t choice_ = 0;
   std::map<int64_t, Choice> choices_;
 };
