@@ -142,6 +142,10 @@ def test_a_context_that_runs_over(server, path, stream):
     (line,) = logged(server, id)
     assert line.startswith(f"the context of {CONTEXT} tokens is full: ")
     assert record(server, id)["shifted"] == HALF
+    # Refused: the answer ends where the context does, and says so.
+    header, losses, pieces = ask(server, path, FITS, stream, RUNS_OVER, id + "-not", options=dict(ENDLESS), shift=False)
+    assert not any(losses) and not logged(server, id + "-not")
+    assert '"length"' in json.dumps(pieces) or '"incomplete"' in json.dumps(pieces) or '"max_tokens"' in json.dumps(pieces)
 
 
 @BOTH
@@ -151,6 +155,17 @@ def test_without_a_loss_nothing_is_different(server, path, stream):
     assert header is None and not any(losses)
     assert "cria" not in json.dumps(pieces) and not logged(server, "whole")
     assert not {"truncated", "shifted"} & set(record(server, "whole"))
+
+
+@pytest.mark.parametrize("path", [*CHATS, *TEXTS])
+def test_truncation_that_is_refused_is_an_error_with_both_numbers(server, path):
+    whole = whole_length(server, LOSES_TEXT)
+    for rest, words in (({"truncate": False}, f"{whole} tokens, but num_ctx is {CONTEXT}"),
+                        ({"shift": False}, f"{whole} tokens, num_ctx is {CONTEXT}")):
+        for stream in (False, True):
+            status, headers, text = server.request("POST", path, body_of(path, LOSES_TEXT, 2, stream, **rest))
+            assert status == 400 and words in text.decode(), text
+            assert headers["X-Cria-Truncated"] is None
 
 
 def test_where_a_response_says_it_first(server):
