@@ -295,14 +295,16 @@ Json encoded(const Vector& vector) {
   return {{"type", "vector"},
           {"id", vector.id},
           {"index", vector.index},
-          {"values", base64_encode(bytes)}};
+          {"values", base64_encode(bytes)},
+          {"truncated_tokens", vector.truncated_tokens}};
 }
 
 Vector vector_from(const Json& json) {
   const std::string bytes = base64_decode(text(json, "values"));
   if (bytes.size() % sizeof(float) != 0)
     fail(ErrorKind::kInvalidInput, "field \"values\" is {} bytes, not whole floats", bytes.size());
-  Vector out = {.id = id_of(json), .index = count(json, "index")};
+  Vector out = {.id = id_of(json), .index = count(json, "index"), .values = {}};
+  out.truncated_tokens = count(json, "truncated_tokens");
   out.values.resize(bytes.size() / sizeof(float));
   std::memcpy(out.values.data(), bytes.data(), bytes.size());
   return out;

@@ -137,6 +137,7 @@ struct Vector {
   uint64_t id = 0;
   int64_t index = 0;  // of the input
   std::vector<float> values;
+  int64_t truncated_tokens = 0;  // that the input lost at its end
 };
 
 struct Tokens {  // the next ones of a text

@@ -53,7 +53,9 @@ TEST_CASE("every message survives the trip through JSON") {
   const Tokens tokens = {.id = 6, .tokens = {3, 1}, .pieces = parse_json(R"(["a",[200]])")};
   CHECK(trip(tokens) == to_json(Event(tokens)));
   CHECK(trip(tokens)["pieces"][1][0] == 200);
-  const Vector vector = {.id = 4, .index = 1, .values = {0.1f, -3e38f, 1e-45f}};
+  const Vector vector = {
+      .id = 4, .index = 1, .values = {0.1f, -3e38f, 1e-45f}, .truncated_tokens = 6};
+  CHECK(trip(vector)["truncated_tokens"] == 6);
   const Event vector_back = event_from_json(to_json(Event(vector)));
   CHECK(std::get<Vector>(vector_back).values == vector.values);
   CHECK(std::get<Vector>(vector_back).index == 1);

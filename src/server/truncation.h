@@ -10,7 +10,8 @@
 
 namespace cria::server {
 
-// Of an answer whose prompt was cut. A context that runs over is not yet known when it is sent.
+// Of an answer whose prompt, or some of whose inputs (server/vectors), were cut. A context that
+// runs over is not yet known when it is sent.
 inline constexpr std::string_view kTruncatedHeader = "X-Cria-Truncated";
 std::string truncated_header(const protocol::Truncation& truncated);  // "messages=2, tokens=613"
 
