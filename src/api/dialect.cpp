@@ -54,6 +54,8 @@ void parse_head(const Fields& fields, Inference& out) {
   out.model = fields.required("model");
   out.stream = fields.flag("stream").value_or(false);
   out.keep_alive = parse_keep_alive(fields.find("keep_alive"));
+  out.truncate = fields.flag("truncate").value_or(true);
+  out.shift = fields.flag("shift").value_or(true);
 }
 
 std::optional<ToolChoice> plain_choice(const Json* value) {

@@ -22,8 +22,8 @@ struct ToolChoice {
   std::string name;  // kNamed
 };
 
-// What every request of them begins with: a model, which is required, `stream` (false) and
-// `keep_alive`.
+// What every request of them begins with: a model, which is required, `stream` (false), and of the
+// native ones `keep_alive`, `truncate` and `shift`.
 void parse_head(const Fields& fields, Inference& out);
 
 // What both of OpenAI's dialects spell alike: absent, "auto", "none", "required". None for others.

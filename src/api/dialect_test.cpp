@@ -51,6 +51,23 @@ TEST_CASE("chat completions: options under their native names, with the dialect'
   CHECK(chat(R"(,"options":{"temperature":2}})").options["temperature"] == 2);
 }
 
+TEST_CASE("all of them can refuse that something is cut, as natively") {
+  const auto refuses = [](const Inference& request) { return !request.truncate && !request.shift; };
+  const std::string_view both = R"(,"truncate":false,"shift":false)";
+  const auto body = [&](std::string_view rest) {
+    return parse_body(fmt::format(R"({{"model":"m","max_tokens":1,"input":"x","messages":[{{
+          "role":"user","content":"x"}}]{}}})",
+                                  rest));
+  };
+  CHECK(refuses(parse_openai_chat(body(both))));
+  CHECK(refuses(parse_openai_completion(body(both))));
+  CHECK(refuses(parse_openai_responses(body(both))));
+  CHECK(refuses(parse_anthropic_messages(body(both))));
+  const OpenAiChat plain = parse_openai_chat(body(""));
+  CHECK(plain.truncate);
+  CHECK(plain.shift);
+}
+
 TEST_CASE("chat completions: parts are one message, calls and their results find each other") {
   const OpenAiChat request = with_messages(R"([
     {"role":"developer","content":[{"type":"text","text":"a"},{"type":"text","text":"b"},

@@ -65,7 +65,11 @@ EmbedRequest parse_embeddings(const Json& body) {
 
 EmbedRequest parse_v1_embeddings(const Json& body) {
   const Fields fields("EmbedRequest", body);
-  EmbedRequest out = {.model = fields.required("model"), .dimensions = checked_dimensions(fields)};
+  EmbedRequest out = {.model = fields.required("model"),
+                      .truncate = fields.flag("truncate").value_or(true),
+                      .dimensions = checked_dimensions(fields),
+                      .options = check_options(fields.object("options")),
+                      .keep_alive = parse_keep_alive(fields.find("keep_alive"))};
   const Json* const input = fields.find("input");
   if (input == nullptr || (input->is_array() && input->empty()))
     fail(ErrorKind::kInvalidInput, "invalid input");

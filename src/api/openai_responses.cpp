@@ -203,7 +203,7 @@ void parse_options(const Fields& fields, OpenAiResponses& out) {
   if (truncation != "auto" && truncation != "disabled")
     fail(ErrorKind::kInvalidInput, "truncation is \"{}\", but must be auto or disabled",
          one_line(truncation, 100));
-  out.truncate = truncation == "auto";
+  if (truncation == "disabled") out.truncate = false;
 }
 
 Json given_or(const Fields& fields, std::string_view key, const Json& fallback) {

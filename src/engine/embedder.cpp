@@ -73,25 +73,30 @@ bool Embedder::cancel(uint64_t id) {
   return true;
 }
 
+int64_t Embedder::excess(const protocol::Embed& request, int64_t length) const {
+  const int64_t more = std::max<int64_t>(length - loaded_.context, 0);
+  if (more > 0 && !request.truncate)
+    fail(ErrorKind::kInvalidInput,
+         "the input length exceeds the context length: {} tokens, but the context is {}", length,
+         loaded_.context);
+  return more;
+}
+
 // What is too long loses its end, but not the tokens that the vocabulary puts around a text.
-std::vector<TokenId> Embedder::tokenize(const protocol::Embed& request,
-                                        const std::string& input) const {
+void Embedder::tokenize(const protocol::Embed& request, const std::string& input,
+                        Text& text) const {
   const text::Tokenizer& tokenizer = *loaded_.tokenizer;
-  std::vector<TokenId> ids = tokenizer.encode(input, {});
-  const int64_t limit = loaded_.context;
-  if (std::ssize(ids) > limit) {
-    if (!request.truncate)
-      fail(ErrorKind::kInvalidInput,
-           "the input length exceeds the context length: {} tokens, but the context is {}",
-           ids.size(), limit);
+  std::vector<TokenId>& ids = text.tokens;
+  ids = tokenizer.encode(input, {});
+  text.truncated = excess(request, std::ssize(ids));
+  if (text.truncated > 0) {
     const std::vector<TokenId> around = tokenizer.encode("", {});
     const int64_t before = tokenizer.adds_bos() && !around.empty() ? 1 : 0;
     const int64_t behind = std::ssize(around) - before;
-    ids.erase(ids.begin() + (limit - behind), ids.end() - behind);
+    ids.erase(ids.begin() + (loaded_.context - behind), ids.end() - behind);
   }
   if (ids.empty())
     fail(ErrorKind::kInvalidInput, "an input is empty, and this model adds no tokens of its own");
-  return ids;
 }
 
 void Embedder::check(const std::vector<TokenId>& ids) const {
@@ -124,6 +129,7 @@ void Embedder::tokenize_pair(const protocol::Embed& request, const std::string& 
       fail(ErrorKind::kInvalidInput,
            "query and document exceed the context length: {} tokens, but the context is {}",
            std::ssize(ids) + std::ssize(second) + 1, loaded_.context);
+    text.truncated = std::ssize(second) - room;
     second.resize(static_cast<size_t>(room));
   }
   text.second = std::ssize(ids);
@@ -150,10 +156,11 @@ bool Embedder::admit_next(Request& request) {
   if (request.asked.query)
     tokenize_pair(request.asked, input, text);
   else
-    text.tokens = tokenize(request.asked, input);
+    tokenize(request.asked, input, text);
   check(text.tokens);
   ++request.next;
   request.tokens += std::ssize(text.tokens);
+  request.truncated += text.truncated;
   texts_.push_back(std::move(text));
   return true;
 }
@@ -272,7 +279,10 @@ std::vector<float> Embedder::vector_of(const Text& text) const {
 void Embedder::finish(Text& text) {
   Request& request = *text.request;
   const uint64_t id = request.asked.id;
-  emit_(protocol::Vector{.id = id, .index = text.index, .values = vector_of(text)});
+  emit_(protocol::Vector{.id = id,
+                         .index = text.index,
+                         .values = vector_of(text),
+                         .truncated_tokens = text.truncated});
   give_back(text);
   texts_.remove_if([&](const Text& other) { return &other == &text; });
   if (++request.finished < request.asked.inputs.size()) return;
@@ -280,8 +290,11 @@ void Embedder::finish(Text& text) {
   const log::RequestScope scope(request.asked.request_id);
   log::debug("request {}: {} inputs of {} tokens, {:.1f} ms", id, request.finished, request.tokens,
              std::chrono::duration<double, std::milli>(taken).count());
-  emit_(protocol::Done{
-      .id = id, .reason = "stop", .prompt_tokens = request.tokens, .prompt_ns = taken.count()});
+  emit_(protocol::Done{.id = id,
+                       .reason = "stop",
+                       .prompt_tokens = request.tokens,
+                       .prompt_ns = taken.count(),
+                       .truncated = {.tokens = request.truncated}});
   drop(request);
 }
 

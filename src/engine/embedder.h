@@ -40,13 +40,14 @@ class Embedder {
     protocol::Embed asked;
     Clock::time_point start = Clock::now();
     size_t next = 0, finished = 0;  // inputs
-    int64_t tokens = 0;
+    int64_t tokens = 0, truncated = 0;
   };
   // An input that was begun.
   struct Text {
     Request* request;
     int64_t index;
     std::vector<TokenId> tokens;
+    int64_t truncated = 0;       // tokens that did not fit
     int64_t second = 0;          // where the second text of a pair begins, 0: there is none
     std::vector<int32_t> pages;  // for all its tokens, or none yet
     int64_t stored = 0;          // tokens that were computed
@@ -58,7 +59,9 @@ class Embedder {
     size_t outputs;
   };
 
-  std::vector<TokenId> tokenize(const protocol::Embed& request, const std::string& input) const;
+  // How many of so many tokens are too many; refuses them where the request does.
+  int64_t excess(const protocol::Embed& request, int64_t length) const;
+  void tokenize(const protocol::Embed& request, const std::string& input, Text& text) const;
   void check(const std::vector<TokenId>& ids) const;
   void tokenize_pair(const protocol::Embed& request, const std::string& input, Text& text) const;
   void admit();

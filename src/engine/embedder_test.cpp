@@ -32,6 +32,8 @@ struct Answer {
   std::map<int64_t, std::vector<float>> vectors;
   std::string failure;
   int64_t tokens = -1;
+  std::map<int64_t, int64_t> truncated;  // of inputs
+  int64_t all_truncated = 0;
 };
 
 struct Fixture {
@@ -42,12 +44,15 @@ struct Fixture {
                                           [this](const protocol::Event& event) { collect(event); });
   }
   void collect(const protocol::Event& event) {
-    if (const auto* vector = std::get_if<protocol::Vector>(&event))
+    if (const auto* vector = std::get_if<protocol::Vector>(&event)) {
       answers[vector->id].vectors[vector->index] = vector->values;
-    else if (const auto* done = std::get_if<protocol::Done>(&event))
+      answers[vector->id].truncated[vector->index] = vector->truncated_tokens;
+    } else if (const auto* done = std::get_if<protocol::Done>(&event)) {
       answers[done->id].tokens = done->prompt_tokens;
-    else if (const auto* failure = std::get_if<protocol::Failure>(&event))
+      answers[done->id].all_truncated = done->truncated.tokens;
+    } else if (const auto* failure = std::get_if<protocol::Failure>(&event)) {
       answers[failure->id].failure = failure->message;
+    }
   }
   uint64_t submit(protocol::Embed request) {
     request.id = ++last_id;
@@ -117,12 +122,16 @@ TEST_CASE("requests share the steps, and one that fails or is cancelled leaves t
   fixture.finish();
 }
 
-TEST_CASE("what is too long loses its end") {
+TEST_CASE("what is too long loses its end, and is told which and how much") {
   if (!have_model()) return;
   Fixture fixture({.num_ctx = 32});
+  const int64_t length = std::ssize(fixture.loaded.tokenizer->encode(words(200), {}));
   const Answer cut = fixture.ask({.inputs = {words(200)}});
   CHECK(cut.tokens == 32);
   CHECK(cut.vectors.at(0).size() == 576);
+  CHECK(fixture.ask({.inputs = {words(2), words(200)}}).truncated ==
+        std::map<int64_t, int64_t>{{0, 0}, {1, length - 32}});
+  CHECK(fixture.ask({.inputs = {words(200), words(200)}}).all_truncated == 2 * (length - 32));
 }
 
 TEST_CASE("an empty text without tokens of its own, and a rank that is asked for, say so") {

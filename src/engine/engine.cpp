@@ -30,6 +30,19 @@ void refuse_unsupported(const protocol::Generate& request) {
   if (images) fail(ErrorKind::kInvalidInput, "this model does not support images");
 }
 
+// What the messages that went take along.
+protocol::Truncation truncation_of(const RenderedPrompt& rendered, const text::Tokenizer& tokenizer,
+                                   int64_t context) {
+  if (rendered.truncated_messages == 0) return {};
+  const auto length = [&](const std::string& text) {
+    return std::ssize(tokenizer.encode(text, {.add_special = false}));
+  };
+  const int64_t whole = length(rendered.untruncated), left = length(rendered.text);
+  log::warn("the prompt of {} tokens loses its {} oldest messages and has {}: num_ctx is {}", whole,
+            rendered.truncated_messages, left, context);
+  return {.messages = rendered.truncated_messages, .tokens = std::max<int64_t>(whole - left, 0)};
+}
+
 }  // namespace
 
 Engine::Engine(LoadedEngine& loaded, Render render, Emit emit)
@@ -88,12 +101,14 @@ void Engine::start(const protocol::Generate& request) {
            std::ssize(loaded_.tokenizer->encode(text, {.add_special = false})) <= limits.context;
   };
   RenderedPrompt rendered = render_(request, fits);
+  const protocol::Truncation truncated =
+      truncation_of(rendered, *loaded_.tokenizer, limits.context);
   Prompt prompt = tokenize_prompt(request, std::move(rendered.text), *loaded_.tokenizer, limits);
-  prompt.truncated_messages = rendered.truncated_messages;
+  prompt.truncated = truncated;
   if (request.debug_render_only)
     return shared_.emit(protocol::Done{.id = request.id,
                                        .prompt_tokens = std::ssize(prompt.ids),
-                                       .truncated_messages = prompt.truncated_messages,
+                                       .truncated = prompt.truncated,
                                        .rendered = std::move(prompt.rendered)});
   if (prompt.ids.empty()) return shared_.emit(protocol::Done{.id = request.id, .reason = "load"});
   fit_prompt(prompt, request, options, limits);

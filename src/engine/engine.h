@@ -29,6 +29,7 @@ namespace cria::engine {
 struct RenderedPrompt {
   std::string text;
   int64_t truncated_messages = 0;
+  std::string untruncated;                   // the text with them; empty when there are none
   std::optional<text::OutputParser> parser;  // of the answer; none: all of it is content
 };
 using Fits = std::function<bool(const std::string& text)>;

@@ -154,6 +154,7 @@ TEST_CASE("an answer goes on past the context with shift, and ends there without
       f.ask("Count: one, two, three, four", R"({"temperature":0,"num_predict":100})");
   CHECK(shifted.failure.empty());
   CHECK(shifted.done.generated_tokens == 100);
+  CHECK(shifted.done.shifted_tokens == 2 * ((64 - 4) / 2));
   protocol::Generate fixed{
       .id = 77, .prompt = "Count: one, two, three, four", .raw = true, .shift = false};
   fixed.options = parse_json(R"({"temperature":0,"num_predict":100})");
@@ -161,16 +162,44 @@ TEST_CASE("an answer goes on past the context with shift, and ends there without
   f.finish();
   CHECK(f.answers[77].done.reason == "length");
   CHECK(f.answers[77].done.prompt_tokens + f.answers[77].done.generated_tokens == 65);
+  CHECK(f.answers[77].done.shifted_tokens == 0);
 }
 
 TEST_CASE("a prompt that is too long is cut, or refused with both numbers") {
   if (!have_model()) return;
   Fixture f({.num_ctx = 32});
-  CHECK(f.ask(kStory, R"({"num_predict":1})").done.prompt_tokens == 32 - (32 - 4) / 2);
+  const int64_t whole_tokens = std::ssize(f.loaded.tokenizer->encode(kStory, {}));
+  const protocol::Done cut = f.ask(kStory, R"({"num_predict":1})").done;
+  CHECK(cut.prompt_tokens == 32 - (32 - 4) / 2);
+  CHECK(cut.truncated.tokens == whole_tokens - cut.prompt_tokens);
+  CHECK(cut.truncated.messages == 0);
+  CHECK_FALSE(f.ask("Short", R"({"num_predict":1})").done.truncated.any());
   protocol::Generate whole{.id = 50, .prompt = kStory, .raw = true, .truncate = false};
   f.engine->submit(whole);
   f.finish();
   CHECK(f.answers[50].failure.find("num_ctx is 32") != std::string::npos);
+}
+
+TEST_CASE("messages that a chat loses are counted, with all their tokens") {
+  if (!have_model()) return;
+  const auto ask = [](Fixture& f, bool truncate) {
+    protocol::Generate request{.id = 1, .chat = true, .truncate = truncate};
+    request.options = parse_json(R"({"num_predict":1})");
+    for (const char* role : {"system", "user", "assistant", "user"})
+      request.messages.push_back({{"role", role}, {"content", kStory}});
+    f.engine->submit(request);
+    f.finish();
+    return f.answers[1];
+  };
+  Fixture large({.num_ctx = 1024}), small({.num_ctx = 224});
+  const protocol::Done whole = ask(large, true).done, cut = ask(small, true).done;
+  CHECK_FALSE(whole.truncated.any());
+  CHECK(whole.prompt_tokens > 224);
+  CHECK(cut.truncated.messages == 1);
+  CHECK(cut.truncated.tokens == whole.prompt_tokens - cut.prompt_tokens);
+  const std::string refused = ask(small, false).failure;
+  CHECK(refused.find(fmt::format("{} tokens, but num_ctx is 224", whole.prompt_tokens)) !=
+        std::string::npos);
 }
 
 TEST_CASE("greedy tokens are those of the float reference while it is sure of them") {

@@ -30,7 +30,7 @@ Generation::Generation(const GenerationContext& shared, const protocol::Generate
       wants_context_(!request.chat && !request.raw),
       top_scores_(std::clamp<int64_t>(request.top_logprobs, 0, 20)),
       prompt_tokens_(std::ssize(prompt.ids)),
-      truncated_messages_(prompt.truncated_messages),
+      truncated_(prompt.truncated),
       keep_(kept_tokens(options, prompt.has_bos, std::ssize(prompt.ids), shared.context)),
       history_(prompt.ids.begin() + (prompt.has_bos ? 1 : 0), prompt.ids.end()),
       sequence_(shared.memory, std::move(prompt.ids)),
@@ -58,8 +58,10 @@ void Generation::make_room() {
   // -2 asks to fill the context once.
   if (!shift_ || options_.num_predict == -2) return finish("length");
   const int64_t discard = std::max<int64_t>((shared_.context - keep_) / 2, 1);
-  log::debug("request {}: context of {} is full, dropping {} tokens behind the first {}", id_,
-             shared_.context, discard, keep_);
+  if (shifted_ == 0)
+    log::warn("the context of {} tokens is full: each time, {} behind the first {} give way",
+              shared_.context, discard, keep_);
+  shifted_ += discard;
   sequence_.shift(keep_, discard);
 }
 
@@ -84,8 +86,11 @@ Json Generation::score(std::span<const float> logits, TokenId token) const {
 
 void Generation::send(std::string text, bool last) {
   sent_ += std::ssize(text);
-  protocol::Text event{
-      .id = id_, .prompt_tokens = spoke_ ? 0 : prompt_tokens_, .generated_tokens = generated_};
+  protocol::Text event{.id = id_, .generated_tokens = generated_};
+  if (!spoke_) {
+    event.prompt_tokens = prompt_tokens_;
+    event.truncated = truncated_;
+  }
   if (!parser_) {
     event.content = std::move(text);
   } else {
@@ -195,7 +200,8 @@ void Generation::finish(const char* reason, std::string rest) {
                       .right_guesses = right_,
                       .prompt_ns = nanoseconds(first_token_ - start_),
                       .generate_ns = nanoseconds(now - first_token_),
-                      .truncated_messages = truncated_messages_};
+                      .truncated = truncated_,
+                      .shifted_tokens = shifted_};
   if (wants_context_) done.context = std::move(history_);
   const double prompt_seconds = static_cast<double>(done.prompt_ns) * 1e-9;
   const double seconds = static_cast<double>(done.generate_ns) * 1e-9;

@@ -83,7 +83,9 @@ class Generation {
   const GenerationOptions options_;
   const bool shift_, wants_scores_, wants_context_;
   const int64_t top_scores_;
-  const int64_t prompt_tokens_, truncated_messages_, keep_;
+  const int64_t prompt_tokens_;
+  const protocol::Truncation truncated_;
+  const int64_t keep_;            // of the prompt, when the context is full
   std::vector<int32_t> history_;  // for the next request's context: prompt and output
   Sequence sequence_;
   std::optional<Drafter> drafter_;
@@ -97,7 +99,7 @@ class Generation {
   std::optional<Constraint> constraint_;
   std::deque<Scored> scores_;       // of tokens whose text is not sent yet
   int64_t spelled_ = 0, sent_ = 0;  // bytes of output: of all tokens, and sent
-  int64_t generated_ = 0;
+  int64_t generated_ = 0, shifted_ = 0;
   bool finished_ = false, spoke_ = false;
   Clock::time_point start_, first_token_;
 };

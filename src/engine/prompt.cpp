@@ -62,6 +62,7 @@ void fit_prompt(Prompt& prompt, const protocol::Generate& request, const Generat
   const int64_t kept = context - std::max<int64_t>((context - keep) / 2, 1);
   log::warn("prompt of {} tokens is cut to {}: the first {} and the last {}", length, kept, keep,
             kept - keep);
+  prompt.truncated.tokens += length - kept;
   prompt.ids.erase(prompt.ids.begin() + keep, prompt.ids.end() - (kept - keep));
 }
 

@@ -17,7 +17,7 @@ struct Prompt {
   std::vector<TokenId> ids;
   std::string rendered;
   bool has_bos = false;  // ids begins with a token that the tokenizer added
-  int64_t truncated_messages = 0;
+  protocol::Truncation truncated;
 };
 
 // What a prompt has to fit into.

@@ -48,7 +48,7 @@ RenderedPrompt render_fitting(const Json& messages, const Fits& fits,
     const size_t middle = too_few + (enough - too_few) / 2;
     (fits(render(without_oldest(messages, middle))) ? enough : too_few) = middle;
   }
-  out.text = render(without_oldest(messages, enough));
+  out.untruncated = std::exchange(out.text, render(without_oldest(messages, enough)));
   out.truncated_messages = static_cast<int64_t>(enough);
   return out;
 }

@@ -146,7 +146,7 @@ struct Side {
     engine = std::make_unique<Engine>(
         loaded,
         [](const protocol::Generate& request, const Fits&) {
-          return RenderedPrompt{.text = request.prompt, .truncated_messages = 0, .parser = {}};
+          return RenderedPrompt{.text = request.prompt, .parser = {}};
         },
         [this](const protocol::Event& event) { collect(event); });
   }

@@ -259,6 +259,16 @@ Usage usage_from(const Json& json) {
           .pages_cached = count(json, "pages_cached")};
 }
 
+void put(const Truncation& truncated, Json& json) {
+  if (!truncated.any()) return;
+  json["truncated"] = {{"messages", truncated.messages}, {"tokens", truncated.tokens}};
+}
+
+Truncation truncation_from(const Json& json) {
+  const Json given = object(json, "truncated");
+  return {.messages = count(given, "messages"), .tokens = count(given, "tokens")};
+}
+
 // One per token: only what is there is sent.
 Json encoded(const Text& event) {
   Json json = {{"type", "text"}, {"id", event.id}};
@@ -269,6 +279,7 @@ Json encoded(const Text& event) {
   if (!event.logprobs.empty()) json["logprobs"] = event.logprobs;
   if (event.prompt_tokens != 0) json["prompt_tokens"] = event.prompt_tokens;
   if (event.generated_tokens != 0) json["generated_tokens"] = event.generated_tokens;
+  put(event.truncated, json);
   return json;
 }
 
@@ -280,6 +291,7 @@ Text text_from(const Json& json) {
           .call_pieces = list(json, "call_pieces"),
           .logprobs = list(json, "logprobs"),
           .prompt_tokens = count(json, "prompt_tokens"),
+          .truncated = truncation_from(json),
           .generated_tokens = count(json, "generated_tokens")};
 }
 
@@ -291,14 +303,16 @@ Json encoded(const Vector& vector) {
   return {{"type", "vector"},
           {"id", vector.id},
           {"index", vector.index},
-          {"values", base64_encode(bytes)}};
+          {"values", base64_encode(bytes)},
+          {"truncated_tokens", vector.truncated_tokens}};
 }
 
 Vector vector_from(const Json& json) {
   const std::string bytes = base64_decode(text(json, "values"));
   if (bytes.size() % sizeof(float) != 0)
     fail(ErrorKind::kInvalidInput, "field \"values\" is {} bytes, not whole floats", bytes.size());
-  Vector out = {.id = id_of(json), .index = count(json, "index")};
+  Vector out = {.id = id_of(json), .index = count(json, "index"), .values = {}};
+  out.truncated_tokens = count(json, "truncated_tokens");
   out.values.resize(bytes.size() / sizeof(float));
   std::memcpy(out.values.data(), bytes.data(), bytes.size());
   return out;
@@ -313,20 +327,22 @@ Tokens tokens_from(const Json& json) {
 }
 
 Json encoded(const Done& done) {
-  return {{"type", "done"},
-          {"id", done.id},
-          {"reason", done.reason},
-          {"stop_string", done.stop_string},
-          {"prompt_tokens", done.prompt_tokens},
-          {"cached_tokens", done.cached_tokens},
-          {"generated_tokens", done.generated_tokens},
-          {"guessed_tokens", done.guessed_tokens},
-          {"right_guesses", done.right_guesses},
-          {"prompt_ns", done.prompt_ns},
-          {"generate_ns", done.generate_ns},
-          {"truncated_messages", done.truncated_messages},
-          {"context", done.context},
-          {"rendered", done.rendered}};
+  Json json = {{"type", "done"},
+               {"id", done.id},
+               {"reason", done.reason},
+               {"stop_string", done.stop_string},
+               {"prompt_tokens", done.prompt_tokens},
+               {"cached_tokens", done.cached_tokens},
+               {"generated_tokens", done.generated_tokens},
+               {"guessed_tokens", done.guessed_tokens},
+               {"right_guesses", done.right_guesses},
+               {"prompt_ns", done.prompt_ns},
+               {"generate_ns", done.generate_ns},
+               {"shifted_tokens", done.shifted_tokens},
+               {"context", done.context},
+               {"rendered", done.rendered}};
+  put(done.truncated, json);
+  return json;
 }
 
 Done done_from(const Json& json) {
@@ -340,7 +356,8 @@ Done done_from(const Json& json) {
           .right_guesses = count(json, "right_guesses"),
           .prompt_ns = count(json, "prompt_ns"),
           .generate_ns = count(json, "generate_ns"),
-          .truncated_messages = count(json, "truncated_messages"),
+          .truncated = truncation_from(json),
+          .shifted_tokens = count(json, "shifted_tokens"),
           .context = tokens(json, "context"),
           .rendered = text(json, "rendered")};
 }

@@ -115,6 +115,15 @@ struct Usage {  // of the KV cache, now and then
   int64_t pages_cached = 0;  // of those used, can be found again by a prompt
 };
 
+// What a prompt lost so that it fits into the context: whole messages, the oldest first, then the
+// middle of its text.
+struct Truncation {
+  int64_t messages = 0;
+  int64_t tokens = 0;  // that the model does not see, those of the messages included
+
+  bool any() const { return messages > 0 || tokens > 0; }
+};
+
 struct Text {  // at least one of the strings is not empty
   uint64_t id = 0;
   std::string content, thinking;
@@ -123,6 +132,7 @@ struct Text {  // at least one of the strings is not empty
                                      // arguments: the next of their text, last: it is the end
   Json logprobs = Json::array();
   int64_t prompt_tokens = 0;     // of the first one, as in Done: some dialects say it there
+  Truncation truncated;          // likewise: headers say it
   int64_t generated_tokens = 0;  // so far
 };
 
@@ -130,6 +140,7 @@ struct Vector {
   uint64_t id = 0;
   int64_t index = 0;  // of the input
   std::vector<float> values;
+  int64_t truncated_tokens = 0;  // that the input lost at its end
 };
 
 struct Tokens {  // the next ones of a text
@@ -147,7 +158,8 @@ struct Done {
   int64_t generated_tokens = 0;
   int64_t guessed_tokens = 0, right_guesses = 0;  // tokens that steps verified ahead of their time
   int64_t prompt_ns = 0, generate_ns = 0;
-  int64_t truncated_messages = 0;
+  Truncation truncated;
+  int64_t shifted_tokens = 0;    // that gave way to later ones when the context was full
   std::vector<int32_t> context;  // generate, not raw: ids to send with the next request
   std::string rendered;          // debug_render_only, which counts prompt_tokens as well
 };

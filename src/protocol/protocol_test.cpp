@@ -58,7 +58,9 @@ TEST_CASE("every message survives the trip through JSON") {
   const Tokens tokens = {.id = 6, .tokens = {3, 1}, .pieces = parse_json(R"(["a",[200]])")};
   CHECK(trip(tokens) == to_json(Event(tokens)));
   CHECK(trip(tokens)["pieces"][1][0] == 200);
-  const Vector vector = {.id = 4, .index = 1, .values = {0.1f, -3e38f, 1e-45f}};
+  const Vector vector = {
+      .id = 4, .index = 1, .values = {0.1f, -3e38f, 1e-45f}, .truncated_tokens = 6};
+  CHECK(trip(vector)["truncated_tokens"] == 6);
   const Event vector_back = event_from_json(to_json(Event(vector)));
   CHECK(std::get<Vector>(vector_back).values == vector.values);
   CHECK(std::get<Vector>(vector_back).index == 1);
@@ -67,15 +69,25 @@ TEST_CASE("every message survives the trip through JSON") {
                      .content = "c",
                      .tool_calls = Json::array({{{"id", "x"}}}),
                      .prompt_tokens = 7,
+                     .truncated = {.messages = 2, .tokens = 613},
                      .generated_tokens = 3};
+  CHECK(trip(text)["truncated"].dump() == R"({"messages":2,"tokens":613})");
   CHECK(trip(text)["generated_tokens"] == 3);
   const Usage usage = {.pages = 9, .pages_used = 5, .pages_cached = 4};
   CHECK(trip(usage) == to_json(Event(usage)));
   CHECK(trip(usage)["pages_cached"] == 4);
   CHECK(trip(text)["prompt_tokens"] == 7);
   CHECK(trip(text) == to_json(Event(text)));
-  const Done done = {
-      .id = 1, .reason = "stop", .stop_string = "x", .prompt_tokens = 4, .context = {5}};
+  const Done done = {.id = 1,
+                     .reason = "stop",
+                     .stop_string = "x",
+                     .prompt_tokens = 4,
+                     .truncated = {.tokens = 9},
+                     .shifted_tokens = 8,
+                     .context = {5}};
+  CHECK(trip(done)["truncated"]["tokens"] == 9);
+  CHECK(trip(done)["shifted_tokens"] == 8);
+  CHECK_FALSE(trip(Done{.id = 1}).contains("truncated"));
   CHECK(trip(done)["stop_string"] == "x");
   CHECK(trip(done) == to_json(Event(done)));
   CHECK(trip(Loaded{.context_length = 1, .backend = "cpu", .sandboxed = true})["sandboxed"] ==
@@ -93,6 +105,7 @@ TEST_CASE("a hostile message is refused with the field's name") {
         R"({"type":"done","context":[4294967296]})", R"({"type":"done","context":[-1]})",
         R"({"type":"done","context":["a"]})", R"({"type":"loaded","kv_bytes":-5})",
         R"({"type":"vector","values":"AAAA"})", R"({"type":"vector","index":-1})",
+        R"({"type":"text","truncated":[]})", R"({"type":"done","truncated":{"tokens":-1}})",
         R"({"type":"text","tool_calls":{}})", R"({"type":"generate"})"})
     CHECK_THROWS_AS(event_from_json(parse_json(bad)), Error);
   CHECK_THROWS_AS(request_from_json(parse_json(R"({"type":"generate","images":["%"]})")), Error);

@@ -54,10 +54,11 @@ Json block_of_call(const Json& call) {
 
 }  // namespace
 
-void MessageEvents::begin(int64_t prompt_tokens, std::vector<Json>& out) {
+void MessageEvents::begin(int64_t prompt_tokens, const Losses& losses, std::vector<Json>& out) {
   if (std::exchange(begun_, true)) return;
   Json message = message_of(head_, Json::array());
   message["usage"] = usage_of(prompt_tokens, 0);
+  losses.tell_as_ours(message);
   out.push_back({{"type", "message_start"}, {"message", std::move(message)}});
 }
 
@@ -96,7 +97,7 @@ void MessageEvents::add_call(const CallPiece& piece, std::vector<Json>& out) {
 
 std::vector<Json> MessageEvents::on_text(const protocol::Text& text) {
   std::vector<Json> out;
-  begin(text.prompt_tokens, out);
+  begin(text.prompt_tokens, Losses(text.truncated), out);
   add_text(Block::kThinking, "thinking", text.thinking, out);
   add_text(Block::kText, "text", text.content, out);
   for (const CallPiece& piece : calls_.add(text)) add_call(piece, out);
@@ -105,11 +106,12 @@ std::vector<Json> MessageEvents::on_text(const protocol::Text& text) {
 
 std::vector<Json> MessageEvents::on_done(const protocol::Done& done) {
   std::vector<Json> out;
-  begin(done.prompt_tokens, out);
+  begin(done.prompt_tokens, Losses(done.truncated), out);
   close(out);
   out.push_back({{"type", "message_delta"},
                  {"delta", ending_of(head_, done, calls_.called())},
                  {"usage", usage_of(done.prompt_tokens, done.generated_tokens)}});
+  Losses(done).tell_as_ours(out.back());
   out.push_back({{"type", "message_stop"}});
   return out;
 }
@@ -134,6 +136,7 @@ Json MessageObject::on_done(const protocol::Done& done) {
   Json out = message_of(head_, std::move(content_));
   out.update(ending_of(head_, done, called_));
   out["usage"] = usage_of(done.prompt_tokens, done.generated_tokens);
+  Losses(done).tell_as_ours(out);
   return out;
 }
 

@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "protocol/protocol.h"
 #include "server/call_pieces.h"
+#include "server/truncation.h"
 
 #include <cstdint>
 #include <string>
@@ -29,7 +30,7 @@ class MessageEvents {
 
  private:
   enum class Block { kNone, kThinking, kText, kCall };
-  void begin(int64_t prompt_tokens, std::vector<Json>& out);
+  void begin(int64_t prompt_tokens, const Losses& losses, std::vector<Json>& out);
   void open(Block kind, Json block, std::vector<Json>& out);
   void close(std::vector<Json>& out);
   void delta(Json delta, std::vector<Json>& out) const;

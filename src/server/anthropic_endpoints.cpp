@@ -55,7 +55,7 @@ void run(Service& service, http::Exchange& exchange, api::AnthropicMessages aske
   Call call = chat_call(std::move(asked));
   call.drops_think = true;
   call.request.call_pieces = stream;
-  generate(service, exchange.gone(), std::move(call), responder);
+  generate(service, exchange, std::move(call), responder);
 }
 
 }  // namespace

@@ -329,6 +329,43 @@ TEST_CASE(
   CHECK(output[2]["content"][0]["text"] == "rest");
 }
 
+TEST_CASE("what was lost stands where an answer ends, and nowhere when nothing was") {
+  protocol::Text first = said("a");
+  first.truncated = {.messages = 2, .tokens = 613};
+  protocol::Done done = kStop;
+  done.truncated = first.truncated;
+  done.shifted_tokens = 62;
+  const std::string truncated = R"("truncated":{"messages":2,"tokens":613})";
+  const std::string both = "{" + truncated + R"(,"shifted":62})", begun = "{" + truncated + "}";
+  CHECK(truncated_header(done.truncated) == "messages=2, tokens=613");
+
+  ChatChunks chunks({});
+  CHECK_FALSE(chunks.on_text(first).at(0).contains("cria"));
+  CHECK(chunks.on_done(done).at(0)["cria"].dump() == both);
+  ChatObject object({});
+  object.on_done(done);
+  object.on_choice(1);
+  object.on_done(done);
+  CHECK(object.end()["cria"]["shifted"] == 124);
+  CHECK(object.end()["cria"]["truncated"]["tokens"] == 613);
+  CHECK(CompletionChunks({}).on_done(done).at(0)["cria"].dump() == both);
+
+  MessageEvents messages({});
+  CHECK(messages.on_text(first).at(0)["message"]["cria"].dump() == begun);
+  const std::vector<Json> end = messages.on_done(done);
+  CHECK(end.at(end.size() - 2)["cria"].dump() == both);
+  CHECK(MessageObject({}).on_done(done)["cria"].dump() == both);
+
+  ResponseEvents events({});
+  CHECK(events.on_text(first).at(0)["response"]["cria"].dump() == begun);
+  CHECK(events.on_done(done).back()["response"]["cria"].dump() == both);
+
+  for (const Json& answer :
+       {ChatChunks({}).on_done(kStop).back(), MessageObject({}).on_done(kStop),
+        CompletionChunks({}).on_done(kStop).back(), ResponseEvents({}).on_done(kStop).back()})
+    CHECK(answer.dump().find("cria") == std::string::npos);
+}
+
 TEST_CASE("each dialect says an error in its shape, also at the end of a stream") {
   CHECK(dialect_of("/api/chat") == Dialect::kNative);
   CHECK(dialect_of("/v1/models/x") == Dialect::kOpenAi);

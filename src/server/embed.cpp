@@ -75,6 +75,8 @@ void post_embed(Service& service, http::Exchange& exchange, const std::string&) 
       body["load_duration"] = vectors.load.count();
       body["prompt_eval_count"] = vectors.tokens;
     }
+    if (Json truncated = report_truncated(exchange, vectors); !truncated.is_null())
+      body["truncated"] = std::move(truncated);
     answer_json(exchange, body);
   } catch (const Error& e) {
     throw as_client_error(e);
@@ -107,11 +109,13 @@ void post_v1_embeddings(Service& service, http::Exchange& exchange, const std::s
       data.push_back({{"object", "embedding"},
                       {"embedding", base64 ? Json(base64_of(values)) : numbers(values)},
                       {"index", data.size()}});
-    answer_json(exchange,
-                {{"object", "list"},
+    Json body = {{"object", "list"},
                  {"data", std::move(data)},
                  {"model", model},
-                 {"usage", {{"prompt_tokens", vectors.tokens}, {"total_tokens", vectors.tokens}}}});
+                 {"usage", {{"prompt_tokens", vectors.tokens}, {"total_tokens", vectors.tokens}}}};
+    if (Json truncated = report_truncated(exchange, vectors); !truncated.is_null())
+      body["cria"]["truncated"] = std::move(truncated);
+    answer_json(exchange, body);
   } catch (const Error& e) {
     throw as_client_error(e);
   }

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/settings.h"
 #include "server/requests.h"
+#include "server/truncation.h"
 
 #include <algorithm>
 #include <map>
@@ -59,19 +60,24 @@ bool keeps_prompts(Service& service, const Model& model, const std::stop_token& 
 // The answers that a runner gives to one request.
 class Answers {
  public:
-  Answers(Runner& runner, Call& call) : runner_(runner), call_(call) { begin(); }
+  Answers(Runner& runner, Call& call, http::Exchange& exchange)
+      : runner_(runner), call_(call), exchange_(exchange) {
+    begin();
+  }
 
   // Several run beside each other, `parallel` at a time. The first one begins alone: what it
   // computes of the prompt is in the prefix cache when the others come.
-  void pass_on(int64_t parallel, const std::stop_token& gone, Responder& responder) {
+  void pass_on(int64_t parallel, Responder& responder) {
     while (!running_.empty()) {
-      const protocol::Event event = events_->next(gone);
+      const protocol::Event event = events_->next(exchange_.gone());
       if (const auto* text = std::get_if<protocol::Text>(&event)) {
         note_text(*text);
+        announce(text->truncated);
         responder.on_choice(running_.at(text->id).index);
         responder.on_text(*text);
       } else if (const auto* done = std::get_if<protocol::Done>(&event)) {
         note_done(*done);
+        announce(done->truncated);
         responder.on_choice(running_.at(done->id).index);
         responder.on_done(*done);
         running_.erase(done->id);
@@ -95,20 +101,29 @@ class Answers {
     if (!last) advance_seed(call_.request.options);
   }
 
+  // Before the first byte, which comes after the first event.
+  void announce(const protocol::Truncation& truncated) {
+    if (std::exchange(announced_, true) || !truncated.any()) return;
+    exchange_.add_header(std::string(kTruncatedHeader), truncated_header(truncated));
+  }
+
   Runner& runner_;
   Call& call_;
+  http::Exchange& exchange_;
   const std::shared_ptr<EventQueue> events_ = std::make_shared<EventQueue>();
   std::map<uint64_t, Running> running_;  // by the request's id, which its events carry
   int64_t begun_ = 0;
+  bool announced_ = false;
 };
 
-void run(Service& service, const std::stop_token& gone, Call& call, Responder& responder) {
+void run(Service& service, http::Exchange& exchange, Call& call, Responder& responder) {
   const Model model = service.models.find(call.model);
   note_model(model.short_name);
   if (call.empty && call.keep_alive && call.keep_alive->count() == 0) {
     service.scheduler.unload(model.model_path);
     return responder.on_done({.reason = "unload"});
   }
+  const std::stop_token gone = exchange.gone();
   const Facts facts = service.models.facts(model, gone);
   check_capabilities(call, model, facts);
   protocol::Generate& request = call.request;
@@ -121,7 +136,7 @@ void run(Service& service, const std::stop_token& gone, Call& call, Responder& r
   const Lease lease = lease_for(service, use, call.keep_alive, gone);
   responder.on_ready();
   if (call.empty) return responder.on_done({.reason = "load"});
-  Answers(lease.runner(), call).pass_on(use.load.parallel, gone, responder);
+  Answers(lease.runner(), call, exchange).pass_on(use.load.parallel, responder);
 }
 
 Call shared_call(const api::Inference& from) {
@@ -219,9 +234,9 @@ Call generate_call(api::GenerateRequest asked) {
   return call;
 }
 
-void generate(Service& service, const std::stop_token& gone, Call call, Responder& responder) {
+void generate(Service& service, http::Exchange& exchange, Call call, Responder& responder) {
   try {
-    run(service, gone, call, responder);
+    run(service, exchange, call, responder);
   } catch (const Error& e) {
     throw as_client_error(e);
   }

@@ -50,7 +50,8 @@ Lease lease_for(Service& service, const ModelUse& use, std::optional<api::Nanose
 // With the status that clients know for what a runner reports.
 Error as_client_error(const Error& error);
 
-// Throws Error with the kinds and texts that clients know, also in the middle of an answer.
-void generate(Service& service, const std::stop_token& gone, Call call, Responder& responder);
+// Answers `exchange` by the responder, under a header that says what the prompt lost. Throws Error
+// with the kinds and texts that clients know, also in the middle of an answer.
+void generate(Service& service, http::Exchange& exchange, Call call, Responder& responder);
 
 }  // namespace cria::server

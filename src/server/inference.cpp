@@ -68,7 +68,7 @@ void post_generate(Service& service, http::Exchange& exchange, const std::string
   const bool stream = asked.stream;
   Call call = generate_call(std::move(asked));
   NativeResponder responder(exchange, call, Shape::kGenerate, stream);
-  generate(service, exchange.gone(), std::move(call), responder);
+  generate(service, exchange, std::move(call), responder);
 }
 
 void post_chat(Service& service, http::Exchange& exchange, const std::string&) {
@@ -76,7 +76,7 @@ void post_chat(Service& service, http::Exchange& exchange, const std::string&) {
   const bool stream = asked.stream;
   Call call = chat_call(std::move(asked));
   NativeResponder responder(exchange, call, Shape::kChat, stream);
-  generate(service, exchange.gone(), std::move(call), responder);
+  generate(service, exchange, std::move(call), responder);
 }
 
 }  // namespace cria::server

@@ -1,5 +1,7 @@
 #include "server/ollama.h"
 
+#include "server/truncation.h"
+
 namespace cria::server {
 namespace {
 
@@ -42,6 +44,7 @@ Json write(const Answer& answer, const protocol::Done* done, const Timing& timin
   if (!debug.is_null()) json["_debug_info"] = debug;
   if (!answer.logprobs.empty()) json["logprobs"] = answer.logprobs;
   if (answer.shape == Shape::kChat && done != nullptr) put_metrics(json, *done, timing);
+  if (done != nullptr) Losses(*done).tell(json);
   return json;
 }
 

@@ -110,6 +110,7 @@ std::vector<Json> ChatChunks::on_done(const protocol::Done& done) {
   const Choice& choice = now();
   if (!choice.begun) out.push_back(chunk({{"content", ""}}, {}, {}));
   out.push_back(chunk(Json::object(), finish_of(done, choice.calls.called()), {}));
+  Losses(done).tell_as_ours(out.back());
   usage_.add(done);
   return out;
 }
@@ -139,6 +140,7 @@ void ChatObject::on_done(const protocol::Done& done) {
   Choice& choice = choices_[number()];
   choice.finish_reason = finish_of(done, !choice.calls.empty());
   usage_.add(done);
+  losses_.add(done);
 }
 
 Json ChatObject::json_of(int64_t index, const Choice& choice) {
@@ -156,6 +158,7 @@ Json ChatObject::end() const {
   Json& list = out["choices"] = Json::array();
   for (const auto& [index, choice] : choices_) list.push_back(json_of(index, choice));
   out["usage"] = usage_.json();
+  losses_.tell_as_ours(out);
   return out;
 }
 

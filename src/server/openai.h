@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "protocol/protocol.h"
 #include "server/call_pieces.h"
+#include "server/truncation.h"
 
 #include <cstdint>
 #include <map>
@@ -93,6 +94,7 @@ class ChatObject : public OpenAiAnswers {
 
   OpenAiHead head_;
   OpenAiUsage usage_;
+  Losses losses_;
   std::map<int64_t, Choice> choices_;
 };
 

@@ -65,7 +65,9 @@ std::vector<Json> CompletionChunks::on_text(const protocol::Text& text) {
 
 std::vector<Json> CompletionChunks::on_done(const protocol::Done& done) {
   usage_.add(done);
-  return {chunk("", reason_of(done), {})};
+  Json last = chunk("", reason_of(done), {});
+  Losses(done).tell_as_ours(last);
+  return {std::move(last)};
 }
 
 std::vector<Json> CompletionChunks::end() const {
@@ -85,6 +87,7 @@ void CompletionObject::on_text(const protocol::Text& text) {
 void CompletionObject::on_done(const protocol::Done& done) {
   choices_[number()].finish_reason = reason_of(done);
   usage_.add(done);
+  losses_.add(done);
 }
 
 Json CompletionObject::end() const {
@@ -94,6 +97,7 @@ Json CompletionObject::end() const {
     list.push_back(choice_of(head_.echo + choice.text, index, choice.finish_reason,
                              CompletionLogprobs(head_.echo).add(choice.logprobs)));
   out["usage"] = usage_.json();
+  losses_.tell_as_ours(out);
   return out;
 }
 

@@ -61,6 +61,7 @@ class CompletionObject : public OpenAiAnswers {
 
   CompletionHead head_;
   OpenAiUsage usage_;
+  Losses losses_;
   std::map<int64_t, Choice> choices_;
 };
 

@@ -48,7 +48,7 @@ class ObjectResponder : public Responder {
 
 template <class AnyResponder>
 void run(Service& service, http::Exchange& exchange, Call call, AnyResponder responder) {
-  generate(service, exchange.gone(), std::move(call), responder);
+  generate(service, exchange, std::move(call), responder);
   responder.end();
 }
 

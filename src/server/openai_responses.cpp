@@ -44,37 +44,39 @@ ResponseEvents::ResponseEvents(ResponseHead head)
 
 Json ResponseEvents::object() const {
   const auto echo = [&](const char* key) { return head_.echo.value(key, Json()); };
-  return {{"id", id_},
-          {"object", "response"},
-          {"created_at", created_},
-          {"completed_at", completed_at_},
-          {"status", status_},
-          {"incomplete_details", incomplete_},
-          {"model", head_.model},
-          {"previous_response_id", nullptr},
-          {"instructions", echo("instructions")},
-          {"output", output_},
-          {"error", error_},
-          {"tools", echo("tools")},
-          {"tool_choice", echo("tool_choice")},
-          {"truncation", echo("truncation")},
-          {"parallel_tool_calls", echo("parallel_tool_calls")},
-          {"text", echo("text")},
-          {"top_p", echo("top_p")},
-          {"presence_penalty", 0},
-          {"frequency_penalty", 0},
-          {"top_logprobs", 0},
-          {"temperature", echo("temperature")},
-          {"reasoning", echo("reasoning")},
-          {"usage", usage_},
-          {"max_output_tokens", echo("max_output_tokens")},
-          {"max_tool_calls", nullptr},
-          {"store", false},
-          {"background", false},
-          {"service_tier", "default"},
-          {"metadata", echo("metadata")},
-          {"safety_identifier", nullptr},
-          {"prompt_cache_key", nullptr}};
+  Json out = {{"id", id_},
+              {"object", "response"},
+              {"created_at", created_},
+              {"completed_at", completed_at_},
+              {"status", status_},
+              {"incomplete_details", incomplete_},
+              {"model", head_.model},
+              {"previous_response_id", nullptr},
+              {"instructions", echo("instructions")},
+              {"output", output_},
+              {"error", error_},
+              {"tools", echo("tools")},
+              {"tool_choice", echo("tool_choice")},
+              {"truncation", echo("truncation")},
+              {"parallel_tool_calls", echo("parallel_tool_calls")},
+              {"text", echo("text")},
+              {"top_p", echo("top_p")},
+              {"presence_penalty", 0},
+              {"frequency_penalty", 0},
+              {"top_logprobs", 0},
+              {"temperature", echo("temperature")},
+              {"reasoning", echo("reasoning")},
+              {"usage", usage_},
+              {"max_output_tokens", echo("max_output_tokens")},
+              {"max_tool_calls", nullptr},
+              {"store", false},
+              {"background", false},
+              {"service_tier", "default"},
+              {"metadata", echo("metadata")},
+              {"safety_identifier", nullptr},
+              {"prompt_cache_key", nullptr}};
+  losses_.tell_as_ours(out);
+  return out;
 }
 
 void ResponseEvents::emit(std::vector<Json>& out, std::string_view type, const Json& rest) {
@@ -181,6 +183,7 @@ void ResponseEvents::add_call(const CallPiece& piece, std::vector<Json>& out) {
 
 std::vector<Json> ResponseEvents::on_text(const protocol::Text& text) {
   std::vector<Json> out;
+  if (!begun_) losses_ = Losses(text.truncated);
   begin(out);
   add_reasoning(text.thinking, out);
   add_text(text.content, out);
@@ -196,7 +199,9 @@ std::vector<Json> ResponseEvents::on_done(const protocol::Done& done) {
             {"output_tokens_details", {{"reasoning_tokens", 0}}},
             {"total_tokens", done.prompt_tokens + done.generated_tokens}};
   const bool cut = done.reason == "length";
+  if (!begun_) losses_ = Losses(done.truncated);
   begin(out);  // before the object says that it is incomplete
+  losses_ = Losses(done);
   if (cut) incomplete_ = {{"reason", "max_output_tokens"}};
   end(out, cut ? "incomplete" : "completed");
   return out;

@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "protocol/protocol.h"
 #include "server/call_pieces.h"
+#include "server/truncation.h"
 
 #include <cstdint>
 #include <string>
@@ -53,6 +54,7 @@ class ResponseEvents {
   std::string item_id_, text_;   // of the open item
   std::string call_id_, name_;   // of an open call
   Json output_ = Json::array();  // closed items
+  Losses losses_;
   Json usage_, error_, incomplete_, completed_at_;
 };
 

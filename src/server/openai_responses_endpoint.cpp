@@ -43,7 +43,7 @@ void post_openai_responses(Service& service, http::Exchange& exchange, const std
   try {
     Call call = chat_call(std::move(asked));
     call.request.call_pieces = stream;
-    generate(service, exchange.gone(), std::move(call), responder);
+    generate(service, exchange, std::move(call), responder);
   } catch (const Error& e) {
     // A stream that has begun ends with an event of its own kind.
     if (!exchange.started() || e.kind() == ErrorKind::kCancelled) throw;

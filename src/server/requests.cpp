@@ -114,6 +114,8 @@ void note_done(const protocol::Done& done) {
     facts.prompt_tokens += done.prompt_tokens;
     facts.cached_tokens += done.cached_tokens;
     facts.generated_tokens += done.generated_tokens;
+    facts.truncated = done.truncated;
+    facts.shifted_tokens += done.shifted_tokens;
     facts.generate_ns += done.generate_ns;
   });
 }

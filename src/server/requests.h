@@ -33,6 +33,8 @@ struct RequestFacts {
   std::optional<std::chrono::nanoseconds> queued;       // until a runner was there
   std::optional<std::chrono::nanoseconds> first_token;  // from the start
   int64_t prompt_tokens = 0, cached_tokens = 0, generated_tokens = 0;
+  protocol::Truncation truncated;
+  int64_t shifted_tokens = 0;
   int64_t generate_ns = 0;  // from the first token of each answer to its last
   int64_t answers = 0;      // that have come to their end
 };

@@ -59,11 +59,13 @@ void post_rerank(Service& service, http::Exchange& exchange, const std::string&)
         {.use = use_of(service, model, merged_options(model, asked.options), exchange.gone()),
          .keep_alive = asked.keep_alive,
          .asked = {.inputs = asked.documents, .query = asked.query, .truncate = asked.truncate}});
-    answer_json(exchange,
-                {{"object", "list"},
+    Json body = {{"object", "list"},
                  {"model", asked.model},
                  {"results", results_of(scores, asked)},
-                 {"usage", {{"prompt_tokens", scores.tokens}, {"total_tokens", scores.tokens}}}});
+                 {"usage", {{"prompt_tokens", scores.tokens}, {"total_tokens", scores.tokens}}}};
+    if (Json truncated = report_truncated(exchange, scores); !truncated.is_null())
+      body["cria"]["truncated"] = std::move(truncated);
+    answer_json(exchange, body);
   } catch (const Error& e) {
     throw as_client_error(e);
   }

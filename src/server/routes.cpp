@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "http/content_coding.h"
 #include "server/auth.h"
+#include "server/truncation.h"
 #include "server/wire.h"
 
 #include <array>
@@ -204,6 +205,7 @@ void write_record(const RequestFacts& facts, int status) {
     record["prompt_tokens"] = facts.prompt_tokens;
     record["cached_tokens"] = facts.cached_tokens;
     record["generated_tokens"] = facts.generated_tokens;
+    Losses(facts.truncated, facts.shifted_tokens).tell(record);
   }
   if (facts.queued) record["queue_seconds"] = std::chrono::duration<double>(*facts.queued).count();
   if (facts.first_token)

@@ -11,8 +11,8 @@ import urllib.request
 
 
 class Server:
-    def __init__(self, folder, descriptors=None, **settings):
-        """`descriptors`: the most that it may have open."""
+    def __init__(self, folder, descriptors=None, out=subprocess.DEVNULL, **settings):
+        """`descriptors`: the most that it may have open. `out`: the file that its stdout goes to."""
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -23,7 +23,7 @@ class Server:
         self.log = open(folder / "log", "ab")
         limit = [] if descriptors is None else ["prlimit", f"--nofile={descriptors}"]
         self.process = subprocess.Popen([*limit, os.environ["CRIA"], "serve"], env=environment,
-                                        stdout=subprocess.DEVNULL, stderr=self.log)
+                                        stdout=out, stderr=self.log)
         for _ in range(200):
             try:
                 urllib.request.urlopen(self.url, timeout=5)

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import pathlib
+import re
 import socket
 import struct
 import subprocess
@@ -16,6 +17,7 @@ import openai
 import pytest
 from bert_file import gguf
 from cria_server import eventually
+from test_openapi import CHECKS, schema
 
 FOLDER = pathlib.Path(os.environ["CRIA_TEST_MODEL"]).parent / "all-MiniLM-L6-v2"
 GOLDEN = pathlib.Path(__file__).resolve().parents[3] / "shared/data/real-models/minilm.json"
@@ -88,7 +90,41 @@ def test_truncation(embedder):
     status, message = embedder.error("POST", "/api/embed", {"model": "minilm", "input": ["a", long], "truncate": False})
     assert status == 400
     assert message.startswith("the input length exceeds the context length: 5002 tokens, but the context is 512")
-    assert embedder.error("POST", "/api/embeddings", {"model": "minilm", "prompt": long})[0] == 500
+    status, message = embedder.error("POST", "/api/embeddings", {"model": "minilm", "prompt": long})
+    assert status == 500 and "5002 tokens, but the context is 512" in message
+    status, error = embedder.error("POST", "/v1/embeddings", {"model": "minilm", "input": long, "truncate": False})
+    assert status == 400 and "5002 tokens, but the context is 512" in error["message"]
+
+
+def test_which_inputs_were_cut(embedder):
+    long, longer = "word " * 600, "word " * 5000  # and [CLS], [SEP]
+    wanted = {"inputs": [{"index": 1, "tokens": 90}, {"index": 3, "tokens": 4490}], "tokens": 4580}
+    for path, told in (("/api/embed", lambda answer: answer["truncated"]), ("/v1/embeddings", lambda answer: answer["cria"]["truncated"])):
+        id = "cut-by" + path.replace("/", ".")
+        status, headers, text = embedder.request("POST", path, {"model": "minilm", "input": ["a", long, "b", longer]},
+                                                 {"X-Request-Id": id})
+        assert status == 200 and headers["X-Cria-Truncated"] == "inputs=2, tokens=4580"
+        assert told(json.loads(text)) == wanted
+        log = (embedder.folder / "log").read_text()
+        assert re.search(f'request={id} msg="2 of 4 inputs are longer than the context and lose their ends, 4580 tokens"', log)
+        status, headers, text = embedder.request("POST", path, {"model": "minilm", "input": ["a", "b"]})
+        assert headers["X-Cria-Truncated"] is None and not {"truncated", "cria"} & set(json.loads(text))
+    _, headers, text = embedder.request("POST", "/api/embeddings", {"model": "minilm", "prompt": "a"})
+    assert headers["X-Cria-Truncated"] is None and list(json.loads(text)) == ["embedding"]
+
+
+def test_answers_that_were_cut_are_as_the_document_says(embedder):
+    for path in ("/api/embed", "/v1/embeddings"):
+        case = schema[path]["POST"].Case(body={"model": "minilm", "input": ["a", "word " * 600]}, media_type="application/json")
+        response = case.call(base_url=embedder.url, timeout=60)
+        assert response.status_code == 200 and response.headers["x-cria-truncated"] == ["inputs=1, tokens=90"]
+        case.validate_response(response, checks=CHECKS)
+
+
+def test_clients_take_answers_that_were_cut(embedder):
+    client = openai.OpenAI(base_url=embedder.url + "/v1", api_key="any", _strict_response_validation=True)
+    assert client.embeddings.create(model="minilm", input=["word " * 600], encoding_format="float").cria["truncated"]["tokens"] == 90
+    assert len(ollama.Client(embedder.url).embed("minilm", "word " * 600).embeddings) == 1
 
 
 def test_the_older_endpoint(embedder):

@@ -13,7 +13,8 @@ import schemathesis
 import yaml
 from server_models import server_with_model
 from cria_server import Server
-from schemathesis.checks import content_type_conformance, response_schema_conformance, status_code_conformance
+from schemathesis.checks import (content_type_conformance, response_headers_conformance, response_schema_conformance,
+                                 status_code_conformance)
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FILE = ROOT / "docs/openapi.yaml"
@@ -25,6 +26,8 @@ REMOTE = "^/api/(pull|push|outdated)$"
 ASKS_A_MODEL = re.compile("/api/(generate|chat|embed|embeddings|tokenize|detokenize|rerank|show)|/v1/")
 LENGTHS = ("num_predict", "max_tokens", "max_completion_tokens", "max_output_tokens", "n")
 LOADS_ANEW = ("num_ctx", "num_batch", "num_thread", "num_gpu", "keep_alive")
+
+CHECKS = [status_code_conformance, content_type_conformance, response_schema_conformance, response_headers_conformance]
 
 schema = schemathesis.openapi.from_path(str(FILE))
 
@@ -92,7 +95,7 @@ def test_answers_are_as_described(case, server):
     tame(case.path, case.body)
     response = case.call(base_url=server.url, timeout=60)
     assert response.status_code < 500 or response.status_code in DOCUMENTED, response.text
-    case.validate_response(response, checks=[status_code_conformance, content_type_conformance, response_schema_conformance])
-    if "x-ndjson" in response.headers.get("Content-Type", ""):
+    case.validate_response(response, checks=CHECKS)
+    if "application/x-ndjson" in response.headers.get("content-type", []):
         lines = [json.loads(line) for line in response.text.splitlines()]
         assert "error" in lines[-1] or lines[-1].get("done") or lines[-1].get("status") == "success", lines[-1]

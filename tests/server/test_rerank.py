@@ -6,6 +6,7 @@ import pathlib
 import pytest
 from bert_file import RANK, byte_pairs, gguf
 from test_embeddings import create
+from test_openapi import CHECKS, schema
 
 FOLDER = pathlib.Path(__file__).resolve().parents[3] / "shared/data/tiny-models/bert-reranker"
 CLS, SEP = 0, 2  # as the golden's pairs have them
@@ -74,6 +75,14 @@ def test_what_is_too_long(reranker):
     one, = rerank(reranker, query="fox", documents=[long])["results"]
     assert one == {"index": 0, "relevance_score": [r for r in answer["results"] if r["index"] == 0][0]["relevance_score"]}
     assert rerank(reranker, query="fox", documents=[long])["usage"]["total_tokens"] == 256
+    assert answer["cria"] == {"truncated": {"inputs": [{"index": 0, "tokens": answer["cria"]["truncated"]["tokens"]}],
+                                            "tokens": answer["cria"]["truncated"]["tokens"]}}
+    assert "cria" not in rerank(reranker, query="fox", documents=["a"])
+    case = schema["/v1/rerank"]["POST"].Case(body={"model": "ranks", "query": "fox", "documents": ["a", long]},
+                                             media_type="application/json")
+    response = case.call(base_url=reranker.url)
+    assert response.headers["x-cria-truncated"] == [f"inputs=1, tokens={answer['cria']['truncated']['tokens']}"]
+    case.validate_response(response, checks=CHECKS)
     refused = {"model": "ranks", "query": "fox", "documents": [long], "truncate": False}
     status, message = reranker.error("POST", "/api/rerank", refused)
     assert status == 400 and message.startswith("query and document exceed the context length: ")
