@@ -22,7 +22,7 @@ constexpr std::array kRows = {
     SettingRow{"OLLAMA_NUM_PARALLEL", "1", "requests that one model serves at a time"},
     SettingRow{"OLLAMA_MAX_LOADED_MODELS", "0", "models loaded at once, 0: three"},
     SettingRow{"OLLAMA_MAX_QUEUE", "512", "requests that may wait before 503"},
-    SettingRow{"OLLAMA_CONTEXT_LENGTH", "0", "default num_ctx, 0: 4096 or what the model has"},
+    SettingRow{"OLLAMA_CONTEXT_LENGTH", "0", "default num_ctx, 0: what model and memory allow"},
     SettingRow{"CRIA_KV_MEMORY", "0",
                "most MiB that a model's KV cache may grow to, 0: by the memory that is free"},
     SettingRow{"OLLAMA_KV_CACHE_TYPE", "f16",

@@ -445,6 +445,25 @@ TEST_CASE("answers that outgrow their context share too few pages, and all go on
   CHECK(f.held_by_requests() == 0);
 }
 
+TEST_CASE("the default context is what the model and the memory allow") {
+  if (!have_model()) return;
+  const auto file = formats::open_gguf(test_model());
+  int64_t weights = 0;
+  for (const formats::TensorInfo& tensor : file->tensors) weights += tensor.bytes;
+  const int64_t page = Fixture({.num_ctx = 256}).loaded.memory->store().page_bytes();
+  const auto with_room_for = [&](int64_t tokens) {
+    return load_engine(
+        file, {.available_memory = weights + weights / 10 + (tokens / ml::kPageTokens + 1) * page});
+  };
+  CHECK(load_engine(file, {}).context == 8192);
+  const int64_t little = with_room_for(14'000).context;  // half is left to others
+  CHECK(little <= 7008);
+  CHECK(little > 6000);
+  CHECK(with_room_for(4096).context == 4096);
+  CHECK_THROWS_AS(with_room_for(3000), Error);
+  CHECK(load_engine(file, {.num_ctx = 512}).context == 512);
+}
+
 TEST_CASE("num_batch is a limit of one request and changes no answer") {
   if (!have_model()) return;
   Fixture f({.num_ctx = 512});

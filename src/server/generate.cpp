@@ -12,7 +12,6 @@
 namespace cria::server {
 namespace {
 
-constexpr int64_t kUsualContext = 4096;
 constexpr int64_t kMaxContext = int64_t{1} << 30;
 constexpr int64_t kMaxThreads = 4096;
 
@@ -142,8 +141,7 @@ ModelUse use_of(const Model& model, const Json& options) {
   load.model_path = model.model_path;
   load.adapter_paths = model.adapter_paths;
   use.num_ctx = num_ctx_of(model.parameters);
-  const long long context = setting_integer("OLLAMA_CONTEXT_LENGTH");
-  load.num_ctx = std::clamp<int64_t>(context > 0 ? context : kUsualContext, 4, kMaxContext);
+  load.num_ctx = std::clamp<int64_t>(setting_integer("OLLAMA_CONTEXT_LENGTH"), 0, kMaxContext);
   load.threads = positive(options, "num_thread", kMaxThreads);
   load.parallel = std::max(1LL, setting_integer("OLLAMA_NUM_PARALLEL"));
   load.kv_type = setting("OLLAMA_KV_CACHE_TYPE");
