@@ -464,6 +464,17 @@ TEST_CASE("the default context is what the model and the memory allow") {
   CHECK(load_engine(file, {.num_ctx = 512}).context == 512);
 }
 
+TEST_CASE("without a wish there are as many places as the memory has pages for, up to sixteen") {
+  if (!have_model()) return;
+  const auto file = formats::open_gguf(test_model());
+  CHECK(load_engine(file, {.parallel = 0}).parallel == 16);
+  CHECK(load_engine(file, {.parallel = 0, .kv_memory = 30 << 20}).parallel == 1);
+  const int64_t some = load_engine(file, {.parallel = 0, .kv_memory = 300 << 20}).parallel;
+  CHECK(some > 3);
+  CHECK(some < 12);
+  CHECK(load_engine(file, {.parallel = 40}).parallel == 40);
+}
+
 TEST_CASE("num_batch is a limit of one request and changes no answer") {
   if (!have_model()) return;
   Fixture f({.num_ctx = 512});

@@ -66,6 +66,7 @@ class MemoryPlan {
     const bool fixed = settings_.num_ctx > 0;
     int64_t least = fixed ? std::clamp(settings_.num_ctx, kLeastContext, trained_)
                           : std::min(kUsualContext, trained_);
+    // Places that were asked for are promised the context; others share what there is.
     const int64_t places = std::clamp<int64_t>(parallel_, 1, kMostPlaces);
     int64_t promised = checked_product({pages_for(least), places});
     if (settings_.kv_memory > 0) {  // who wants less gets less
@@ -76,16 +77,21 @@ class MemoryPlan {
     // Half of the room is left to other models and programs.
     const int64_t fitting = std::max(promised, pages_in(std::min(room_ / 2, limit())));
     const int64_t longest = std::min(trained_, fitting * ml::kPageTokens);
-    const int64_t all = checked_product({pages_for(longest), places});
+    const int64_t all =
+        checked_product({pages_for(longest), parallel_ > 0 ? places : kUsualPlaces});
     const int64_t pages = std::min(all, fitting);
     return {.context = fixed ? least : longest,
             .longest = longest,
-            .parallel = places,
+            .parallel = parallel_ > 0
+                            ? places
+                            : std::clamp<int64_t>(pages * ml::kPageTokens / kTokensOfPlace, 1,
+                                                  kUsualPlaces),
             .pages = pages + text_pages_};
   }
 
  private:
-  static constexpr int64_t kMostPlaces = 256;
+  // A place costs the pages that its request uses: so many tokens should do for most.
+  static constexpr int64_t kUsualPlaces = 16, kTokensOfPlace = 2048, kMostPlaces = 256;
 
   int64_t limit() const { return settings_.kv_memory > 0 ? settings_.kv_memory : room_; }
   int64_t pages_in(int64_t bytes) const {

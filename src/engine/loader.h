@@ -19,7 +19,7 @@ struct LoadSettings {
   // memory allows.
   int64_t num_ctx = 0;
   int64_t num_batch = 512;  // most rows of a step
-  int64_t parallel = 1;     // sequences at a time
+  int64_t parallel = 1;     // sequences at a time; 0: what the memory allows, up to 16
   int64_t kv_memory = 0;    // most bytes of KV cache; 0: by available_memory
   int threads = 1;
   std::string backend = "cpu";

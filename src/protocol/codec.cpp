@@ -91,7 +91,7 @@ Load load_from(const Json& json) {
           .adapter_paths = texts(json, "adapter_paths"),
           .num_ctx = count(json, "num_ctx"),
           .threads = count(json, "threads"),
-          .parallel = count(json, "parallel", 1),
+          .parallel = count(json, "parallel"),
           .kv_type = text(json, "kv_type", "f16"),
           .prompt_file = text(json, "prompt_file"),
           .promised_bytes = count(json, "promised_bytes")};

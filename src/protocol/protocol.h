@@ -28,7 +28,7 @@ struct Load {
   std::vector<std::string> adapter_paths;
   int64_t num_ctx = 0;   // of requests that do not say theirs; 0: what model and memory allow
   int64_t threads = 0;   // 0: what the process may use
-  int64_t parallel = 1;  // sequences at a time
+  int64_t parallel = 0;  // sequences at a time; 0: what memory allows, up to 16
   std::string kv_type = "f16";
   std::string prompt_file;     // where prompts outlive the runner; empty: nowhere
   int64_t promised_bytes = 0;  // of free memory: other runners will use it

@@ -143,7 +143,7 @@ ModelUse use_of(const Model& model, const Json& options) {
   use.num_ctx = num_ctx_of(model.parameters);
   load.num_ctx = std::clamp<int64_t>(setting_integer("OLLAMA_CONTEXT_LENGTH"), 0, kMaxContext);
   load.threads = positive(options, "num_thread", kMaxThreads);
-  load.parallel = std::max(1LL, setting_integer("OLLAMA_NUM_PARALLEL"));
+  load.parallel = std::max(0LL, setting_integer("OLLAMA_NUM_PARALLEL"));
   load.kv_type = setting("OLLAMA_KV_CACHE_TYPE");
   if (setting_flag("CRIA_PROMPT_CACHE")) load.prompt_file = model.prompt_file;
   return use;
