@@ -363,6 +363,28 @@ TEST_CASE("a model that does not fit in memory is refused with the numbers") {
   }
 }
 
+TEST_CASE("a refusal for want of memory names the setting that asks for so much") {
+  if (!have_model()) return;
+  const auto file = formats::open_gguf(test_model());
+  const auto refusal = [&](LoadSettings settings) {
+    settings.available_memory = int64_t{600} << 20;
+    try {
+      load_engine(file, settings);
+    } catch (const Error& e) {
+      return std::string(e.what());
+    }
+    return std::string();
+  };
+  CHECK(refusal({.parallel = 1}).empty());
+  CHECK(refusal({.parallel = 0}).empty());
+  const std::string places = refusal({.parallel = 64});
+  CHECK(places.find("4096 for each of 64 places") != std::string::npos);
+  CHECK(places.ends_with("try a smaller OLLAMA_NUM_PARALLEL (it is 64), or none"));
+  CHECK(refusal({.num_ctx = 8192, .kv_type = "f32"}).empty());
+  CHECK(refusal({.num_ctx = 8192, .parallel = 5})
+            .ends_with("try a smaller OLLAMA_NUM_PARALLEL (it is 5), or none"));
+}
+
 TEST_CASE("num_ctx is a limit of one request: two with different ones run side by side") {
   if (!have_model()) return;
   Fixture f({.num_ctx = 256, .parallel = 3});

@@ -107,12 +107,18 @@ class MemoryPlan {
       needed = std::numeric_limits<int64_t>::max();
     fail(ErrorKind::kOutOfMemory,
          "model requires more system memory ({}) than is available ({}): {} of weights, and a KV "
-         "cache of {} for {} tokens; try {}",
+         "cache of {} for {} tokens{}; try {}",
          human_bytes(needed), human_bytes(settings_.available_memory), human_bytes(weights_),
-         human_bytes(cache), tokens, suggestion(context));
+         human_bytes(cache), tokens,
+         places > 1 ? fmt::format(" ({} for each of {} places)", context, places) : "",
+         suggestion(context, places));
   }
 
-  std::string suggestion(int64_t context) const {
+  // What was asked for by name, and would have to be less.
+  std::string suggestion(int64_t context, int64_t places) const {
+    const bool fits_once = pages_for(context) <= pages_in(room_);
+    if (places > 1 && fits_once)
+      return fmt::format("a smaller OLLAMA_NUM_PARALLEL (it is {}), or none", places);
     if (settings_.num_ctx > 0 && pages_in(room_) > 0)
       return fmt::format("a smaller OLLAMA_CONTEXT_LENGTH (it is {}), or a smaller model", context);
     return "a smaller model";
