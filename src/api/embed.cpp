@@ -1,5 +1,6 @@
 #include "api/embed.h"
 
+#include "api/dialect.h"
 #include "api/fields.h"
 #include "api/ollama.h"
 #include "base/error.h"
@@ -56,7 +57,10 @@ EmbedRequest parse_embeddings(const Json& body) {
 
 EmbedRequest parse_v1_embeddings(const Json& body) {
   const Fields fields("EmbedRequest", body);
-  EmbedRequest out = {.model = fields.required("model"), .dimensions = checked_dimensions(fields)};
+  EmbedRequest out = {.model = fields.required("model"),
+                      .dimensions = checked_dimensions(fields),
+                      .options = check_options(fields.object("options"))};
+  copy_context(fields, out.options);
   const Json* const input = fields.find("input");
   if (input == nullptr || (input->is_array() && input->empty()))
     fail(ErrorKind::kInvalidInput, "invalid input");
