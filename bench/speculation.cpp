@@ -166,8 +166,8 @@ int main(int argc, char** argv) {
     const int tokens = argc > 4 ? std::atoi(argv[4]) : 200;
     engine::LoadedEngine loaded = engine::load_engine(
         formats::open_gguf(argv[1]), {.num_ctx = 2048, .threads = std::atoi(argv[2])});
-    const protocol::Load load;
-    const engine::Renderer renderer(load, loaded.chat_template);
+    const protocol::ModelText text;
+    const engine::Renderer renderer(text, loaded.chat_template);
     Side plain(loaded, renderer, engine::Speculation::kOff),
         guessing(loaded, renderer, engine::Speculation::kWhereItPays);
     std::printf("%-13s %-8s %7s %9s %9s %7s %11s %9s %9s\n", "case", "", "tokens", "plain t/s",

@@ -193,6 +193,7 @@ void parse_options(const Fields& fields, AnthropicMessages& out) {
   out.options = check_options(fields.object("options"));
   for (const char* const key : {"temperature", "top_p"}) copy_number(fields, key, out.options);
   if (const auto top_k = fields.integer("top_k")) out.options["top_k"] = *top_k;
+  copy_context(fields, out.options);
   out.stop_sequences = fields.texts("stop_sequences");
   if (!out.stop_sequences.empty()) out.options["stop"] = out.stop_sequences;
 }

@@ -147,6 +147,10 @@ void copy_length(const Fields& fields, std::string_view key, Json& options) {
   options["num_predict"] = *value;
 }
 
+void copy_context(const Fields& fields, Json& options) {
+  if (const auto value = fields.integer("num_ctx")) options["num_ctx"] = *value;
+}
+
 void copy_stop(const Fields& fields, std::string_view key, Json& options) {
   const Json* const value = fields.find(key);
   if (value == nullptr) return;

@@ -47,6 +47,8 @@ TEST_CASE("chat completions: options under their native names, with the dialect'
   CHECK(options["stop"] == Json::array({"x"}));
   CHECK(options["num_ctx"] == 99);
   CHECK(options["top_k"] == 3);
+  CHECK(chat(R"(,"num_ctx":77,"options":{"num_ctx":99}})").options["num_ctx"] == 77);
+  CHECK_THROWS_WITH_AS(chat(R"(,"num_ctx":"many"})"), doctest::Contains("num_ctx"), Error);
   CHECK(chat(R"(,"stop":["a","b"]})").options["stop"] == Json::array({"a", "b"}));
   CHECK(chat(R"(,"options":{"temperature":2}})").options["temperature"] == 2);
 }

@@ -1,5 +1,6 @@
 #include "api/embed.h"
 
+#include "api/dialect.h"
 #include "api/fields.h"
 #include "api/ollama.h"
 #include "base/error.h"
@@ -70,6 +71,7 @@ EmbedRequest parse_v1_embeddings(const Json& body) {
                       .dimensions = checked_dimensions(fields),
                       .options = check_options(fields.object("options")),
                       .keep_alive = parse_keep_alive(fields.find("keep_alive"))};
+  copy_context(fields, out.options);
   const Json* const input = fields.find("input");
   if (input == nullptr || (input->is_array() && input->empty()))
     fail(ErrorKind::kInvalidInput, "invalid input");

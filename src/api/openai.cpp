@@ -35,6 +35,7 @@ void parse_shared(const Fields& fields, Inference& out, bool& include_usage) {
   for (const char* const key : {"temperature", "top_p", "frequency_penalty", "presence_penalty"})
     copy_number(fields, key, out.options);
   copy_length(fields, "max_tokens", out.options);
+  copy_context(fields, out.options);
   if (const auto seed = fields.integer("seed")) out.options["seed"] = *seed;
   copy_stop(fields, "stop", out.options);
   if (const Json* const bias = fields.find("logit_bias"); bias != nullptr) {

@@ -199,6 +199,7 @@ void parse_options(const Fields& fields, OpenAiResponses& out) {
   for (const auto& [name, value] : given.items()) out.options[name] = value;
   for (const char* const key : {"temperature", "top_p"}) copy_number(fields, key, out.options);
   copy_length(fields, "max_output_tokens", out.options);
+  copy_context(fields, out.options);
   const std::string truncation = fields.text("truncation", "auto");
   if (truncation != "auto" && truncation != "disabled")
     fail(ErrorKind::kInvalidInput, "truncation is \"{}\", but must be auto or disabled",

@@ -1,5 +1,6 @@
 #include "api/rerank.h"
 
+#include "api/dialect.h"
 #include "api/fields.h"
 #include "api/ollama.h"
 #include "base/error.h"
@@ -45,6 +46,7 @@ RerankRequest parse_rerank(const Json& body) {
                        .truncate = fields.flag("truncate").value_or(true),
                        .options = check_options(fields.object("options")),
                        .keep_alive = parse_keep_alive(fields.find("keep_alive"))};
+  copy_context(fields, out.options);
   out.documents = documents_of(fields);
   if (const auto top_n = fields.integer("top_n")) {
     if (*top_n < 1) fail(ErrorKind::kInvalidInput, "top_n is {}, but must be 1 or more", *top_n);

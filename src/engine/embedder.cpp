@@ -27,7 +27,7 @@ void normalize(std::vector<float>& values) {
 Embedder::Embedder(LoadedEngine& loaded, Emit emit)
     : loaded_(loaded),
       beside_logits_(loaded.model.result == models::Result::kLogits),
-      most_pages_(beside_logits_ ? loaded.pages_each : loaded.memory->pool().size()),
+      most_pages_(beside_logits_ ? loaded.pages_each() : loaded.memory->pool().size()),
       emit_(std::move(emit)) {}
 
 void Embedder::submit(protocol::Embed request) {
@@ -74,12 +74,12 @@ bool Embedder::cancel(uint64_t id) {
 }
 
 int64_t Embedder::excess(const protocol::Embed& request, int64_t length) const {
-  const int64_t more = std::max<int64_t>(length - loaded_.context, 0);
-  if (more > 0 && !request.truncate)
+  const int64_t limit = loaded_.context_for(request.num_ctx);
+  if (length > limit && !request.truncate)
     fail(ErrorKind::kInvalidInput,
          "the input length exceeds the context length: {} tokens, but the context is {}", length,
-         loaded_.context);
-  return more;
+         limit);
+  return std::max<int64_t>(length - limit, 0);
 }
 
 // What is too long loses its end, but not the tokens that the vocabulary puts around a text.
@@ -93,7 +93,7 @@ void Embedder::tokenize(const protocol::Embed& request, const std::string& input
     const std::vector<TokenId> around = tokenizer.encode("", {});
     const int64_t before = tokenizer.adds_bos() && !around.empty() ? 1 : 0;
     const int64_t behind = std::ssize(around) - before;
-    ids.erase(ids.begin() + (loaded_.context - behind), ids.end() - behind);
+    ids.erase(ids.end() - behind - text.truncated, ids.end() - behind);
   }
   if (ids.empty())
     fail(ErrorKind::kInvalidInput, "an input is empty, and this model adds no tokens of its own");
@@ -118,17 +118,18 @@ void Embedder::tokenize_pair(const protocol::Embed& request, const std::string& 
   if (around.size() < 2)
     fail(ErrorKind::kUnsupported,
          "this model's vocabulary puts no token between the texts of a pair");
-  const int64_t room = loaded_.context - std::ssize(ids) - 1;
+  const int64_t context = loaded_.context_for(request.num_ctx);
+  const int64_t room = context - std::ssize(ids) - 1;
   if (room <= 0)
     fail(ErrorKind::kInvalidInput,
          "the query is too long: {} tokens leave no room for a document in a context of {}",
-         ids.size(), loaded_.context);
+         ids.size(), context);
   std::vector<TokenId> second = tokenizer.encode(input, kPlain);
   if (std::ssize(second) > room) {
     if (!request.truncate)
       fail(ErrorKind::kInvalidInput,
            "query and document exceed the context length: {} tokens, but the context is {}",
-           std::ssize(ids) + std::ssize(second) + 1, loaded_.context);
+           std::ssize(ids) + std::ssize(second) + 1, context);
     text.truncated = std::ssize(second) - room;
     second.resize(static_cast<size_t>(room));
   }
@@ -141,8 +142,14 @@ bool Embedder::reserve(Text& text) {
   constexpr int64_t kPage = ml::kPageTokens;
   const int64_t wanted = (std::ssize(text.tokens) + kPage - 1) / kPage;
   if (pages_held_ + wanted > most_pages_) return false;
-  for (int64_t i = 0; i < wanted; ++i) {
-    text.pages.push_back(loaded_.memory->take());
+  while (std::ssize(text.pages) < wanted) {
+    const std::optional<int32_t> page = loaded_.memory->try_take();
+    if (!page) {  // answers hold them
+      give_back(text);
+      text.pages.clear();
+      return false;
+    }
+    text.pages.push_back(*page);
     ++pages_held_;
   }
   return true;

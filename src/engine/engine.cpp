@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <ranges>
 #include <utility>
 
 namespace cria::engine {
@@ -51,7 +52,6 @@ Engine::Engine(LoadedEngine& loaded, Render render, Emit emit)
       render_(std::move(render)),
       shared_{.tokenizer = *loaded.tokenizer,
               .memory = *loaded.memory,
-              .context = loaded.context,
               .vocabulary = loaded.model.vocabulary,
               .speculation = loaded.speculation != Speculation::kOff,
               .emit = std::move(emit)},
@@ -86,7 +86,8 @@ void Engine::cancel(uint64_t id) {
 }
 
 void Engine::start(const protocol::Generate& request) {
-  const GenerationOptions options = parse_options(request.options);
+  GenerationOptions options = parse_options(request.options);
+  options.num_ctx = loaded_.context_for(options.num_ctx);
   if (only_loads(request)) return shared_.emit(protocol::Done{.id = request.id, .reason = "load"});
   if (loaded_.model.result != models::Result::kLogits)
     fail(ErrorKind::kInvalidInput, "this model was loaded to embed, not to generate");
@@ -95,7 +96,7 @@ void Engine::start(const protocol::Generate& request) {
     if (token >= loaded_.model.vocabulary)
       fail(ErrorKind::kInvalidInput, "logit_bias names token {}, but this model has tokens 0 to {}",
            token, loaded_.model.vocabulary - 1);
-  const PromptLimits limits{.context = loaded_.context, .vocabulary = loaded_.model.vocabulary};
+  const PromptLimits limits{.context = options.num_ctx, .vocabulary = loaded_.model.vocabulary};
   const Fits fits = [&](const std::string& text) {
     return !request.truncate ||
            std::ssize(loaded_.tokenizer->encode(text, {.add_special = false})) <= limits.context;
@@ -119,20 +120,76 @@ void Engine::start(const protocol::Generate& request) {
   running_.emplace_back(shared_, request, options, std::move(prompt), std::move(answer));
 }
 
-std::vector<BatchItem> Engine::choose_rows() {
-  std::vector<Generation*> ready;
-  std::vector<int64_t> pending;
+bool Engine::has_pages_for(const Generation& paused) const {
+  const int64_t others =
+      std::ranges::count_if(running_, [](const Generation& g) { return !g.paused(); });
+  if (others == 0 && !embedder_.begun()) return true;
+  // One more for each that runs, or it would soon be paused again.
+  const int64_t wanted = paused.sequence().size() / ml::kPageTokens + 1;
+  return loaded_.memory->available() > wanted + others;
+}
+
+// Those that are older than `self` go on, so that somebody always does.
+Generation* Engine::to_pause(Generation& self) {
+  bool behind = true, others = embedder_.begun();
+  for (Generation& one : std::views::reverse(running_)) {
+    const bool holds = !one.sequence().pages().empty();
+    if (&one == &self)
+      behind = false;
+    else if (behind && holds && one.sequence().can_pause())
+      return &one;
+    else
+      others = others || holds;
+  }
+  return others && self.sequence().can_pause() ? &self : nullptr;
+}
+
+bool Engine::with_pages(Generation& self, const std::function<void()>& body) {
+  for (;;) {
+    try {
+      body();
+      return true;
+    } catch (const OutOfPages&) {
+      Generation* const one = to_pause(self);
+      if (one == nullptr) throw;
+      const log::RequestScope scope(one->request_id());
+      one->pause();
+      if (one == &self) return false;
+    }
+  }
+}
+
+void Engine::make_room() {
+  bool one_waits = false;
   for (auto it = running_.begin(); it != running_.end();) {
     const log::RequestScope scope(it->request_id());
-    const bool alive = guarded(shared_.emit, it->id(), [&] { it->make_room(); });
-    if (!alive || it->finished()) {
-      it->publish();
-      it = running_.erase(it);
+    if (it->paused()) {
+      one_waits = one_waits || !has_pages_for(*it);
+      if (one_waits) {  // and those behind it are not served before it
+        ++it;
+        continue;
+      }
+      it->resume();
+    }
+    const bool alive =
+        guarded(shared_.emit, it->id(), [&] { with_pages(*it, [&] { it->make_room(); }); });
+    if (alive && !it->finished()) {
+      ++it;
       continue;
     }
-    ready.push_back(&*it);
-    pending.push_back(it->sequence().pending());
-    ++it;
+    it->publish();
+    it = running_.erase(it);
+  }
+}
+
+std::vector<BatchItem> Engine::choose_rows() {
+  make_room();
+  std::vector<Generation*> ready;
+  std::vector<int64_t> pending;
+  for (Generation& one : running_) {
+    if (one.paused()) continue;
+    ready.push_back(&one);
+    pending.push_back(one.sequence().pending());
   }
   const bool somebody_waits = std::ranges::find(pending, 1) != pending.end();
   const int64_t decoding = std::ranges::count(pending, 1);
@@ -145,16 +202,20 @@ std::vector<BatchItem> Engine::choose_rows() {
       all_generate ? choose_guesses(ready) : std::vector<int64_t>(ready.size(), 0);
   std::vector<BatchItem> items;
   for (size_t i = 0; i < ready.size(); ++i) {
-    if (rows[i] == 0) continue;
-    const auto reserve = [&] { ready[i]->sequence().reserve(rows[i] + guesses[i]); };
-    if (guarded(shared_.emit, ready[i]->id(), reserve)) {
-      items.push_back({.sequence = &ready[i]->sequence(),
-                       .rows = rows[i],
-                       .guesses = ready[i]->verify(guesses[i]),
-                       .best = ready[i]->looks_at()});
-    } else {
-      std::erase_if(running_, [&](const Generation& g) { return &g == ready[i]; });
-    }
+    Generation& one = *ready[i];
+    const int64_t count = std::min(rows[i], one.most_rows());
+    if (count == 0 || one.paused()) continue;
+    bool has_pages = false;
+    const auto reserve = [&] {
+      has_pages = with_pages(one, [&] { one.sequence().reserve(count + guesses[i]); });
+    };
+    if (!guarded(shared_.emit, one.id(), reserve))
+      std::erase_if(running_, [&](const Generation& g) { return &g == &one; });
+    else if (has_pages)
+      items.push_back({.sequence = &one.sequence(),
+                       .rows = count,
+                       .guesses = one.verify(guesses[i]),
+                       .best = one.looks_at()});
   }
   return items;
 }
@@ -213,6 +274,7 @@ int64_t Engine::places() const {
 
 void Engine::start_waiting() {
   while (!waiting_.empty() && places() > 0) {
+    if (std::ranges::any_of(running_, &Generation::paused)) return;  // no page is free
     if (embeds_next_ && embedder_.busy() && !embedder_.begun()) return;
     embeds_next_ = true;
     const protocol::Generate request = std::move(waiting_.front());

@@ -52,6 +52,13 @@ class Engine {
   // How many more sequences may run. Texts that are embedded take one place together; where answers
   // and texts wait for a place, they get it in turn.
   int64_t places() const;
+  // Room in everybody's context, and pages for those that wait for some.
+  void make_room();
+  bool has_pages_for(const Generation& paused) const;
+  // Runs `body`, which takes pages for `self`. While there are none, the youngest request gives its
+  // own back and waits. False when that is `self`.
+  bool with_pages(Generation& self, const std::function<void()>& body);
+  Generation* to_pause(Generation& self);
   void start_waiting();
   void embed();
   void start(const protocol::Generate& request);

@@ -93,9 +93,9 @@ struct Fixture {
            loaded.memory->cache().size();
   }
 
-  protocol::Load load;
+  protocol::ModelText words;
   LoadedEngine loaded;
-  Renderer renderer{load, {.text = kChatml, .bos = {}, .eos = {}}};
+  Renderer renderer{words, {.text = kChatml, .bos = {}, .eos = {}}};
   std::unique_ptr<Engine> engine;
   std::map<uint64_t, Answer> answers;
   bool plain = false;  // an empty text instead of the rendered one
@@ -390,6 +390,152 @@ TEST_CASE("a model that does not fit in memory is refused with the numbers") {
     CHECK(e.kind() == ErrorKind::kOutOfMemory);
     CHECK(std::string(e.what()).find("50.0 MiB") != std::string::npos);
   }
+}
+
+TEST_CASE("a refusal for want of memory names the setting that asks for so much") {
+  if (!have_model()) return;
+  const auto file = formats::open_gguf(test_model());
+  const auto refusal = [&](LoadSettings settings) {
+    settings.available_memory = int64_t{600} << 20;
+    try {
+      load_engine(file, settings);
+    } catch (const Error& e) {
+      return std::string(e.what());
+    }
+    return std::string();
+  };
+  CHECK(refusal({.parallel = 1}).empty());
+  CHECK(refusal({.parallel = 0}).empty());
+  const std::string places = refusal({.parallel = 64});
+  CHECK(places.find("4096 for each of 64 places") != std::string::npos);
+  CHECK(places.ends_with("try a smaller OLLAMA_NUM_PARALLEL (it is 64), or none"));
+  CHECK(refusal({.num_ctx = 8192, .kv_type = "f32"}).empty());
+  CHECK(refusal({.num_ctx = 8192, .parallel = 5})
+            .ends_with("try a smaller OLLAMA_NUM_PARALLEL (it is 5), or none"));
+}
+
+TEST_CASE("num_ctx is a limit of one request: two with different ones run side by side") {
+  if (!have_model()) return;
+  Fixture f({.num_ctx = 256, .parallel = 3});
+  CHECK(f.loaded.context == 256);
+  CHECK(f.loaded.longest == 8192);  // what it was trained on
+  const auto submit = [&](int64_t num_ctx) {
+    protocol::Generate request{.id = ++f.last_id, .prompt = kStory, .raw = true, .shift = false};
+    request.options = parse_json(
+        R"({"temperature":0,"num_predict":400,"logit_bias":{"0":-100,"2":-100}})");  // no end
+    if (num_ctx != 0) request.options["num_ctx"] = num_ctx;
+    f.engine->submit(request);
+    return f.last_id;
+  };
+  const uint64_t narrow = submit(100), usual = submit(0), wide = submit(320);
+  f.finish();
+  const auto tokens = [&](uint64_t id) {
+    CHECK(f.answers[id].done.reason == "length");
+    return f.answers[id].done.prompt_tokens + f.answers[id].done.generated_tokens;
+  };
+  CHECK(tokens(narrow) == 101);
+  CHECK(tokens(usual) == 257);
+  CHECK(tokens(wide) == 321);
+  CHECK(f.answers[wide].text.starts_with(f.answers[usual].text));
+  CHECK(f.answers[usual].text.starts_with(f.answers[narrow].text));
+  CHECK(f.loaded.context_for(100'000) == 8192);  // as Ollama: cut to what it was trained on
+}
+
+TEST_CASE("a num_ctx beyond the KV cache is refused with both numbers") {
+  if (!have_model()) return;
+  Fixture f({.kv_memory = 40 << 20});
+  CHECK(f.loaded.memory->store().bytes() <= 48 << 20);  // whole huge pages
+  CHECK(f.loaded.context == f.loaded.longest);
+  CHECK(f.loaded.context % ml::kPageTokens == 0);
+  const std::string said = f.ask("x", R"({"num_ctx":5000})").failure;
+  CHECK(said.find("num_ctx is 5000") != std::string::npos);
+  CHECK(said.find(std::to_string(f.loaded.longest) + " tokens") != std::string::npos);
+  CHECK(f.ask("x", R"({"num_ctx":1000,"num_predict":2})").done.generated_tokens == 2);
+}
+
+TEST_CASE("requests that need more pages than there are take turns, and say what they say alone") {
+  if (!have_model()) return;
+  constexpr const char* kLong = R"({"temperature":0,"num_predict":220,"repeat_penalty":1.2})";
+  const std::vector<std::string> prompts = {kStory, "Once upon a time", kStory + " he", "One, two"};
+  for (const Speculation speculation : {Speculation::kOff, Speculation::kAlways}) {
+    Fixture alone({.num_ctx = 384, .speculation = speculation});
+    Fixture crowded({.parallel = 5, .kv_memory = 10 << 20, .speculation = speculation});
+    REQUIRE(crowded.loaded.longest < 512);
+    std::vector<uint64_t> ids;
+    for (const std::string& prompt : prompts) ids.push_back(crowded.submit(prompt, kLong));
+    const uint64_t texts = crowded.embed({kStory, "short"});
+    bool paused = false;
+    while (crowded.engine->busy()) {
+      crowded.engine->step();
+      paused = paused || crowded.loaded.memory->pool().free() == 0;
+    }
+    CHECK(paused);
+    CHECK(crowded.answers[texts].failure.empty());
+    for (size_t i = 0; i < prompts.size(); ++i) {
+      CHECK(crowded.answers[ids[i]].failure.empty());
+      CHECK(crowded.answers[ids[i]].done.generated_tokens == 220);
+      CHECK(crowded.answers[ids[i]].text == alone.ask(prompts[i], kLong).text);
+    }
+    CHECK(crowded.held_by_requests() == 0);
+  }
+}
+
+TEST_CASE("answers that outgrow their context share too few pages, and all go on") {
+  if (!have_model()) return;
+  Fixture f({.parallel = 4, .kv_memory = 6 << 20});
+  std::vector<uint64_t> ids;
+  for (int i = 0; i < 4; ++i)
+    ids.push_back(f.submit(
+        kStory, R"({"temperature":0,"num_ctx":128,"num_predict":300,"repeat_penalty":1.2})"));
+  f.finish();
+  for (const uint64_t id : ids) {
+    CHECK(f.answers[id].failure.empty());
+    CHECK(f.answers[id].done.generated_tokens == 300);
+    CHECK(f.answers[id].text == f.answers[ids[0]].text);
+  }
+  CHECK(f.held_by_requests() == 0);
+}
+
+TEST_CASE("the default context is what the model and the memory allow") {
+  if (!have_model()) return;
+  const auto file = formats::open_gguf(test_model());
+  int64_t weights = 0;
+  for (const formats::TensorInfo& tensor : file->tensors) weights += tensor.bytes;
+  const int64_t page = Fixture({.num_ctx = 256}).loaded.memory->store().page_bytes();
+  const auto with_room_for = [&](int64_t tokens) {
+    return load_engine(
+        file, {.available_memory = weights + weights / 10 + (tokens / ml::kPageTokens + 1) * page});
+  };
+  CHECK(load_engine(file, {}).context == 8192);
+  const int64_t little = with_room_for(14'000).context;  // half is left to others
+  CHECK(little <= 7008);
+  CHECK(little > 6000);
+  CHECK(with_room_for(4096).context == 4096);
+  CHECK_THROWS_AS(with_room_for(3000), Error);
+  CHECK(load_engine(file, {.num_ctx = 512}).context == 512);
+}
+
+TEST_CASE("without a wish there are as many places as the memory has pages for, up to sixteen") {
+  if (!have_model()) return;
+  const auto file = formats::open_gguf(test_model());
+  CHECK(load_engine(file, {.parallel = 0}).parallel == 16);
+  CHECK(load_engine(file, {.parallel = 0, .kv_memory = 30 << 20}).parallel == 1);
+  const int64_t some = load_engine(file, {.parallel = 0, .kv_memory = 300 << 20}).parallel;
+  CHECK(some > 3);
+  CHECK(some < 12);
+  CHECK(load_engine(file, {.parallel = 40}).parallel == 40);
+}
+
+TEST_CASE("num_batch is a limit of one request and changes no answer") {
+  if (!have_model()) return;
+  Fixture f({.num_ctx = 512});
+  const std::string expected = f.ask(kStory, kGreedy).text;
+  Fixture narrow({.num_ctx = 512});
+  const uint64_t id = narrow.submit(kStory, R"({"temperature":0,"num_predict":24,"num_batch":8})");
+  int steps = 0;
+  for (; narrow.engine->busy(); ++steps) narrow.engine->step();
+  CHECK(steps >= narrow.answers[id].done.prompt_tokens / 8 + 23);
+  CHECK(narrow.answers[id].text == expected);
 }
 
 TEST_CASE("the type of the KV cache is chosen by name, and an unknown one is refused") {

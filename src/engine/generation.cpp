@@ -31,10 +31,10 @@ Generation::Generation(const GenerationContext& shared, const protocol::Generate
       top_scores_(std::clamp<int64_t>(request.top_logprobs, 0, 20)),
       prompt_tokens_(std::ssize(prompt.ids)),
       truncated_(prompt.truncated),
-      keep_(kept_tokens(options, prompt.has_bos, std::ssize(prompt.ids), shared.context)),
+      keep_(kept_tokens(options, prompt.has_bos, std::ssize(prompt.ids), options.num_ctx)),
       history_(prompt.ids.begin() + (prompt.has_bos ? 1 : 0), prompt.ids.end()),
       sequence_(shared.memory, std::move(prompt.ids)),
-      sampler_(options.sampling, shared.context),
+      sampler_(options.sampling, options.num_ctx),
       stops_(options.stop),
       parser_(std::move(answer.parser)),
       constraint_(std::move(answer.constraint)),
@@ -48,21 +48,41 @@ Generation::Generation(const GenerationContext& shared, const protocol::Generate
 }
 
 int64_t Generation::output_limit() const {
-  const int64_t most = kMostContexts * shared_.context;
+  const int64_t most = kMostContexts * options_.num_ctx;
   return options_.num_predict < 0 ? most : std::min(options_.num_predict, most);
 }
 
 void Generation::make_room() {
   if (output_limit() == 0) return finish("length");
-  if (sequence_.size() <= shared_.context) return;
+  if (sequence_.size() <= options_.num_ctx) return;
   // -2 asks to fill the context once.
   if (!shift_ || options_.num_predict == -2) return finish("length");
-  const int64_t discard = std::max<int64_t>((shared_.context - keep_) / 2, 1);
+  if (sequence_.pending() > 1) return;  // was paused: what is shifted is computed again first
+  const int64_t discard = std::max<int64_t>((options_.num_ctx - keep_) / 2, 1);
   if (shifted_ == 0)
     log::warn("the context of {} tokens is full: each time, {} behind the first {} give way",
-              shared_.context, discard, keep_);
+              options_.num_ctx, discard, keep_);
   shifted_ += discard;
   sequence_.shift(keep_, discard);
+}
+
+int64_t Generation::most_rows() const {
+  const int64_t asked = options_.num_batch > 0 ? options_.num_batch : INT64_MAX;
+  // The token that is too many waits for the shift.
+  return sequence_.size() <= options_.num_ctx ? asked : std::min(asked, sequence_.pending() - 1);
+}
+
+void Generation::pause() {
+  log::debug("request {}: waits for pages of the KV cache, after {} tokens", id_, generated_);
+  sequence_.pause();
+  paused_ = true;
+}
+
+void Generation::resume() {
+  sequence_.resume();
+  paused_ = false;
+  log::debug("request {}: goes on, {} of its {} tokens are in the prefix cache", id_,
+             sequence_.stored(), sequence_.size());
 }
 
 Json Generation::score(std::span<const float> logits, TokenId token) const {
@@ -119,7 +139,7 @@ void Generation::send(std::string text, bool last) {
 std::span<const Guess> Generation::guess() {
   if (!drafter_) return {};
   const int64_t room =
-      std::min(shared_.context - sequence_.size(), output_limit() - generated_ - 1);
+      std::min(options_.num_ctx - sequence_.size(), output_limit() - generated_ - 1);
   drafter_->guess(std::min(kMostGuesses, room), guesses_);
   // Nobody asks what follows the end.
   const auto end = std::ranges::find_if(

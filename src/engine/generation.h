@@ -28,7 +28,6 @@ using Emit = std::function<void(const protocol::Event&)>;
 struct GenerationContext {
   const text::Tokenizer& tokenizer;
   KvMemory& memory;
-  int64_t context = 0;     // positions of a sequence
   int64_t vocabulary = 0;  // length of a row of logits
   bool speculation = true;
   Emit emit;
@@ -42,14 +41,22 @@ struct AnswerRules {
 
 class Generation {
  public:
-  // The prompt fits into the context and is not empty.
+  // The prompt fits into options.num_ctx, which is the request's context, and is not empty.
   Generation(const GenerationContext& shared, const protocol::Generate& request,
              const GenerationOptions& options, Prompt prompt, AnswerRules answer);
 
   uint64_t id() const { return id_; }
   const std::string& request_id() const { return request_id_; }
   Sequence& sequence() { return sequence_; }
+  const Sequence& sequence() const { return sequence_; }
   bool finished() const { return finished_; }
+  // Rows that one step may compute of it.
+  int64_t most_rows() const;
+  // While there are not enough pages for all it may be made to wait for some; its answer is the
+  // same.
+  bool paused() const { return paused_; }
+  void pause();
+  void resume();
   // Before a step: makes room when the context is full, or ends the request.
   void make_room();
   // How many of the best logits `take` looks at, 0: all.
@@ -100,7 +107,7 @@ class Generation {
   std::deque<Scored> scores_;       // of tokens whose text is not sent yet
   int64_t spelled_ = 0, sent_ = 0;  // bytes of output: of all tokens, and sent
   int64_t generated_ = 0, shifted_ = 0;
-  bool finished_ = false, spoke_ = false;
+  bool finished_ = false, spoke_ = false, paused_ = false;
   Clock::time_point start_, first_token_;
 };
 

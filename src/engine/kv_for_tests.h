@@ -34,10 +34,10 @@ class FakeStore final : public ml::KvStore {
 };
 
 struct Fixture {  // memory over a FakeStore
-  explicit Fixture(int64_t pages) {
+  explicit Fixture(int64_t pages, int64_t most_cached = INT64_MAX) {
     auto owned = std::make_unique<FakeStore>(pages);
     fake = owned.get();
-    memory = std::make_unique<KvMemory>(std::move(owned));
+    memory = std::make_unique<KvMemory>(std::move(owned), most_cached);
   }
   void compute(Sequence& sequence, int64_t rows) {
     sequence.reserve(rows);

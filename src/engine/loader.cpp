@@ -21,17 +21,6 @@ int64_t checked_product(std::initializer_list<int64_t> factors) {
   return out;
 }
 
-int64_t context_of(int64_t asked, int64_t trained) {
-  const int64_t wanted = std::max(asked > 0 ? asked : kDefaultContext, kLeastContext);
-  if (trained > 0 && wanted > trained) {
-    if (asked > 0)
-      log::warn("num_ctx {} is beyond the {} tokens that the model was trained on; using {}", asked,
-                trained, trained);
-    return trained;
-  }
-  return wanted;
-}
-
 int64_t kv_bytes(const ml::KvLayout& layout, int64_t tokens) {
   const quant::DTypeInfo& type = quant::info(layout.dtype);
   const auto bytes = [&](int64_t dim) {
@@ -46,21 +35,99 @@ int64_t kv_bytes(const ml::KvLayout& layout, int64_t tokens) {
   return checked_product({each, tokens});
 }
 
-void check_memory(const models::LoadedModel& model, int64_t tokens, const LoadSettings& settings) {
-  int64_t weights = 0;
-  for (const formats::TensorInfo& tensor : model.file->tensors) weights += tensor.bytes;
-  const int64_t cache = kv_bytes(model.kv, tokens);
-  // Scratch is small beside both; a tenth of the weights covers repacking and buffers.
-  int64_t needed = weights + weights / 10;
-  if (__builtin_add_overflow(needed, cache, &needed)) needed = std::numeric_limits<int64_t>::max();
-  if (needed <= settings.available_memory) return;
-  fail(ErrorKind::kOutOfMemory,
-       "model requires more system memory ({}) than is available ({}): {} of weights, and a KV "
-       "cache "
-       "of {} for {} tokens; try a smaller num_ctx or a smaller model",
-       human_bytes(needed), human_bytes(settings.available_memory), human_bytes(weights),
-       human_bytes(cache), tokens);
+constexpr int64_t kMostPages = std::numeric_limits<int32_t>::max() - kMostTextsOfStep;
+
+int64_t pages_for(int64_t tokens) {
+  return std::min(tokens, kMostPages * ml::kPageTokens - 1) / ml::kPageTokens +
+         (tokens % ml::kPageTokens == 0 ? 0 : 1);
 }
+
+struct KvPlan {
+  int64_t context, longest, parallel, pages;
+};
+
+// How the memory is shared out between weights and KV cache.
+class MemoryPlan {
+ public:
+  MemoryPlan(const models::LoadedModel& model, const LoadSettings& settings)
+      : settings_(settings),
+        trained_(model.context_length > 0 ? model.context_length : kUsualContext),
+        page_bytes_(std::max<int64_t>(kv_bytes(model.kv, ml::kPageTokens), 1)),
+        text_pages_(model.result == models::Result::kLogits ? 0 : kMostTextsOfStep),
+        // A text of an encoder is one step.
+        parallel_(model.causal ? settings.parallel : 1) {
+    for (const formats::TensorInfo& tensor : model.file->tensors) weights_ += tensor.bytes;
+    // Scratch is small beside both; a tenth of the weights covers repacking and buffers.
+    room_ = settings.available_memory - weights_ - weights_ / 10;
+  }
+
+  // Throws Error{kOutOfMemory} when what has to be there is not.
+  KvPlan kv() const {
+    const bool fixed = settings_.num_ctx > 0;
+    int64_t least = fixed ? std::clamp(settings_.num_ctx, kLeastContext, trained_)
+                          : std::min(kUsualContext, trained_);
+    // Places that were asked for are promised the context; others share what there is.
+    const int64_t places = std::clamp<int64_t>(parallel_, 1, kMostPlaces);
+    int64_t promised = checked_product({pages_for(least), places});
+    if (settings_.kv_memory > 0) {  // who wants less gets less
+      promised = std::clamp<int64_t>(pages_in(settings_.kv_memory), 1, promised);
+      least = std::min(least, promised * ml::kPageTokens);
+    }
+    if (promised > pages_in(room_)) refuse(least, places);
+    // Half of the room is left to other models and programs.
+    const int64_t fitting = std::max(promised, pages_in(std::min(room_ / 2, limit())));
+    const int64_t longest = std::min(trained_, fitting * ml::kPageTokens);
+    const int64_t all =
+        checked_product({pages_for(longest), parallel_ > 0 ? places : kUsualPlaces});
+    const int64_t pages = std::min(all, fitting);
+    return {.context = fixed ? least : longest,
+            .longest = longest,
+            .parallel = parallel_ > 0
+                            ? places
+                            : std::clamp<int64_t>(pages * ml::kPageTokens / kTokensOfPlace, 1,
+                                                  kUsualPlaces),
+            .pages = pages + text_pages_};
+  }
+
+ private:
+  // A place costs the pages that its request uses: so many tokens should do for most.
+  static constexpr int64_t kUsualPlaces = 16, kTokensOfPlace = 2048, kMostPlaces = 256;
+
+  int64_t limit() const { return settings_.kv_memory > 0 ? settings_.kv_memory : room_; }
+  int64_t pages_in(int64_t bytes) const {
+    return std::clamp<int64_t>(bytes / page_bytes_ - text_pages_, 0, kMostPages);
+  }
+
+  [[noreturn]] void refuse(int64_t context, int64_t places) const {
+    const int64_t tokens = checked_product({context, places});
+    const int64_t cache =
+        checked_product({page_bytes_, checked_product({pages_for(context), places})});
+    int64_t needed = weights_ + weights_ / 10;
+    if (__builtin_add_overflow(needed, cache, &needed))
+      needed = std::numeric_limits<int64_t>::max();
+    fail(ErrorKind::kOutOfMemory,
+         "model requires more system memory ({}) than is available ({}): {} of weights, and a KV "
+         "cache of {} for {} tokens{}; try {}",
+         human_bytes(needed), human_bytes(settings_.available_memory), human_bytes(weights_),
+         human_bytes(cache), tokens,
+         places > 1 ? fmt::format(" ({} for each of {} places)", context, places) : "",
+         suggestion(context, places));
+  }
+
+  // What was asked for by name, and would have to be less.
+  std::string suggestion(int64_t context, int64_t places) const {
+    const bool fits_once = pages_for(context) <= pages_in(room_);
+    if (places > 1 && fits_once)
+      return fmt::format("a smaller OLLAMA_NUM_PARALLEL (it is {}), or none", places);
+    if (settings_.num_ctx > 0 && pages_in(room_) > 0)
+      return fmt::format("a smaller OLLAMA_CONTEXT_LENGTH (it is {}), or a smaller model", context);
+    return "a smaller model";
+  }
+
+  const LoadSettings& settings_;
+  const int64_t trained_, page_bytes_, text_pages_, parallel_;
+  int64_t weights_ = 0, room_ = 0;
+};
 
 ml::DType kv_dtype(const std::string& name) {
   const std::string lower = lower_case(name);
@@ -100,32 +167,40 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 
 }  // namespace
 
+int64_t LoadedEngine::context_for(int64_t num_ctx) const {
+  if (num_ctx <= 0) return context;
+  int64_t wanted = std::max(num_ctx, kLeastContext);
+  if (model.context_length > 0) wanted = std::min(wanted, model.context_length);
+  if (wanted > longest)
+    fail(ErrorKind::kInvalidInput,
+         "num_ctx is {}, but this model's KV cache has room for {} tokens ({}); a larger "
+         "OLLAMA_CONTEXT_LENGTH or CRIA_KV_MEMORY makes room where the memory has it",
+         num_ctx, longest, human_bytes(memory->store().bytes()));
+  return wanted;
+}
+
 LoadedEngine load_engine(const std::shared_ptr<const formats::ModelFile>& file,
                          const LoadSettings& settings) {
   const auto start = std::chrono::steady_clock::now();
   LoadedEngine out;
-  out.parallel = std::clamp<int64_t>(settings.parallel, 1, 256);
-  out.capacity = std::max(std::clamp<int64_t>(settings.num_batch, 1, kMostRows), out.parallel);
+  out.capacity = std::clamp<int64_t>(settings.num_batch, 1, kMostRows);
   out.threads = std::max(1, settings.threads);
   out.speculation = settings.speculation;
   out.model = models::load_model(file, out.capacity);
-  out.model.kv.dtype = kv_dtype(settings.kv_type);
-  out.context = context_of(settings.num_ctx, out.model.context_length);
-  if (!out.model.causal) {
-    // A text is computed in one step, so the cache is memory for that step and may be exact.
-    out.capacity = std::max(out.capacity, out.context);
-    out.model = models::load_model(file, out.capacity);
-    out.model.kv.dtype = ml::DType::kF32;
-    out.parallel = 1;
+  // A text of an encoder is computed in one step, so the cache is memory for that step and may be
+  // exact.
+  out.model.kv.dtype = out.model.causal ? kv_dtype(settings.kv_type) : ml::DType::kF32;
+  const KvPlan kv = MemoryPlan(out.model, settings).kv();
+  out.context = kv.context;
+  out.longest = kv.longest;
+  out.parallel = kv.parallel;
+  const int64_t rows = std::max(out.capacity, out.model.causal ? out.parallel : out.longest);
+  if (rows > out.capacity) {
+    out.capacity = rows;
+    const ml::DType dtype = out.model.kv.dtype;
+    out.model = models::load_model(file, rows);
+    out.model.kv.dtype = dtype;
   }
-  out.pages_each = (out.context + ml::kPageTokens - 1) / ml::kPageTokens;
-  const int64_t shared = checked_product({out.pages_each, out.parallel});
-  if (shared > std::numeric_limits<int32_t>::max() - kMostTextsOfStep)
-    fail(ErrorKind::kOutOfMemory, "num_ctx {} for {} sequences is beyond the KV cache's limit",
-         out.context, out.parallel);
-  const int64_t pages =
-      shared + (out.model.result == models::Result::kLogits ? 0 : kMostTextsOfStep);
-  check_memory(out.model, checked_product({pages, ml::kPageTokens}), settings);
   out.tokenizer = text::make_tokenizer(vocabulary_of(*file));
   out.normalizes = normalizes(*file);
   out.chat_template = chat_template_of(*file, *out.tokenizer);
@@ -133,14 +208,16 @@ LoadedEngine load_engine(const std::shared_ptr<const formats::ModelFile>& file,
   out.backend = ml::make_backend(settings.backend);
   out.plan = out.backend->compile(*out.model.graph,
                                   {.threads = out.threads, .progress = settings.progress});
-  out.memory = std::make_unique<KvMemory>(out.backend->allocate_kv(out.model.kv, pages));
+  out.memory = std::make_unique<KvMemory>(out.backend->allocate_kv(out.model.kv, kv.pages),
+                                          std::max(out.pages_each(), kv.pages / 4));
   log::debug(
       "loaded {} ({} layers, vocabulary {}) in {:.2f} s, {:.2f} s of it before the weights: {} "
-      "of weights, {} of scratch, KV cache {} of {} in {} pages for {} x {} tokens, {} threads",
+      "of weights, {} of scratch, KV cache up to {} of {} in {} pages, {} x {} tokens or at most "
+      "{}, {} threads",
       out.model.architecture, out.model.layers, out.model.vocabulary, seconds_since(start), parsed,
       human_bytes(out.plan->weight_bytes()), human_bytes(out.plan->scratch_bytes()),
-      human_bytes(out.memory->store().bytes()), quant::info(out.model.kv.dtype).name, pages,
-      out.parallel, out.context, out.threads);
+      human_bytes(out.memory->store().bytes()), quant::info(out.model.kv.dtype).name, kv.pages,
+      out.parallel, out.context, out.longest, out.threads);
   return out;
 }
 

@@ -14,9 +14,8 @@ namespace cria::engine {
 namespace {
 
 // Decided when the model is loaded; the server takes care of them.
-constexpr std::array<std::string_view, 8> kLoadTime = {
-    "num_ctx",  "num_batch",  "num_gpu",           "main_gpu",
-    "use_mmap", "num_thread", "draft_num_predict", "num_parallel"};
+constexpr std::array<std::string_view, 6> kLoadTime = {
+    "num_gpu", "main_gpu", "use_mmap", "num_thread", "draft_num_predict", "num_parallel"};
 constexpr size_t kMaxStops = 1024, kMaxStopBytes = 64 << 10;
 constexpr double kHuge = 1e6;  // no option means anything beyond it
 
@@ -96,6 +95,13 @@ void read_bias(const Json& value, std::vector<std::pair<int32_t, float>>& out) {
   }
 }
 
+// Nonsense in these never was an error; the default counts.
+void read_limit(const Json& value, int64_t& out) {
+  constexpr double kMost = 1 << 30;
+  const double number = value.is_number() ? value.get<double>() : 0;
+  out = static_cast<int64_t>(std::clamp(std::isnan(number) ? 0 : number, 0.0, kMost));
+}
+
 // False when the name is no option of a request.
 bool read_option(std::string_view name, const Json& value, GenerationOptions& out) {
   constexpr double kMaxCount = std::numeric_limits<int32_t>::max();
@@ -124,6 +130,10 @@ bool read_option(std::string_view name, const Json& value, GenerationOptions& ou
     read(name, value, out.num_predict, {-2, kMaxCount});
   else if (name == "num_keep")
     read(name, value, out.num_keep, {-1, kMaxCount});
+  else if (name == "num_ctx")
+    read_limit(value, out.num_ctx);
+  else if (name == "num_batch")
+    read_limit(value, out.num_batch);
   else if (name == "stop")
     read_stop(value, out.stop);
   else if (name == "logit_bias")

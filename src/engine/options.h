@@ -24,6 +24,8 @@ struct GenerationOptions {
   SamplingOptions sampling;
   int64_t num_predict = -1;  // < 0: until the model stops
   int64_t num_keep = 4;      // prompt tokens that survive a context shift, -1: all
+  // Most tokens of the request, and most of its prompt's in one step; 0: as many as the runner can.
+  int64_t num_ctx = 0, num_batch = 0;
   std::vector<std::string> stop;
 };
 

@@ -2,6 +2,8 @@
 
 #include "base/error.h"
 
+#include <algorithm>
+
 namespace cria::engine {
 
 PagePool::PagePool(int64_t pages) : holders_(static_cast<size_t>(pages), 0) {
@@ -14,6 +16,7 @@ std::optional<int32_t> PagePool::take() {
   const int32_t page = free_.back();
   free_.pop_back();
   holders_[static_cast<size_t>(page)] = 1;
+  touched_ = std::max<int64_t>(touched_, page + 1);
   return page;
 }
 

@@ -18,10 +18,15 @@ class PagePool {
   int64_t holders(int32_t page) const;
   int64_t free() const { return static_cast<int64_t>(free_.size()); }
   int64_t size() const { return static_cast<int64_t>(holders_.size()); }
+  // Pages that have been taken at some time. Those that were never taken cost no memory yet, and
+  // are taken last.
+  int64_t touched() const { return touched_; }
+  bool next_is_untouched() const { return !free_.empty() && free_.back() >= touched_; }
 
  private:
   std::vector<int32_t> holders_;
   std::vector<int32_t> free_;
+  int64_t touched_ = 0;
 };
 
 }  // namespace cria::engine

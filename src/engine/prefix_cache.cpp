@@ -138,6 +138,11 @@ bool PrefixCache::evict() {
   return false;
 }
 
+int64_t PrefixCache::evictable() const {
+  return std::ranges::count_if(by_page_,
+                               [&](const auto& entry) { return pool_.holders(entry.first) == 1; });
+}
+
 void PrefixCache::visit(const Visit& see) const {
   std::vector<const Node*> open = {&root_};
   while (!open.empty()) {

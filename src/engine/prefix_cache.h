@@ -49,6 +49,7 @@ class PrefixCache {
   using Visit = std::function<void(int32_t page, int32_t before, std::span<const TokenId> tokens)>;
   void visit(const Visit& see) const;
   int64_t size() const { return static_cast<int64_t>(by_page_.size()); }
+  int64_t evictable() const;  // pages that no sequence holds; looks at all
 
  private:
   struct Node;

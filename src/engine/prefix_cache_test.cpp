@@ -89,6 +89,43 @@ TEST_CASE("a shift moves tokens in pages of its own and leaves sharers alone") {
   CHECK(Sequence(*f.memory, {0, 1, 2, 3, 54, 55}).reused() <= 4);
 }
 
+TEST_CASE("a sequence that is paused gives its pages back and goes on from what is left of them") {
+  Fixture f(5);
+  Sequence a(*f.memory, count_up(0, 100));
+  f.compute(a, 90);
+  CHECK(f.memory->available() == 2);
+  a.pause();
+  CHECK(f.memory->available() == 5);
+  CHECK(a.pages().empty());
+  {
+    Sequence b(*f.memory, count_up(500, 90));
+    f.compute(b, 90);  // takes two free pages, and one that was the other's
+    a.resume();
+    CHECK(a.stored() == 64);
+    CHECK(f.consistent(a));
+    CHECK_THROWS_AS(f.compute(a, 36), OutOfPages);
+    a.pause();
+  }
+  a.resume();
+  f.compute(a, a.pending());
+  CHECK(a.tokens().size() == 100);
+  CHECK(f.consistent(a));
+}
+
+TEST_CASE("a cache that is large enough takes no memory that was never used") {
+  Fixture f(8, 2);
+  for (const TokenId start : {0, 1000, 2000, 3000}) {
+    Sequence s(*f.memory, count_up(start, 32));
+    f.compute(s, 32);
+    s.publish(true);
+  }
+  CHECK(f.memory->cache().size() == 2);
+  CHECK(f.memory->pool().touched() == 2);
+  Sequence large(*f.memory, count_up(5000, 200));
+  f.compute(large, 200);
+  CHECK(f.memory->pool().touched() >= 7);  // who runs may have all
+}
+
 TEST_CASE("random work: contents stay true, and all pages come back") {
   constexpr int64_t kContext = 160, kParallel = 3;
   for (uint32_t seed = 0; seed < 30; ++seed) {

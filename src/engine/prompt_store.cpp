@@ -155,9 +155,12 @@ int64_t PromptStore::load(KvMemory& memory, std::string_view identity, int64_t v
     log::debug("the file of prompts keeps its size: {}", std::strerror(errno));
 
   const std::multimap<uint64_t, Slot> by_parent = read_slots(vocabulary);
-  // A page of the pool has to be the one of its slot, so all are taken and most given back.
+  // A page of the pool has to be the one of its slot, so all up to the last one that is wanted are
+  // taken and some given back.
+  int32_t end = 0;
+  for (const auto& [parent, slot] : by_parent) end = std::max(end, slot.page + 1);
   std::vector<int32_t> taken;
-  while (const auto page = memory.pool().take()) taken.push_back(*page);
+  while (std::cmp_less(taken.size(), end)) taken.push_back(memory.pool().take().value());
   int64_t found = 0;
   // Depth first, with the path of the slot that is looked at: it is what insert wants.
   struct Place {

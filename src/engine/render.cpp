@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "text/chat/chat_template.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace cria::engine {
@@ -55,10 +56,10 @@ RenderedPrompt render_fitting(const Json& messages, const Fits& fits,
 
 }  // namespace
 
-Renderer::Renderer(const protocol::Load& load, const text::JinjaSource& file)
-    : system_(load.system), first_messages_(load.messages) {
-  if (!load.template_text.empty()) go_ = text::PromptTemplate::parse(load.template_text);
-  const auto path = text::choose_prompt_path(go_ ? &*go_ : nullptr, load.template_text, file.text,
+Renderer::Renderer(const protocol::ModelText& model, const text::JinjaSource& file)
+    : system_(model.system), first_messages_(model.messages) {
+  if (!model.template_text.empty()) go_ = text::PromptTemplate::parse(model.template_text);
+  const auto path = text::choose_prompt_path(go_ ? &*go_ : nullptr, model.template_text, file.text,
                                              text::go_template_wanted());
   if (path == text::PromptPath::kPlain) {
     log::warn("the model has no prompt template: prompts go to it as they are");
@@ -121,6 +122,18 @@ RenderedPrompt Renderer::operator()(const protocol::Generate& request, const Fit
   if (request.forced_call) marks.tool_tag = "{";  // the format leaves no room for another
   out.parser.emplace(marks, out.text, request.tools, request.think, request.call_pieces);
   return out;
+}
+
+RenderedPrompt Renderers::operator()(const protocol::Generate& request, const Fits& fits) {
+  constexpr size_t kMost = 8;
+  auto found = std::ranges::find(kept_, request.model, &Kept::model);
+  if (found == kept_.end()) {
+    kept_.push_front({.model = request.model, .renderer = Renderer(request.model, file_)});
+    if (kept_.size() > kMost) kept_.pop_back();
+    found = kept_.begin();
+  }
+  kept_.splice(kept_.begin(), kept_, found);
+  return found->renderer(request, fits);
 }
 
 }  // namespace cria::engine

@@ -6,17 +6,19 @@
 #include "text/chat/jinja_prompt.h"
 #include "text/chat/prompt.h"
 
+#include <list>
 #include <optional>
 #include <string>
+#include <utility>
 
 namespace cria::engine {
 
 class Renderer {
  public:
-  // `load` gives the model's Go template, system text and first messages, `file` the chat template
-  // of the model file; text::choose_prompt_path tells which of the two writes prompts. Throws
+  // `model` gives the Go template, system text and first messages, `file` the chat template of the
+  // model file; text::choose_prompt_path tells which of the two writes prompts. Throws
   // Error{kInvalidInput} for a Go template that does not parse.
-  Renderer(const protocol::Load& load, const text::JinjaSource& file);
+  Renderer(const protocol::ModelText& model, const text::JinjaSource& file);
   // Drops the oldest turns but the system's until the text fits; the last turn always stays. Throws
   // Error{kInvalidInput} for messages of wrong types, or that the template refuses, or a suffix
   // that it cannot take; {kUnsupported} when the chat template is none that can be run.
@@ -32,6 +34,21 @@ class Renderer {
   std::string jinja_error_;  // why jinja_ is absent
   std::string system_;
   Json first_messages_;
+};
+
+// The renderers of the names that share a runner: those used last are kept.
+class Renderers {
+ public:
+  explicit Renderers(text::JinjaSource file) : file_(std::move(file)) {}
+  RenderedPrompt operator()(const protocol::Generate& request, const Fits& fits);
+
+ private:
+  struct Kept {
+    protocol::ModelText model;
+    Renderer renderer;
+  };
+  text::JinjaSource file_;
+  std::list<Kept> kept_;  // the last used first
 };
 
 }  // namespace cria::engine

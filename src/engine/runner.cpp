@@ -106,8 +106,7 @@ std::unique_ptr<PromptStore> open_prompts(const protocol::Load& request) {
 std::string prompt_identity(const protocol::Load& request, const LoadedEngine& loaded) {
   constexpr int kComputation = 1;
   return fmt::format("{} {} {} {}", kComputation, request.model_path,
-                     quant::info(loaded.model.kv.dtype).name,
-                     loaded.memory->store().bytes() / loaded.memory->store().pages());
+                     quant::info(loaded.model.kv.dtype).name, loaded.memory->store().page_bytes());
 }
 
 LoadedEngine load(const protocol::Load& request, Channel& channel, bool& sandboxed) {
@@ -115,14 +114,14 @@ LoadedEngine load(const protocol::Load& request, Channel& channel, bool& sandbox
     fail(ErrorKind::kUnsupported, "adapters (LoRA) are not supported in this build");
   // Everything outside the file is read before the rights go.
   const LoadSettings settings{.num_ctx = request.num_ctx,
-                              .num_batch = request.num_batch,
                               .parallel = request.parallel,
+                              .kv_memory = std::max(0LL, setting_integer("CRIA_KV_MEMORY")) << 20,
                               .threads = threads_for(request),
                               .kv_type = request.kv_type,
                               .speculation = setting_flag("CRIA_SPECULATION")
                                                  ? Speculation::kWhereItPays
                                                  : Speculation::kOff,
-                              .available_memory = available_memory(),
+                              .available_memory = available_memory() - request.promised_bytes,
                               .progress = progress_to(channel)};
   const std::shared_ptr<const File> file = File::open(request.model_path);
   ::tzset();  // reads the zone's file: templates may print the date
@@ -180,10 +179,11 @@ class UsageReport {
     const PagePool& pool = memory_.pool();
     const protocol::Usage usage{.pages = pool.size(),
                                 .pages_used = pool.size() - pool.free(),
-                                .pages_cached = memory_.cache().size()};
+                                .pages_cached = memory_.cache().size(),
+                                .pages_touched = pool.touched()};
     last_ = now;
     if (usage.pages_used == sent_.pages_used && usage.pages_cached == sent_.pages_cached &&
-        usage.pages == sent_.pages)
+        usage.pages == sent_.pages && usage.pages_touched == sent_.pages_touched)
       return;
     sent_ = usage;
     try {
@@ -232,11 +232,11 @@ void run(Channel& channel) {
   const std::unique_ptr<PromptStore> prompts = open_prompts(request);  // before the rights go
   LoadedEngine loaded = load(request, channel, sandboxed);
   const Emit emit = [&](const protocol::Event& event) { channel.send(protocol::to_json(event)); };
-  Renderer renderer(request, loaded.chat_template);
+  Renderers renderers(loaded.chat_template);
   Engine engine(
       loaded,
       [&](const protocol::Generate& generate, const Fits& fits) {
-        return renderer(generate, fits);
+        return renderers(generate, fits);
       },
       emit);
   if (prompts) {
@@ -245,9 +245,10 @@ void run(Channel& channel) {
     log::debug("runner: {} pages of prompts from disk", pages);
   }
   emit(protocol::Loaded{.context_length = loaded.context,
+                        .parallel = loaded.parallel,
                         .weight_bytes = loaded.plan->weight_bytes(),
-                        .kv_bytes = loaded.memory->store().bytes(),
                         .scratch_bytes = loaded.plan->scratch_bytes(),
+                        .kv_bytes = loaded.memory->store().bytes(),
                         .backend = std::string(loaded.backend->name()),
                         .threads = loaded.threads,
                         .sandboxed = sandboxed});

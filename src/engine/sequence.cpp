@@ -9,10 +9,15 @@ namespace cria::engine {
 
 using ml::kPageTokens;
 
-KvMemory::KvMemory(std::unique_ptr<ml::KvStore> store)
-    : store_(std::move(store)), pool_(store_->pages()), cache_(pool_) {}
+OutOfPages::OutOfPages(int64_t pages)
+    : Error(ErrorKind::kOutOfMemory,
+            fmt::format("all {} pages of the KV cache are in use", pages)) {}
+
+KvMemory::KvMemory(std::unique_ptr<ml::KvStore> store, int64_t most_cached)
+    : store_(std::move(store)), pool_(store_->pages()), cache_(pool_), most_cached_(most_cached) {}
 
 std::optional<int32_t> KvMemory::try_take() {
+  if (pool_.next_is_untouched() && cache_.size() >= most_cached_) cache_.evict();
   std::optional<int32_t> page = pool_.take();
   while (!page && cache_.evict()) page = pool_.take();
   return page;
@@ -20,13 +25,18 @@ std::optional<int32_t> KvMemory::try_take() {
 
 int32_t KvMemory::take() {
   const std::optional<int32_t> page = try_take();
-  if (!page) fail(ErrorKind::kOutOfMemory, "all {} pages of the KV cache are in use", pool_.size());
+  if (!page) throw OutOfPages(pool_.size());
   return *page;
 }
 
 Sequence::Sequence(KvMemory& memory, std::vector<TokenId> prompt)
     : memory_(memory), tokens_(std::move(prompt)) {
   CRIA_CHECK(!tokens_.empty(), "a sequence has a first token");
+  find_prefix();
+  reused_ = stored_;
+}
+
+void Sequence::find_prefix() {
   PrefixMatch match = memory_.cache().match(tokens().first(tokens_.size() - 1));
   pages_ = std::move(match.pages);
   stored_ = static_cast<int64_t>(pages_.size()) * kPageTokens;
@@ -39,11 +49,22 @@ Sequence::Sequence(KvMemory& memory, std::vector<TokenId> prompt)
     }
     memory_.pool().release(*match.partial);
   }
-  reused_ = stored_;
 }
 
 Sequence::~Sequence() {
   for (const int32_t page : pages_) memory_.pool().release(page);
+}
+
+void Sequence::pause() {
+  CRIA_CHECK(can_pause(), "what is given back can be computed again");
+  publish(true);
+  for (const int32_t page : std::exchange(pages_, {})) memory_.pool().release(page);
+  stored_ = 0;
+}
+
+void Sequence::resume() {
+  CRIA_CHECK(pages_.empty() && stored_ == 0, "it was paused");
+  find_prefix();
 }
 
 void Sequence::reserve(int64_t rows) {
@@ -76,10 +97,6 @@ void Sequence::shift(int64_t keep, int64_t discard) {
   tokens_.erase(tokens_.begin() + keep, tokens_.begin() + from);
   stored_ -= discard;
   pure_ = std::min(pure_, keep);
-  while (std::ssize(pages_) * kPageTokens >= stored_ + kPageTokens) {
-    memory_.pool().release(pages_.back());
-    pages_.pop_back();
-  }
 }
 
 void Sequence::publish(bool finished) {

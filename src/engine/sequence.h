@@ -1,6 +1,7 @@
 // sequence.h - the tokens of one request and the pages that hold their keys and values.
 #pragma once
 
+#include "base/error.h"
 #include "engine/pages.h"
 #include "engine/prefix_cache.h"
 #include "ml/backend.h"
@@ -13,13 +14,23 @@
 
 namespace cria::engine {
 
+// All pages are held by sequences that run.
+class OutOfPages : public Error {
+ public:
+  explicit OutOfPages(int64_t pages);
+};
+
 // The KV memory of a runner: its pages, who holds them, and the prefixes that can be found again.
 class KvMemory {
  public:
-  explicit KvMemory(std::unique_ptr<ml::KvStore> store);
+  // The prefix cache does not grow beyond `most_cached` pages where that would take memory that was
+  // never used so far.
+  explicit KvMemory(std::unique_ptr<ml::KvStore> store, int64_t most_cached = INT64_MAX);
   // A page for writing, if need be by forgetting the oldest prefix.
   std::optional<int32_t> try_take();
-  int32_t take();  // throws Error{kOutOfMemory} when running sequences hold everything
+  int32_t take();  // throws OutOfPages when running sequences hold everything
+  // Pages that could be taken now.
+  int64_t available() const { return pool_.free() + cache_.evictable(); }
   ml::KvStore& store() { return *store_; }
   PagePool& pool() { return pool_; }
   PrefixCache& cache() { return cache_; }
@@ -28,6 +39,7 @@ class KvMemory {
   std::unique_ptr<ml::KvStore> store_;
   PagePool pool_;
   PrefixCache cache_;
+  int64_t most_cached_;
 };
 
 // Tokens [0, stored) have keys and values in the pages; the rest waits for a step.
@@ -48,18 +60,26 @@ class Sequence {
   std::span<const int32_t> pages() const { return pages_; }
 
   void append(TokenId token) { tokens_.push_back(token); }
-  // Gets the pages for `rows` more positions. Throws Error{kOutOfMemory}.
+  // Gets the pages for `rows` more positions. Throws OutOfPages.
   void reserve(int64_t rows);
   // A step has written `rows` more positions.
   void advance(int64_t rows);
   // Drops the tokens [keep, keep + discard) and moves those behind them down. All but the last
-  // token must be stored.
+  // token must be stored. Keeps its pages: it is about to fill them again, and could not be paused
+  // for want of them. Throws OutOfPages.
   void shift(int64_t keep, int64_t discard);
   // Lets others find what is stored: whole pages, and the part-full last one when `finished`. After
   // a shift only the untouched beginning still is what its tokens say.
   void publish(bool finished);
+  // Whether its keys and values could be computed again from its tokens: after a shift they are no
+  // longer what a prompt of these tokens would give.
+  bool can_pause() const { return pure_ == INT64_MAX; }
+  // Gives all pages back. After resume() what the prefix cache has lost meanwhile waits for a step.
+  void pause();
+  void resume();
 
  private:
+  void find_prefix();
   void make_exclusive(size_t first_page);
 
   KvMemory& memory_;

@@ -36,6 +36,12 @@ std::unique_ptr<Backend> make_backend(std::string_view name) {
   fail(ErrorKind::kUnsupported, "unknown backend \"{}\"; this build has: {}", name, known);
 }
 
+int64_t KvStore::page_bytes() {
+  int64_t out = 0;
+  for (const auto& part : page_parts(0)) out += std::ssize(part);
+  return out;
+}
+
 void KvStore::copy_page(int32_t from, int32_t to) {
   if (from == to) return;
   const PageParts source = page_parts(from), copy = page_parts(to);

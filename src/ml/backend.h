@@ -40,6 +40,7 @@ class KvStore {
   // The memory of one page in all layers, in the same order and sizes for every page: to copy it,
   // or to keep it elsewhere and put it back.
   virtual PageParts page_parts(int32_t page) = 0;
+  int64_t page_bytes();  // of one page in all layers
   // Used when a shared page is about to be written.
   void copy_page(int32_t from, int32_t to);
   // Moves `count` positions of a sequence from `from` to `to` < `from` in every layer, re-rotating

@@ -78,29 +78,35 @@ Json encoded(const Load& load) {
   return {{"type", "load"},
           {"model_path", load.model_path},
           {"adapter_paths", load.adapter_paths},
-          {"template_text", load.template_text},
-          {"system", load.system},
-          {"messages", load.messages},
           {"num_ctx", load.num_ctx},
-          {"num_batch", load.num_batch},
           {"threads", load.threads},
           {"parallel", load.parallel},
           {"kv_type", load.kv_type},
-          {"prompt_file", load.prompt_file}};
+          {"prompt_file", load.prompt_file},
+          {"promised_bytes", load.promised_bytes}};
 }
 
 Load load_from(const Json& json) {
   return {.model_path = text(json, "model_path"),
           .adapter_paths = texts(json, "adapter_paths"),
-          .template_text = text(json, "template_text"),
-          .system = text(json, "system"),
-          .messages = list(json, "messages"),
           .num_ctx = count(json, "num_ctx"),
-          .num_batch = count(json, "num_batch", 512),
           .threads = count(json, "threads"),
-          .parallel = count(json, "parallel", 1),
+          .parallel = count(json, "parallel"),
           .kv_type = text(json, "kv_type", "f16"),
-          .prompt_file = text(json, "prompt_file")};
+          .prompt_file = text(json, "prompt_file"),
+          .promised_bytes = count(json, "promised_bytes")};
+}
+
+Json encoded(const ModelText& model) {
+  return {{"template_text", model.template_text},
+          {"system", model.system},
+          {"messages", model.messages}};
+}
+
+ModelText model_text_from(const Json& json) {
+  return {.template_text = text(json, "template_text"),
+          .system = text(json, "system"),
+          .messages = list(json, "messages")};
 }
 
 Json encoded(const Generate& request) {
@@ -109,6 +115,7 @@ Json encoded(const Generate& request) {
   return {{"type", "generate"},
           {"id", request.id},
           {"request_id", request.request_id},
+          {"model", encoded(request.model)},
           {"chat", request.chat},
           {"messages", request.messages},
           {"tools", request.tools},
@@ -139,6 +146,7 @@ Generate generate_from(const Json& json) {
   for (std::string& image : images) image = base64_decode(image);
   return {.id = id_of(json),
           .request_id = text(json, "request_id"),
+          .model = model_text_from(object(json, "model")),
           .chat = flag(json, "chat", false),
           .messages = list(json, "messages"),
           .tools = list(json, "tools"),
@@ -170,6 +178,7 @@ Json encoded(const Embed& request) {
                {"request_id", request.request_id},
                {"inputs", request.inputs},
                {"truncate", request.truncate},
+               {"num_ctx", request.num_ctx},
                {"dimensions", request.dimensions},
                {"normalize", request.normalize}};
   if (request.query) json["query"] = *request.query;
@@ -182,6 +191,7 @@ Embed embed_from(const Json& json) {
           .inputs = texts(json, "inputs"),
           .query = json_string(json, "query"),
           .truncate = flag(json, "truncate", true),
+          .num_ctx = count(json, "num_ctx"),
           .dimensions = count(json, "dimensions"),
           .normalize = flag(json, "normalize", true)};
 }
@@ -228,9 +238,10 @@ Json encoded(const Progress& progress) {
 Json encoded(const Loaded& loaded) {
   return {{"type", "loaded"},
           {"context_length", loaded.context_length},
+          {"parallel", loaded.parallel},
           {"weight_bytes", loaded.weight_bytes},
-          {"kv_bytes", loaded.kv_bytes},
           {"scratch_bytes", loaded.scratch_bytes},
+          {"kv_bytes", loaded.kv_bytes},
           {"backend", loaded.backend},
           {"threads", loaded.threads},
           {"sandboxed", loaded.sandboxed}};
@@ -238,9 +249,10 @@ Json encoded(const Loaded& loaded) {
 
 Loaded loaded_from(const Json& json) {
   return {.context_length = count(json, "context_length"),
+          .parallel = count(json, "parallel", 1),
           .weight_bytes = count(json, "weight_bytes"),
-          .kv_bytes = count(json, "kv_bytes"),
           .scratch_bytes = count(json, "scratch_bytes"),
+          .kv_bytes = count(json, "kv_bytes"),
           .backend = text(json, "backend"),
           .threads = count(json, "threads"),
           .sandboxed = flag(json, "sandboxed", false)};
@@ -250,13 +262,15 @@ Json encoded(const Usage& usage) {
   return {{"type", "usage"},
           {"pages", usage.pages},
           {"pages_used", usage.pages_used},
-          {"pages_cached", usage.pages_cached}};
+          {"pages_cached", usage.pages_cached},
+          {"pages_touched", usage.pages_touched}};
 }
 
 Usage usage_from(const Json& json) {
   return {.pages = count(json, "pages"),
           .pages_used = count(json, "pages_used"),
-          .pages_cached = count(json, "pages_cached")};
+          .pages_cached = count(json, "pages_cached"),
+          .pages_touched = count(json, "pages_touched")};
 }
 
 void put(const Truncation& truncated, Json& json) {

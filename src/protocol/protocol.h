@@ -26,15 +26,21 @@ inline constexpr uint32_t kMaxFrame = 256u << 20;
 struct Load {
   std::string model_path;
   std::vector<std::string> adapter_paths;
+  int64_t num_ctx = 0;   // of requests that do not say theirs; 0: what model and memory allow
+  int64_t threads = 0;   // 0: what the process may use
+  int64_t parallel = 0;  // sequences at a time; 0: what memory allows, up to 16
+  std::string kv_type = "f16";
+  std::string prompt_file;     // where prompts outlive the runner; empty: nowhere
+  int64_t promised_bytes = 0;  // of free memory: other runners will use it
+};
+
+// Whose words these are: names that share weights share a runner, and each request brings the
+// template, the system text and the first messages of its name.
+struct ModelText {
   std::string template_text;  // Go template of the model's layers; empty: from the file, else raw
   std::string system;         // the model's SYSTEM
   Json messages = Json::array();  // the model's MESSAGE history
-  int64_t num_ctx = 0;            // 0: default
-  int64_t num_batch = 512;
-  int64_t threads = 0;   // 0: what the process may use
-  int64_t parallel = 1;  // sequences at a time
-  std::string kv_type = "f16";
-  std::string prompt_file;  // where prompts outlive the runner; empty: nowhere
+  bool operator==(const ModelText&) const = default;
 };
 
 // Sampling and length options, already merged by the server from Modelfile and request; absent
@@ -42,6 +48,7 @@ struct Load {
 struct Generate {
   uint64_t id = 0;
   std::string request_id;  // of the client's request, for log lines
+  ModelText model;
   bool chat = false;
   Json messages = Json::array();  // chat: [{role, content, images?, tool_calls?, ...}]
   Json tools = Json::array();
@@ -69,6 +76,7 @@ struct Embed {
   std::vector<std::string> inputs;
   std::optional<std::string> query;  // rank the inputs for it: a Vector is then its score alone
   bool truncate = true;              // cut what is too long at its end; otherwise it is an error
+  int64_t num_ctx = 0;               // most tokens of an input; 0: the default
   int64_t dimensions = 0;            // keep that many and normalise again; 0: all
   bool normalize = true;             // to length 1; otherwise as the model's file says
 };
@@ -103,16 +111,19 @@ struct Progress {  // while loading
 };
 
 struct Loaded {
-  int64_t context_length = 0;  // in force
-  int64_t weight_bytes = 0, kv_bytes = 0, scratch_bytes = 0;
-  std::string backend;  // "cpu (avx512)"
+  int64_t context_length = 0;  // of requests that do not say theirs
+  int64_t parallel = 1;        // sequences at a time
+  int64_t weight_bytes = 0, scratch_bytes = 0;
+  int64_t kv_bytes = 0;  // set aside for the KV cache, and taken from the system as pages are used
+  std::string backend;   // "cpu (avx512)"
   int64_t threads = 0;
   bool sandboxed = false;
 };
 
 struct Usage {  // of the KV cache, now and then
   int64_t pages = 0, pages_used = 0;
-  int64_t pages_cached = 0;  // of those used, can be found again by a prompt
+  int64_t pages_cached = 0;   // of those used, can be found again by a prompt
+  int64_t pages_touched = 0;  // were in use at some time, so the system has given them memory
 };
 
 // What a prompt lost so that it fits into the context: whole messages, the oldest first, then the

@@ -16,12 +16,13 @@ Json trip(const Message& message) {
 TEST_CASE("every message survives the trip through JSON") {
   const Load load = {.model_path = "/m",
                      .adapter_paths = {"a", "b"},
-                     .system = "s",
                      .num_ctx = 9,
                      .kv_type = "q8_0",
-                     .prompt_file = "/p"};
+                     .prompt_file = "/p",
+                     .promised_bytes = 11};
   CHECK(trip(load) == to_json(Request(load)));
   Generate generate = {.id = 7,
+                       .model = {.template_text = "t", .system = "s"},
                        .chat = true,
                        .prompt = "p",
                        .raw = true,
@@ -40,6 +41,7 @@ TEST_CASE("every message survives the trip through JSON") {
                        .request_id = "r-4",
                        .inputs = {"", std::string("a\0b", 3)},
                        .truncate = false,
+                       .num_ctx = 6,
                        .dimensions = 5,
                        .normalize = false};
   CHECK(trip(embed) == to_json(Request(embed)));

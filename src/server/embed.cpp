@@ -49,14 +49,15 @@ Vectors embed(Service& service, http::Exchange& exchange, api::EmbedRequest requ
   if (request.model.empty()) fail(ErrorKind::kNotFound, "model '' not found");
   const Model model = find_model(service, request.model);
   note_model(model.short_name);
-  return vectors_of(
-      service, exchange.gone(),
-      {.use = use_of(service, model, merged_options(model, request.options), exchange.gone()),
-       .keep_alive = request.keep_alive,
-       .asked = {.inputs = std::move(request.inputs),
-                 .truncate = request.truncate,
-                 .dimensions = request.dimensions,
-                 .normalize = normalize}});
+  const Json options = merged_options(model, request.options);
+  return vectors_of(service, exchange.gone(),
+                    {.use = use_of(service, model, options, exchange.gone()),
+                     .keep_alive = request.keep_alive,
+                     .asked = {.inputs = std::move(request.inputs),
+                               .truncate = request.truncate,
+                               .num_ctx = num_ctx_of(options),
+                               .dimensions = request.dimensions,
+                               .normalize = normalize}});
 }
 
 }  // namespace

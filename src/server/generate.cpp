@@ -13,10 +13,8 @@
 namespace cria::server {
 namespace {
 
-constexpr int64_t kDefaultContext = 4096;
 constexpr int64_t kMaxContext = int64_t{1} << 30;
 constexpr int64_t kMaxThreads = 4096;
-constexpr int64_t kMaxBatch = int64_t{1} << 20;
 
 // A load-time number within what makes sense; 0 when it is absent or not positive.
 int64_t positive(const Json& options, std::string_view name, int64_t limit) {
@@ -132,11 +130,13 @@ void run(Service& service, http::Exchange& exchange, Call& call, Responder& resp
   request.drop_old_thinking =
       facts.family == "qwen3" || model.short_name.starts_with("deepseek-r1");
   request.options = merged_options(model, call.options);
+  request.model = {
+      .template_text = model.template_text, .system = model.system, .messages = model.messages};
   const ModelUse use = use_of(service, model, request.options, gone);
   const Lease lease = lease_for(service, use, call.keep_alive, gone);
   responder.on_ready();
   if (call.empty) return responder.on_done({.reason = "load"});
-  Answers(lease.runner(), call, exchange).pass_on(use.load.parallel, responder);
+  Answers(lease.runner(), call, exchange).pass_on(lease.runner().parallel(), responder);
 }
 
 Call shared_call(const api::Inference& from) {
@@ -168,21 +168,19 @@ ModelUse use_of(Service& service, const Model& model, const Json& options,
   protocol::Load& load = use.load;
   load.model_path = model.model_path;
   load.adapter_paths = model.adapter_paths;
-  load.template_text = model.template_text;
-  load.system = model.system;
-  load.messages = model.messages;
-  load.num_ctx = positive(options, "num_ctx", kMaxContext);
-  if (load.num_ctx == 0) load.num_ctx = std::max(0LL, setting_integer("OLLAMA_CONTEXT_LENGTH"));
-  if (load.num_ctx == 0) load.num_ctx = kDefaultContext;
-  load.num_ctx = std::max<int64_t>(load.num_ctx, 4);
-  if (const int64_t batch = positive(options, "num_batch", kMaxBatch); batch > 0)
-    load.num_batch = batch;
+  use.num_ctx = num_ctx_of(model.parameters);
+  load.num_ctx = std::clamp<int64_t>(setting_integer("OLLAMA_CONTEXT_LENGTH"), 0, kMaxContext);
   load.threads = positive(options, "num_thread", kMaxThreads);
-  if (load.threads == 0) load.threads = std::max(0LL, setting_integer("OLLAMA_NUM_THREADS"));
-  load.parallel = std::max(1LL, setting_integer("OLLAMA_NUM_PARALLEL"));
-  load.kv_type = setting("OLLAMA_KV_CACHE_TYPE");
+  load.parallel = std::max(0LL, setting_integer("OLLAMA_NUM_PARALLEL"));
+  // Ollama's q4_0 is taken, so that existing set-ups run, and kept in more bits than asked.
+  load.kv_type = setting_choice("OLLAMA_KV_CACHE_TYPE", {"f16", "q8_0", "q4_0", "f32"});
+  if (load.kv_type == "q4_0") load.kv_type = "q8_0";
   if (keeps_prompts(service, model, gone)) load.prompt_file = model.prompt_file;
   return use;
+}
+
+int64_t num_ctx_of(const Json& options) {
+  return positive(options, "num_ctx", kMaxContext);
 }
 
 Lease lease_for(Service& service, const ModelUse& use, std::optional<api::Nanoseconds> keep_alive,

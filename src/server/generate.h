@@ -41,9 +41,12 @@ class Responder {
 
 // The model's parameters with those of the request over them.
 Json merged_options(const Model& model, const Json& given);
-// What a runner of this model is loaded with.
+// What a runner of this model is loaded with. Of the options, which are the merged ones, that is
+// num_thread; most are limits of a request and go with it.
 ModelUse use_of(Service& service, const Model& model, const Json& options,
                 const std::stop_token& gone);
+// The option num_ctx, 0: the default.
+int64_t num_ctx_of(const Json& options);
 // A runner for this request, whose wait for it is noted.
 Lease lease_for(Service& service, const ModelUse& use, std::optional<api::Nanoseconds> keep_alive,
                 const std::stop_token& gone);

@@ -119,6 +119,7 @@ std::string Metrics::text(const SchedulerStatus& scheduler, size_t running_reque
                loaded = gauge("cria_models_loaded", "Loaded models"),
                loading = gauge("cria_models_loading", "Models that are being loaded"),
                memory = gauge("cria_model_memory_bytes", "Memory of a loaded model"),
+               limit = gauge("cria_kv_limit_bytes", "Memory that a KV cache may grow to"),
                used = gauge("cria_kv_pages_used", "Pages of a KV cache that hold something"),
                cached =
                    gauge("cria_kv_pages_cached", "Pages of a KV cache that can be found again"),
@@ -131,9 +132,10 @@ std::string Metrics::text(const SchedulerStatus& scheduler, size_t running_reque
     }
     const std::string model = families_->label_of(one.name);
     add(memory,
-        static_cast<double>(one.loaded->weight_bytes + one.loaded->kv_bytes +
-                            one.loaded->scratch_bytes),
+        static_cast<double>(one.loaded->weight_bytes + one.loaded->scratch_bytes +
+                            kv_bytes_taken(*one.loaded, one.usage)),
         model);
+    add(limit, static_cast<double>(one.loaded->kv_bytes), model);
     add(used, static_cast<double>(one.usage.pages_used), model);
     add(cached, static_cast<double>(one.usage.pages_cached), model);
     add(total, static_cast<double>(one.usage.pages), model);
@@ -144,7 +146,7 @@ std::string Metrics::text(const SchedulerStatus& scheduler, size_t running_reque
   add(loading, loads);
   std::vector<MetricFamily> all = families_->registry.Collect();
   for (MetricFamily* const family :
-       {&running, &queued, &loaded, &loading, &memory, &used, &cached, &total})
+       {&running, &queued, &loaded, &loading, &memory, &limit, &used, &cached, &total})
     if (!family->metric.empty()) all.push_back(std::move(*family));
   return prometheus::TextSerializer().Serialize(all);
 }

@@ -101,6 +101,11 @@ double Runner::progress() const {
   return progress_;
 }
 
+int64_t Runner::parallel() const {
+  const std::lock_guard lock(mutex_);
+  return loaded_ ? std::max<int64_t>(loaded_->parallel, 1) : 1;
+}
+
 protocol::Usage Runner::usage() const {
   const std::lock_guard lock(mutex_);
   return usage_;
@@ -127,7 +132,10 @@ protocol::Loaded Runner::wait_loaded(std::chrono::nanoseconds stall, const std::
     if (stop.stop_requested()) fail(ErrorKind::kCancelled, "request canceled");
   }
   if (loaded_) return *loaded_;
-  if (failure_) throw Error(ErrorKind::kInternal, failure_->what());
+  if (failure_) {
+    const bool memory = failure_->kind() == ErrorKind::kOutOfMemory;  // who waits may make room
+    throw Error(memory ? failure_->kind() : ErrorKind::kInternal, failure_->what());
+  }
   fail(ErrorKind::kInternal, "{}", kRunnerStopped);
 }
 

@@ -72,6 +72,7 @@ class Runner : public std::enable_shared_from_this<Runner> {
                                        std::function<void(bool failed)> on_end);
 
   // Throws Error{kInternal} with the reason when the load failed, or made no progress for `stall`;
+  // {kOutOfMemory} when the memory does not hold the model;
   // {kCancelled} when `stop` is requested (the load goes on).
   protocol::Loaded wait_loaded(std::chrono::nanoseconds stall, const std::stop_token& stop);
   std::unique_ptr<Generation> submit(protocol::Generate request) {
@@ -98,6 +99,7 @@ class Runner : public std::enable_shared_from_this<Runner> {
   void wait_ended(std::chrono::milliseconds timeout);
   double progress() const;  // of loading, 0 to 1
   protocol::Usage usage() const;
+  int64_t parallel() const;  // requests that it serves at a time
   pid_t pid() const { return child_->pid(); }
 
  private:

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <tuple>
+#include <utility>
 
 namespace cria::server {
 namespace {
@@ -28,25 +29,27 @@ struct Slot {
   api::Nanoseconds keep_alive{0};
   Clock::time_point expires = Clock::time_point::max();
   Clock::time_point started = Clock::now();
+  std::string reason;  // why it took the place of another runner of these weights
 
   api::WallTime expires_at() const;
   bool is(const ModelUse& other) const { return use.load.model_path == other.load.model_path; }
-  bool fits(const ModelUse& other) const;
+  bool fits(const ModelUse& other) const { return is(other) && difference(other).empty(); }
+  // What has to be loaded anew to serve `other`, in words; empty: nothing.
+  std::string difference(const ModelUse& other) const;
   void end() const;
 };
 
-// Whether this runner can serve `other` as if it had been loaded for it.
-bool Slot::fits(const ModelUse& other) const {
+// The settings are those of the server, the same for all; what else a request says is a limit of
+// its own.
+std::string Slot::difference(const ModelUse& other) const {
   const protocol::Load& a = use.load;
   const protocol::Load& b = other.load;
-  if (is(other) && other.any) return true;
-  if (!is(other) || a.adapter_paths != b.adapter_paths || a.num_batch != b.num_batch ||
-      a.threads != b.threads || a.kv_type != b.kv_type || a.template_text != b.template_text ||
-      a.system != b.system || a.messages != b.messages)
-    return false;
-  if (a.num_ctx == b.num_ctx) return true;
-  // More than the model was trained for is cut to that, so two such requests are the same.
-  return loaded && loaded->context_length < std::min(a.num_ctx, b.num_ctx);
+  if (a.adapter_paths != b.adapter_paths) return "other adapters";
+  // No more than there are cores, which is what a runner has that was not told.
+  const bool all = loaded && a.threads == 0 && b.threads >= loaded->threads;
+  if (b.threads == 0 || b.threads == a.threads || all) return {};
+  return a.threads == 0 ? fmt::format("num_thread is {}", b.threads)
+                        : fmt::format("num_thread is {} instead of {}", b.threads, a.threads);
 }
 
 // Ends its process. An idle one may write its prompts first.
@@ -66,6 +69,12 @@ api::WallTime Slot::expires_at() const {
                         : std::chrono::duration_cast<api::Nanoseconds>(expires - Clock::now());
   const auto now = std::chrono::system_clock::now();
   return left >= api::WallTime::max() - now ? api::WallTime::max() : now + left;
+}
+
+int64_t kv_bytes_taken(const protocol::Loaded& loaded, const protocol::Usage& usage) {
+  if (usage.pages <= 0) return loaded.kv_bytes;
+  const double part = static_cast<double>(usage.pages_touched) / static_cast<double>(usage.pages);
+  return static_cast<int64_t>(static_cast<double>(loaded.kv_bytes) * std::min(part, 1.0));
 }
 
 struct Scheduler::Waiter {
@@ -151,7 +160,13 @@ Lease Scheduler::acquire(const ModelUse& use, std::optional<api::Nanoseconds> ke
       wait(lock, stop);
     }
     if (!slot) slot = find(use);
-    if (!slot) slot = load(lock, use, self, stop);
+    while (!slot) {
+      try {
+        slot = load(lock, use, self, stop);
+      } catch (const Error& e) {
+        if (e.kind() != ErrorKind::kOutOfMemory || !unload_idle(lock)) throw;
+      }
+    }
   }
   ++slot->leases;
   slot->expires = Clock::time_point::max();
@@ -159,12 +174,26 @@ Lease Scheduler::acquire(const ModelUse& use, std::optional<api::Nanoseconds> ke
   return {*this, std::move(slot)};
 }
 
+// What loaded runners may still take for their KV caches is not free, though the system says so.
+int64_t Scheduler::promised_bytes() const {
+  int64_t out = 0;
+  for (const auto& slot : slots_)
+    if (slot->loaded && slot->runner->alive())
+      out += slot->loaded->kv_bytes - kv_bytes_taken(*slot->loaded, slot->runner->usage());
+  return out;
+}
+
 std::shared_ptr<Slot> Scheduler::start(Lock& lock, const ModelUse& use) {
   const auto slot = std::make_shared<Slot>();
   slot->use = use;
+  slot->use.load.promised_bytes = promised_bytes();
   slot->keep_alive = options_.keep_alive;
+  slot->reason = std::exchange(reload_reason_, {});
   lock.unlock();
-  log::info("loading {} from {}", use.name, use.load.model_path);
+  if (slot->reason.empty())
+    log::info("loading {} from {}", use.name, use.load.model_path);
+  else
+    log::info("reloading {}: {}", use.name, slot->reason);
   const auto on_end = [this, name = use.name](bool failed) {
     if (failed && options_.on_failure) options_.on_failure(name);
     const std::lock_guard guard(mutex_);
@@ -172,7 +201,7 @@ std::shared_ptr<Slot> Scheduler::start(Lock& lock, const ModelUse& use) {
     notify();
   };
   try {
-    slot->runner = Runner::start(spawner_, use.load, on_end);
+    slot->runner = Runner::start(spawner_, slot->use.load, on_end);
   } catch (const Error&) {
     lock.lock();
     throw;
@@ -187,6 +216,7 @@ std::shared_ptr<Slot> Scheduler::start(Lock& lock, const ModelUse& use) {
 // Runs at the head of the queue only, so at most one model loads at a time.
 std::shared_ptr<Slot> Scheduler::load(Lock& lock, const ModelUse& use, const Waiter& self,
                                       const std::stop_token& stop) {
+  reload_reason_.clear();
   make_room(lock, use, stop);
   std::shared_ptr<Slot> slot;
   for (const auto& other : slots_)  // begun for a client that has gone, and others wait for it
@@ -212,6 +242,16 @@ std::shared_ptr<Slot> Scheduler::load(Lock& lock, const ModelUse& use, const Wai
   }
 }
 
+// The one with the shortest keep-alive. False when all are in use.
+bool Scheduler::unload_idle(Lock& lock) {
+  std::shared_ptr<Slot> going;
+  for (const auto& slot : slots_)
+    if (slot->loaded && slot->leases == 0 && (!going || slot->keep_alive < going->keep_alive))
+      going = slot;
+  if (going) remove(lock, going);
+  return going != nullptr;
+}
+
 // Until the model may be loaded: its own runner with other options is gone, and so is one of the
 // others when there are too many.
 void Scheduler::make_room(Lock& lock, const ModelUse& use, const std::stop_token& stop) {
@@ -232,10 +272,13 @@ void Scheduler::make_room(Lock& lock, const ModelUse& use, const std::stop_token
     } else if (!(*victim)->loaded && (*victim)->fits(use)) {
       return;  // it is loading, and we join
     }
-    if ((*victim)->leases == 0)
-      remove(lock, std::shared_ptr(*victim));
-    else
+    if ((*victim)->leases > 0) {
       wait(lock, stop);
+      continue;
+    }
+    const std::shared_ptr<Slot> going = *victim;
+    if (going->is(use)) reload_reason_ = going->difference(use);
+    remove(lock, going);
   }
 }
 
@@ -287,13 +330,15 @@ std::vector<LoadedModel> Scheduler::loaded() const {
   std::vector<LoadedModel> out;
   for (const auto& slot : slots_) {
     if (!slot->loaded || !slot->runner->alive()) continue;
-    out.push_back(
-        {.name = slot->use.name,
-         .digest = slot->use.digest,
-         .details = slot->use.details,
-         .size = slot->loaded->weight_bytes + slot->loaded->kv_bytes + slot->loaded->scratch_bytes,
-         .context_length = slot->loaded->context_length,
-         .expires_at = slot->expires_at()});
+    out.push_back({.name = slot->use.name,
+                   .digest = slot->use.digest,
+                   .details = slot->use.details,
+                   .size = slot->loaded->weight_bytes + slot->loaded->scratch_bytes +
+                           kv_bytes_taken(*slot->loaded, slot->runner->usage()),
+                   .context_length = slot->use.num_ctx > 0
+                                         ? std::min(slot->use.num_ctx, slot->loaded->context_length)
+                                         : slot->loaded->context_length,
+                   .expires_at = slot->expires_at()});
   }
   std::ranges::sort(out, std::greater(), &LoadedModel::expires_at);
   return out;
@@ -313,7 +358,8 @@ SchedulerStatus Scheduler::status() const {
          .seconds = std::chrono::duration<double>(Clock::now() - slot->started).count(),
          .usage = slot->runner->usage(),
          .leases = slot->leases,
-         .expires_at = slot->expires_at()});
+         .expires_at = slot->expires_at(),
+         .reason = slot->reason});
   }
   for (const Waiter* const waiter : queue_) {
     const bool loading = std::ranges::any_of(

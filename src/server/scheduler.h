@@ -13,6 +13,9 @@
 
 namespace cria::server {
 
+// Bytes of a KV cache whose pages have been used.
+int64_t kv_bytes_taken(const protocol::Loaded& loaded, const protocol::Usage& usage);
+
 // What a request needs. `load.model_path` is the model's identity: names that share weights share a
 // runner.
 struct ModelUse {
@@ -20,7 +23,7 @@ struct ModelUse {
   std::string digest;  // of the manifest
   Json details;
   protocol::Load load;
-  bool any = false;  // any runner of these weights will do, however it was loaded
+  int64_t num_ctx = 0;  // the name's own, as /api/ps shows it; 0: the default
 };
 
 struct SchedulerOptions {
@@ -57,7 +60,7 @@ class Lease {
 struct LoadedModel {
   std::string name, digest;
   Json details;
-  int64_t size = 0;
+  int64_t size = 0;  // of the memory that it has taken
   int64_t context_length = 0;
   api::WallTime expires_at;
 };
@@ -70,6 +73,7 @@ struct RunnerStatus {
   protocol::Usage usage;
   int leases = 0;
   api::WallTime expires_at;
+  std::string reason;  // of a reload
 };
 
 struct QueuedRequest {
@@ -87,7 +91,8 @@ class Scheduler {
   ~Scheduler();
 
   // Throws Error{kBusy} when the queue is full, {kCancelled} when `stop` is requested, {kInternal}
-  // when the load fails. Without `keep_alive` a loaded model keeps the value it has.
+  // when the load fails, {kOutOfMemory} when no idle model is left that could make room. Without
+  // `keep_alive` a loaded model keeps the value it has.
   Lease acquire(const ModelUse& use, std::optional<api::Nanoseconds> keep_alive,
                 const std::stop_token& stop);
   // Ends the model's runner as soon as no request uses it.
@@ -107,10 +112,12 @@ class Scheduler {
   bool head_waits_too_long() const;
   std::shared_ptr<Slot> load(Lock& lock, const ModelUse& use, const Waiter& self,
                              const std::stop_token& stop);
+  bool unload_idle(Lock& lock);
   void make_room(Lock& lock, const ModelUse& use, const std::stop_token& stop);
   void wait(Lock& lock, const std::stop_token& stop);  // for any change
   void notify();                                       // the lock is held
   std::shared_ptr<Slot> start(Lock& lock, const ModelUse& use);
+  int64_t promised_bytes() const;
   void remove(Lock& lock, const std::shared_ptr<Slot>& slot);
   void release(const std::shared_ptr<Slot>& slot);
   void sweep();  // the thread that unloads what has expired or died
@@ -122,7 +129,8 @@ class Scheduler {
   std::vector<std::shared_ptr<Slot>> slots_;
   std::deque<Waiter*> queue_;
   uint64_t changes_ = 0;
-  int processes_ = 0;  // runners whose reader has not ended
+  std::string reload_reason_;  // of the load that the queue's head is about to start
+  int processes_ = 0;          // runners whose reader has not ended
   bool ending_ = false;
   std::thread sweeper_;
 };

@@ -13,6 +13,7 @@ double seconds_since(RequestFacts::Clock::time_point then) {
 
 Json shown(const RunnerStatus& one) {
   Json json = {{"name", one.name}, {"digest", one.digest}, {"pid", one.pid}};
+  if (!one.reason.empty()) json["reloaded_because"] = one.reason;
   if (!one.loaded) {
     json["progress"] = one.progress;
     json["seconds"] = one.seconds;
@@ -22,10 +23,12 @@ Json shown(const RunnerStatus& one) {
   json["expires_at"] = api::format_local(one.expires_at);
   json["context_length"] = one.loaded->context_length;
   json["backend"] = one.loaded->backend;
+  json["parallel"] = one.loaded->parallel;
   json["threads"] = one.loaded->threads;
   json["sandboxed"] = one.loaded->sandboxed;
   json["memory"] = {{"weights", one.loaded->weight_bytes},
-                    {"kv", one.loaded->kv_bytes},
+                    {"kv", kv_bytes_taken(*one.loaded, one.usage)},
+                    {"kv_limit", one.loaded->kv_bytes},
                     {"scratch", one.loaded->scratch_bytes}};
   json["kv_pages"] = {{"total", one.usage.pages},
                       {"used", one.usage.pages_used},

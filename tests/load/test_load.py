@@ -9,7 +9,7 @@ import random
 import time
 
 from cria_server import eventually
-from server_models import server_with_model
+from server_models import server_with_model, upload
 from traffic import Traffic
 
 SECONDS = float(os.environ.get("CRIA_LOAD_SECONDS", "80"))
@@ -50,11 +50,20 @@ def settle(server):
     return resident(server.process.pid), server.descriptors()
 
 
+def create_other(server, folder):
+    """The same model from another file: a runner of its own."""
+    data = pathlib.Path(os.environ["CRIA_TEST_MODEL"]).read_bytes()
+    (folder / "other.gguf").write_bytes(data + bytes(32))  # behind the last tensor
+    digest = upload(server, folder / "other.gguf")
+    body = {"model": "other", "files": {"model.gguf": digest}, "parameters": {"num_ctx": 1024, "temperature": 0}, "stream": False}
+    status, _, text = server.request("POST", "/api/create", body)
+    assert status == 200 and "success" in text.decode(), text
+
+
 def test_mixed_load(tmp_path):
     server = server_with_model(tmp_path, OLLAMA_MAX_LOADED_MODELS="1", OLLAMA_MAX_QUEUE="3", OLLAMA_NUM_PARALLEL="4",
                                OLLAMA_NUM_THREADS="2")
-    status, _, _ = server.request("POST", "/api/create", {"model": "other", "from": "smol", "parameters": {"num_ctx": 1024}})
-    assert status == 200
+    create_other(server, tmp_path)
     seed = int(os.environ.get("CRIA_LOAD_SEED") or random.randrange(1 << 30))
     traffic = Traffic(server, seed, USERS)
     traffic.learn()

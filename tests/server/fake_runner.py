@@ -1,7 +1,8 @@
 #!/usr/bin/env -S python3 -SE
 """A runner without a model, for tests of the scheduler. The model's path says how it behaves:
 words separated by '-': "slow" loads for ever, "refuse" fails to load, "crash" dies at the first
-request, "garbage" sends no JSON, "endless" speaks until it is cancelled, "mute" never answers."""
+request, "garbage" sends no JSON, "endless" speaks until it is cancelled, "mute" never answers, "half" has used half of its KV cache, "promised" says what it was told
+of other runners' memory, "greedy" does not load beside those."""
 import json
 import socket
 import struct
@@ -38,12 +39,19 @@ if "slow" in words:
 if "refuse" in words:
     send({"type": "failure", "id": 0, "kind": "invalid_input", "message": "this file is broken"})
     sys.exit(1)
+if "greedy" in words and load["promised_bytes"]:
+    send({"type": "failure", "id": 0, "kind": "out_of_memory", "message": "too little memory"})
+    sys.exit(1)
 send({"type": "loaded", "context_length": min(load["num_ctx"], 8192), "weight_bytes": 100, "kv_bytes": 20,
       "scratch_bytes": 3, "backend": "fake", "threads": 1, "sandboxed": True})
+if "half" in words:
+    send({"type": "usage", "pages": 10, "pages_used": 1, "pages_touched": 5})
 while True:
     request = receive()
     if request["type"] != "generate":
         continue
+    if "promised" in words:
+        request["prompt"] = str(load["promised_bytes"])
     if "crash" in words:
         sys.exit(7)
     if "garbage" in words:
@@ -65,5 +73,5 @@ while True:
         cancel = receive()
         assert cancel == {"type": "cancel", "id": request["id"]}, cancel
         continue
-    send({"type": "text", "id": request["id"], "content": "echo " + request["prompt"]})
+    send({"type": "text", "id": request["id"], "content": ("" if "promised" in words else "echo ") + request["prompt"]})
     send({"type": "done", "id": request["id"], "reason": "stop", "prompt_tokens": 1, "generated_tokens": 2})

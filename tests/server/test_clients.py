@@ -22,7 +22,7 @@ def test_list_show_ps(client):
     client.generate("smol", "", keep_alive="10m")
     running = client.ps().models[0]
     assert running.model == "smol:latest"
-    assert running.context_length == 4096
+    assert running.context_length == 8192  # all that it was trained on
     assert running.size > 98_000_000
 
 

@@ -87,6 +87,8 @@ def test_options_reach_the_engine(client):
     long = [{"role": "user", "content": "word " * 600}]
     small = create(model="smol", messages=long, max_tokens=2, extra_body={"options": {"num_ctx": 256}})
     assert small.usage.prompt_tokens < 256
+    above = create(model="smol", messages=long, max_tokens=2, extra_body={"num_ctx": 256})
+    assert above.usage.prompt_tokens == small.usage.prompt_tokens
     assert create(model="smol", messages=long, max_tokens=2).usage.prompt_tokens > 600
 
 

@@ -161,9 +161,9 @@ def test_errors_have_their_kinds(client):
         with pytest.raises(openai.BadRequestError) as error:
             client.responses.create(**{**SETTINGS, **settings})
         assert text in error.value.message, settings
-    long = {**SETTINGS, "input": "word " * 6000}
-    assert client.responses.create(**long).usage.input_tokens < 4096
-    with pytest.raises(openai.BadRequestError, match="num_ctx is 4096"):
+    long = {**SETTINGS, "input": "word " * 2000, "extra_body": {"num_ctx": 1024}}
+    assert client.responses.create(**long).usage.input_tokens < 1024
+    with pytest.raises(openai.BadRequestError, match="num_ctx is 1024"):
         client.responses.create(**long, truncation="disabled")
 
 

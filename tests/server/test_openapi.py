@@ -25,7 +25,7 @@ DOCUMENTED = {501, 503, 507}
 REMOTE = "^/api/(pull|push|outdated)$"
 ASKS_A_MODEL = re.compile("/api/(generate|chat|embed|embeddings|tokenize|detokenize|rerank|show)|/v1/")
 LENGTHS = ("num_predict", "max_tokens", "max_completion_tokens", "max_output_tokens", "n")
-LOADS_ANEW = ("num_ctx", "num_batch", "num_thread", "num_gpu", "keep_alive")
+LOADS_ANEW = ("num_thread", "keep_alive")
 
 CHECKS = [status_code_conformance, content_type_conformance, response_schema_conformance, response_headers_conformance]
 
