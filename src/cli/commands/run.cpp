@@ -14,6 +14,7 @@
 
 #include <unistd.h>
 
+#include <charconv>
 #include <cstdio>
 #include <optional>
 
@@ -36,6 +37,17 @@ Json parse_think(const std::string& text) {
   if (text == "high" || text == "medium" || text == "low" || text == "max") return text;
   fail(ErrorKind::kInvalidInput,
        "invalid value for --think: \"{}\" (must be true, false, high, medium, low, or max)", text);
+}
+
+int64_t parse_dimensions(const std::string& text) {
+  int64_t value = -1;
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (code != std::errc() || end != text.data() + text.size() || value < 0)
+    fail(ErrorKind::kInvalidInput,
+         "invalid value for --dimensions: \"{}\" (must be a whole number, as in --dimensions 256; "
+         "0: all that the model has)",
+         text);
+  return value;
 }
 
 // What the model is; pulled first when it is not here.
@@ -78,7 +90,8 @@ int embed(const ApiClient& client, const Session& session, const std::string& pr
          session.model);
   Json request = {{"model", session.model}, {"input", prompt}};
   if (arguments.has("truncate")) request["truncate"] = arguments.on("truncate");
-  if (arguments.has("dimensions")) request["dimensions"] = parse_json(arguments.text("dimensions"));
+  if (arguments.has("dimensions"))
+    request["dimensions"] = parse_dimensions(arguments.text("dimensions"));
   const Json answer = client.call("POST", "/api/embed", request);
   const Json* vectors = json_find(answer, "embeddings");
   if (vectors != nullptr && vectors->is_array() && !vectors->empty())
