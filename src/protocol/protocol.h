@@ -107,6 +107,13 @@ struct Loaded {
   bool sandboxed = false;
 };
 
+// While there is work: what has gone on since the last one. A runner that owes answers and says
+// nothing is stuck.
+struct Alive {
+  bool steps = false;  // the engine: prompts, answers, embeddings
+  bool texts = false;  // Tokenize and Detokenize
+};
+
 struct Usage {  // of the KV cache, now and then
   int64_t pages = 0, pages_used = 0;
   int64_t pages_cached = 0;  // of those used, can be found again by a prompt
@@ -159,7 +166,8 @@ struct Result {  // a worker's last message
   Json value;
 };
 
-using Event = std::variant<Progress, Loaded, Usage, Text, Vector, Tokens, Done, Failure, Result>;
+using Event = std::variant<Progress, Loaded, Alive, Usage, Text, Vector, Tokens, Done,
+                           Failure, Result>;
 
 // ---- worker: one job per process -------------------------------------------------------------
 

@@ -172,7 +172,8 @@ std::shared_ptr<Slot> Scheduler::start(Lock& lock, const ModelUse& use) {
     notify();
   };
   try {
-    slot->runner = Runner::start(spawner_, use.load, on_end);
+    slot->runner =
+        Runner::start(spawner_, use.load, {.watchdog = options_.watchdog, .on_end = on_end});
   } catch (const Error&) {
     lock.lock();
     throw;

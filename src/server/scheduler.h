@@ -28,6 +28,7 @@ struct SchedulerOptions {
   size_t max_loaded = 3;
   api::Nanoseconds keep_alive = std::chrono::minutes(5);
   api::Nanoseconds load_timeout = std::chrono::minutes(5);  // <= 0: none
+  std::chrono::nanoseconds watchdog{0};                     // of loaded runners, <= 0: none
   // So long the queue's head lets others use the runners that it waits for.
   std::chrono::nanoseconds patience = std::chrono::seconds(5);
   std::string program = "/proc/self/exe";

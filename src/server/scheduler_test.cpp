@@ -245,6 +245,83 @@ TEST_CASE("a runner killed from outside fails every request that it serves") {
   CHECK(kind_of([&] { two->next({}); }) == ErrorKind::kInternal);
 }
 
+SchedulerOptions watched(std::chrono::milliseconds limit) {
+  SchedulerOptions out = options();
+  out.watchdog = limit;
+  return out;
+}
+
+constexpr const char* kNoProgress =
+    "the model runner made no progress for 500ms and was ended; the next request starts a new one";
+
+TEST_CASE("a runner that owes answers and gives no sign of life is ended, the next one is fresh") {
+  int failures = 0;
+  SchedulerOptions impatient = watched(500ms);
+  impatient.on_failure = [&](const std::string&) { ++failures; };
+  {
+    Scheduler scheduler(impatient);
+    pid_t pid = 0;
+    {
+      const Lease lease = scheduler.acquire(model("x-mute"), std::nullopt, {});
+      pid = lease.runner().pid();
+      const auto one = lease.runner().submit({.prompt = "1"}),
+                 two = lease.runner().submit({.prompt = "2"});
+      CHECK_THROWS_WITH(one->next({}), kNoProgress);
+      CHECK_THROWS_WITH(two->next({}), kNoProgress);
+      CHECK_FALSE(lease.runner().alive());
+    }
+    CHECK(soon([&] { return !process_exists(pid); }));
+    const Lease lease = scheduler.acquire(model("x-mute"), std::nullopt, {});
+    CHECK(lease.runner().pid() != pid);
+    std::this_thread::sleep_for(1s);  // it owes nothing
+    CHECK(lease.runner().alive());
+  }
+  CHECK(failures == 1);
+}
+
+TEST_CASE("a stuck runner is also found when its clients give up sooner than the watchdog") {
+  Scheduler scheduler(watched(500ms));
+  const Lease lease = scheduler.acquire(model("x-mute"), std::nullopt, {});
+  CHECK(soon([&] {
+    const auto generation = lease.runner().submit({.prompt = "hi"});
+    std::this_thread::sleep_for(200ms);
+    return !lease.runner().alive();
+  }));
+}
+
+TEST_CASE("answers of the tokenizer are no signs of life of the engine") {
+  Scheduler scheduler(watched(500ms));
+  const Lease lease = scheduler.acquire(model("x-mute"), std::nullopt, {});
+  const auto generation = lease.runner().submit({.prompt = "hi"});
+  int answered = 0;
+  CHECK(soon([&] {
+    try {
+      lease.runner().submit(protocol::Tokenize{.text = "hi"})->next({});
+      ++answered;
+      return false;
+    } catch (const Error&) {
+      return true;
+    }
+  }));
+  CHECK(answered > 10);
+  CHECK_THROWS_WITH(generation->next({}), kNoProgress);
+}
+
+TEST_CASE(
+    "a slow runner that gives signs of life is left alone, and so is any without a watchdog") {
+  for (const auto& [limit, name] : {std::pair(1000ms, "x-toil"), std::pair(0ms, "x-mute")}) {
+    Scheduler scheduler(watched(limit));
+    const Lease lease = scheduler.acquire(model(name), std::nullopt, {});
+    if (limit > 0ms) {
+      CHECK(ask(lease) == "echo hi");
+      continue;
+    }
+    const auto generation = lease.runner().submit({.prompt = "hi"});
+    std::this_thread::sleep_for(1s);
+    CHECK(lease.runner().alive());
+  }
+}
+
 TEST_CASE("dropping a request cancels it in the runner, which goes on serving") {
   Scheduler scheduler(options());
   const Lease lease = scheduler.acquire(model("x-endless"), std::nullopt, {});

@@ -15,6 +15,7 @@ namespace cria::server {
 namespace {
 
 constexpr size_t kDefaultLoaded = 3;
+constexpr std::chrono::seconds kLeastWatchdog{1};
 
 SchedulerOptions scheduler_options(Metrics& metrics) {
   SchedulerOptions options;
@@ -25,6 +26,10 @@ SchedulerOptions scheduler_options(Metrics& metrics) {
       api::parse_setting_duration(setting("OLLAMA_KEEP_ALIVE"), std::chrono::minutes(5));
   options.load_timeout =
       api::parse_setting_duration(setting("OLLAMA_LOAD_TIMEOUT"), std::chrono::minutes(5));
+  options.watchdog = setting_duration("CRIA_WATCHDOG");
+  // A sign of life comes a few times a second.
+  if (options.watchdog.count() > 0)
+    options.watchdog = std::max<std::chrono::nanoseconds>(options.watchdog, kLeastWatchdog);
   options.on_start = [&](const std::string& model) { metrics.runner_started(model); };
   options.on_failure = [&](const std::string& model) { metrics.runner_failed(model); };
   return options;

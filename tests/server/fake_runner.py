@@ -1,7 +1,8 @@
 #!/usr/bin/env -S python3 -SE
 """A runner without a model, for tests of the scheduler. The model's path says how it behaves:
 words separated by '-': "slow" loads for ever, "refuse" fails to load, "crash" dies at the first
-request, "garbage" sends no JSON, "endless" speaks until it is cancelled, "mute" never answers."""
+request, "garbage" sends no JSON, "endless" speaks until it is cancelled, "mute" never answers a prompt, "toil" gives
+signs of life for two seconds before it does."""
 import json
 import socket
 import struct
@@ -42,6 +43,8 @@ send({"type": "loaded", "context_length": min(load["num_ctx"], 8192), "weight_by
       "scratch_bytes": 3, "backend": "fake", "threads": 1, "sandboxed": True})
 while True:
     request = receive()
+    if request["type"] == "tokenize":
+        send({"type": "done", "id": request["id"], "reason": "stop"})
     if request["type"] != "generate":
         continue
     if "crash" in words:
@@ -51,6 +54,10 @@ while True:
         time.sleep(100)
     if "mute" in words:
         continue
+    if "toil" in words:
+        for _ in range(40):
+            send({"type": "alive", "steps": True})
+            time.sleep(0.05)
     if "endless" in words:
         channel.setblocking(False)
         while True:
@@ -64,6 +71,7 @@ while True:
         channel.setblocking(True)
         cancel = receive()
         assert cancel == {"type": "cancel", "id": request["id"]}, cancel
+        send({"type": "failure", "id": request["id"], "kind": "cancelled", "message": "the request was cancelled"})
         continue
     send({"type": "text", "id": request["id"], "content": "echo " + request["prompt"]})
     send({"type": "done", "id": request["id"], "reason": "stop", "prompt_tokens": 1, "generated_tokens": 2})
