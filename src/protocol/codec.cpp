@@ -242,6 +242,10 @@ Json encoded(const Alive& alive) {
   return {{"type", "alive"}, {"steps", alive.steps}, {"texts", alive.texts}};
 }
 
+Json encoded(const Begun& begun) {
+  return {{"type", "begun"}, {"id", begun.id}};
+}
+
 Json encoded(const Usage& usage) {
   return {{"type", "usage"},
           {"pages", usage.pages},
@@ -393,6 +397,7 @@ Event event_from_json(const Json& json) {
   if (type == "loaded") return loaded_from(json);
   if (type == "usage") return usage_from(json);
   if (type == "alive") return Alive{flag(json, "steps", false), flag(json, "texts", false)};
+  if (type == "begun") return Begun{id_of(json)};
   if (type == "failure")
     return Failure{id_of(json), kind_from_name(text(json, "kind")), text(json, "message")};
   if (type == "result") return Result{any(json, "result")};

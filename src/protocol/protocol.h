@@ -119,6 +119,10 @@ struct Usage {  // of the KV cache, now and then
   int64_t pages_cached = 0;  // of those used, can be found again by a prompt
 };
 
+struct Begun {  // a Generate or Embed has a place among those that run
+  uint64_t id = 0;
+};
+
 struct Text {  // at least one of the strings is not empty
   uint64_t id = 0;
   std::string content, thinking;
@@ -166,7 +170,7 @@ struct Result {  // a worker's last message
   Json value;
 };
 
-using Event = std::variant<Progress, Loaded, Alive, Usage, Text, Vector, Tokens, Done,
+using Event = std::variant<Progress, Loaded, Alive, Usage, Begun, Text, Vector, Tokens, Done,
                            Failure, Result>;
 
 // ---- worker: one job per process -------------------------------------------------------------

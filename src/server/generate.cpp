@@ -46,13 +46,20 @@ void advance_seed(Json& options) {
 // The answers that a runner gives to one request.
 class Answers {
  public:
-  Answers(Runner& runner, Call& call) : runner_(runner), call_(call) { begin(); }
+  Answers(Runner& runner, Call& call) : runner_(runner), call_(call) {
+    note_sent();
+    begin();
+  }
 
   // Several run beside each other, `parallel` at a time. The first one begins alone: what it
   // computes of the prompt is in the prefix cache when the others come.
   void pass_on(int64_t parallel, const std::stop_token& gone, Responder& responder) {
     while (!running_.empty()) {
       const protocol::Event event = events_->next(gone);
+      if (std::holds_alternative<protocol::Begun>(event)) {
+        note_begun();
+        continue;
+      }
       if (const auto* text = std::get_if<protocol::Text>(&event)) {
         note_text(*text);
         responder.on_choice(running_.at(text->id).index);
@@ -105,7 +112,8 @@ void run(Service& service, const std::stop_token& gone, Call& call, Responder& r
   request.drop_old_thinking =
       facts.family == "qwen3" || model.short_name.starts_with("deepseek-r1");
   request.options = merged_options(model, call.options);
-  const ModelUse use = use_of(model, request.options);
+  ModelUse use = use_of(model, request.options);
+  use.takes_place = !call.empty;
   const Lease lease = lease_for(service, use, call.keep_alive, gone);
   responder.on_ready();
   if (call.empty) return responder.on_done({.reason = "load"});

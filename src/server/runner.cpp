@@ -2,6 +2,7 @@
 
 #include "api/duration.h"
 #include "base/log.h"
+#include "base/log_context.h"
 
 #include <algorithm>
 #include <thread>
@@ -108,6 +109,14 @@ protocol::Usage Runner::usage() const {
   return usage_;
 }
 
+std::vector<std::string> Runner::waiting() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::string> out;
+  for (const auto& [id, work] : running_)
+    if (!work.begun && work.queue) out.push_back(work.request);
+  return out;
+}
+
 void Runner::wait_ended(std::chrono::milliseconds timeout) {
   std::unique_lock lock(mutex_);
   changed_.wait_for(lock, timeout, [&] { return ended_; });
@@ -146,7 +155,10 @@ std::unique_ptr<Generation> Runner::send(Message request, std::shared_ptr<EventQ
     if (ended_ || killed_ || failure_)
       queue->end(failure_.value_or(stopped));
     else
-      running_.emplace(request.id, Work{.queue = queue, .worker = worker});
+      running_.emplace(request.id, Work{.queue = queue,
+                                        .worker = worker,
+                                        .request = log::request_id(),
+                                        .begun = worker == kTexts});
     if (running_.size() == 1) changed_.notify_all();  // for the watch
   }
   const uint64_t id = request.id;
@@ -221,6 +233,12 @@ bool Runner::dispatch(protocol::Event event) {
   } else if (const auto* alive = std::get_if<protocol::Alive>(&event)) {
     if (alive->steps) silence_[kSteps] = {};
     if (alive->texts) silence_[kTexts] = {};
+  } else if (const auto* begun = std::get_if<protocol::Begun>(&event)) {
+    const uint64_t id = begun->id;
+    if (const auto queue = find(id)) {
+      running_.at(id).begun = true;
+      queue->put(std::move(event));
+    }
   } else if (auto* text = std::get_if<protocol::Text>(&event)) {
     if (const auto queue = find(text->id)) queue->put(std::move(event));
   } else if (auto* vector = std::get_if<protocol::Vector>(&event)) {

@@ -22,6 +22,7 @@
 #include <stop_token>
 #include <string>
 #include <thread>
+#include <vector>
 
 namespace cria::server {
 
@@ -54,8 +55,8 @@ class Generation {
   Generation(const Generation&) = delete;
   Generation& operator=(const Generation&) = delete;
 
-  // Text or Done, after which there is nothing more. Throws what the runner reported,
-  // Error{kInternal, kRunnerStopped} when it died, {kCancelled} when `stop` is requested.
+  // Begun, then its answer, at last Done, after which there is nothing more. Throws what the runner
+  // reported, Error{kInternal, kRunnerStopped} when it died, {kCancelled} when `stop` is requested.
   protocol::Event next(const std::stop_token& stop) { return queue_->next(stop); }
   uint64_t id() const { return id_; }
 
@@ -108,6 +109,8 @@ class Runner : public std::enable_shared_from_this<Runner> {
   void wait_ended(std::chrono::milliseconds timeout);
   double progress() const;  // of loading, 0 to 1
   protocol::Usage usage() const;
+  // The ids of the requests that wait for a place among those that run, in their order.
+  std::vector<std::string> waiting() const;
   pid_t pid() const { return child_->pid(); }
 
  private:
@@ -117,6 +120,8 @@ class Runner : public std::enable_shared_from_this<Runner> {
   struct Work {
     std::shared_ptr<EventQueue> queue;  // null: it was dropped
     Worker worker = kSteps;
+    std::string request;  // the id of the client's
+    bool begun = false;   // it has a place, or needs none
   };
   Runner(std::unique_ptr<protocol::Child> child, Care care);
   template <class Message>

@@ -5,6 +5,7 @@
 #include "server/requests.h"
 
 #include <algorithm>
+#include <map>
 #include <tuple>
 
 namespace cria::server {
@@ -24,7 +25,7 @@ struct Slot {
   ModelUse use;
   std::shared_ptr<Runner> runner;
   std::optional<protocol::Loaded> loaded;  // absent while it loads
-  int leases = 0;
+  int leases = 0, takers = 0;              // takers: those of places
   api::Nanoseconds keep_alive{0};
   Clock::time_point expires = Clock::time_point::max();
   Clock::time_point started = Clock::now();
@@ -32,6 +33,8 @@ struct Slot {
   api::WallTime expires_at() const;
   bool is(const ModelUse& other) const { return use.load.model_path == other.load.model_path; }
   bool fits(const ModelUse& other) const;
+  // How many more take a place than there are.
+  int64_t waiting() const { return std::max<int64_t>(0, takers - use.load.parallel); }
   void end() const;
 };
 
@@ -74,11 +77,11 @@ struct Scheduler::Waiter {
   Clock::time_point since = Clock::now();
 };
 
-Lease::Lease(Scheduler& scheduler, std::shared_ptr<Slot> slot)
-    : scheduler_(&scheduler), slot_(std::move(slot)) {}
+Lease::Lease(Scheduler& scheduler, std::shared_ptr<Slot> slot, bool takes_place)
+    : scheduler_(&scheduler), slot_(std::move(slot)), takes_place_(takes_place) {}
 
 Lease::~Lease() {
-  if (slot_) scheduler_->release(slot_);
+  if (slot_) scheduler_->release(slot_, takes_place_);
 }
 
 Runner& Lease::runner() const {
@@ -101,6 +104,18 @@ std::shared_ptr<Slot> Scheduler::find(const ModelUse& use) const {
 
 bool Scheduler::head_waits_too_long() const {
   return !queue_.empty() && Clock::now() - queue_.front()->since > options_.patience;
+}
+
+// For a runner or, in what a runner has been lent, for a place.
+size_t Scheduler::waiting() const {
+  size_t out = queue_.size();
+  for (const auto& slot : slots_) out += static_cast<size_t>(slot->waiting());
+  return out;
+}
+
+bool Scheduler::refuses(const Slot& slot, const ModelUse& use) const {
+  return use.takes_place && slot.takers >= slot.use.load.parallel &&
+         waiting() >= options_.max_queue;
 }
 
 void Scheduler::notify() {
@@ -131,9 +146,9 @@ Lease Scheduler::acquire(const ModelUse& use, std::optional<api::Nanoseconds> ke
   Lock lock(mutex_);
   if (ending_) fail(ErrorKind::kBusy, "the server is shutting down");
   std::shared_ptr<Slot> slot = head_waits_too_long() ? nullptr : find(use);
+  if (slot ? refuses(*slot, use) : waiting() >= options_.max_queue)
+    fail(ErrorKind::kBusy, "server busy, please try again.  maximum pending requests exceeded");
   if (!slot) {
-    if (queue_.size() >= options_.max_queue)
-      fail(ErrorKind::kBusy, "server busy, please try again.  maximum pending requests exceeded");
     Waiter self{.use = use, .request = log::request_id()};
     note_phase(Phase::kQueued);
     queue_.push_back(&self);
@@ -154,9 +169,10 @@ Lease Scheduler::acquire(const ModelUse& use, std::optional<api::Nanoseconds> ke
     if (!slot) slot = load(lock, use, self, stop);
   }
   ++slot->leases;
+  if (use.takes_place) ++slot->takers;
   slot->expires = Clock::time_point::max();
   if (keep_alive) slot->keep_alive = *keep_alive;
-  return {*this, std::move(slot)};
+  return {*this, std::move(slot), use.takes_place};
 }
 
 std::shared_ptr<Slot> Scheduler::start(Lock& lock, const ModelUse& use) {
@@ -240,8 +256,9 @@ void Scheduler::make_room(Lock& lock, const ModelUse& use, const std::stop_token
   }
 }
 
-void Scheduler::release(const std::shared_ptr<Slot>& slot) {
+void Scheduler::release(const std::shared_ptr<Slot>& slot, bool takes_place) {
   Lock lock(mutex_);
+  if (takes_place) --slot->takers;
   if (--slot->leases > 0) return;
   slot->expires = after(slot->keep_alive);
   notify();
@@ -303,8 +320,13 @@ std::vector<LoadedModel> Scheduler::loaded() const {
 SchedulerStatus Scheduler::status() const {
   const std::lock_guard lock(mutex_);
   SchedulerStatus out;
+  std::map<std::string, int64_t> positions;  // of models: the last one given
+  const auto enqueue = [&](const std::string& request, const std::string& name) {
+    out.queue.push_back({.request = request, .model = name, .position = ++positions[name]});
+  };
   for (const auto& slot : slots_) {
     if (!slot->runner->alive()) continue;
+    for (const std::string& request : slot->runner->waiting()) enqueue(request, slot->use.name);
     out.runners.push_back(
         {.name = slot->use.name,
          .digest = slot->use.digest,
@@ -319,7 +341,7 @@ SchedulerStatus Scheduler::status() const {
   for (const Waiter* const waiter : queue_) {
     const bool loading = std::ranges::any_of(
         slots_, [&](const auto& slot) { return !slot->loaded && slot->fits(waiter->use); });
-    if (!loading) out.queue.push_back({.request = waiter->request, .model = waiter->use.name});
+    if (!loading) enqueue(waiter->request, waiter->use.name);
   }
   return out;
 }

@@ -20,11 +20,12 @@ struct ModelUse {
   std::string digest;  // of the manifest
   Json details;
   protocol::Load load;
-  bool any = false;  // any runner of these weights will do, however it was loaded
+  bool any = false;         // any runner of these weights will do, however it was loaded
+  bool takes_place = true;  // one of those that a runner has: its `load.parallel`
 };
 
 struct SchedulerOptions {
-  size_t max_queue = 512;
+  size_t max_queue = 512;  // requests that wait, for a runner or for a place in one
   size_t max_loaded = 3;
   api::Nanoseconds keep_alive = std::chrono::minutes(5);
   api::Nanoseconds load_timeout = std::chrono::minutes(5);  // <= 0: none
@@ -42,7 +43,7 @@ struct Slot;
 // A runner that stays loaded while this lives.
 class Lease {
  public:
-  Lease(Scheduler& scheduler, std::shared_ptr<Slot> slot);
+  Lease(Scheduler& scheduler, std::shared_ptr<Slot> slot, bool takes_place);
   ~Lease();
   Lease(Lease&&) = default;
   Lease& operator=(Lease&&) = delete;
@@ -53,6 +54,7 @@ class Lease {
  private:
   Scheduler* scheduler_;
   std::shared_ptr<Slot> slot_;
+  bool takes_place_;
 };
 
 struct LoadedModel {
@@ -75,11 +77,14 @@ struct RunnerStatus {
 
 struct QueuedRequest {
   std::string request, model;  // the request's id
+  int64_t position = 1;        // among those of its model
 };
 
 struct SchedulerStatus {
   std::vector<RunnerStatus> runners;
-  std::vector<QueuedRequest> queue;  // in their order, without those whose model is being loaded
+  // Those that wait for a place in a runner, then those that wait for a runner; each in their order
+  // and without those whose model is being loaded.
+  std::vector<QueuedRequest> queue;
 };
 
 class Scheduler {
@@ -106,6 +111,8 @@ class Scheduler {
 
   std::shared_ptr<Slot> find(const ModelUse& use) const;
   bool head_waits_too_long() const;
+  size_t waiting() const;
+  bool refuses(const Slot& slot, const ModelUse& use) const;
   std::shared_ptr<Slot> load(Lock& lock, const ModelUse& use, const Waiter& self,
                              const std::stop_token& stop);
   void make_room(Lock& lock, const ModelUse& use, const std::stop_token& stop);
@@ -113,7 +120,7 @@ class Scheduler {
   void notify();                                       // the lock is held
   std::shared_ptr<Slot> start(Lock& lock, const ModelUse& use);
   void remove(Lock& lock, const std::shared_ptr<Slot>& slot);
-  void release(const std::shared_ptr<Slot>& slot);
+  void release(const std::shared_ptr<Slot>& slot, bool takes_place);
   void sweep();  // the thread that unloads what has expired or died
 
   const SchedulerOptions options_;

@@ -159,7 +159,9 @@ TEST_CASE("a full queue is refused at once, a loaded model is not affected by it
   SchedulerOptions small = options();
   small.max_queue = 1;
   Scheduler scheduler(small);
-  const Lease lease = scheduler.acquire(model("ready"), std::nullopt, {});
+  ModelUse ready = model("ready");
+  ready.load.parallel = 2;
+  const Lease lease = scheduler.acquire(ready, std::nullopt, {});
   std::stop_source stop;
   std::thread loader([&] {
     CHECK(kind_of([&] { scheduler.acquire(model("slow"), std::nullopt, stop.get_token()); }) ==
@@ -168,11 +170,43 @@ TEST_CASE("a full queue is refused at once, a loaded model is not affected by it
   std::this_thread::sleep_for(200ms);
   CHECK(kind_of([&] { scheduler.acquire(model("third"), std::nullopt, {}); }) == ErrorKind::kBusy);
   {
-    const Lease again = scheduler.acquire(model("ready"), std::nullopt, {});
+    const Lease again = scheduler.acquire(ready, std::nullopt, {});
   }
   stop.request_stop();
   loader.join();
   CHECK(soon([&] { return scheduler.loaded().size() == 1; }));
+}
+
+TEST_CASE("who waits for a place in a loaded runner counts for the queue, with a position") {
+  SchedulerOptions small = options();
+  small.max_queue = 2;
+  Scheduler scheduler(small);
+  ModelUse use = model("x-mute");
+  use.load.parallel = 2;
+  std::vector<std::unique_ptr<Lease>> leases;
+  std::vector<std::unique_ptr<Generation>> requests;
+  for (int i = 0; i < 4; ++i) {  // two have places, two wait
+    leases.push_back(std::make_unique<Lease>(scheduler.acquire(use, std::nullopt, {})));
+    requests.push_back(leases.back()->runner().submit({.prompt = "hi"}));
+  }
+  CHECK(kind_of([&] { scheduler.acquire(use, std::nullopt, {}); }) == ErrorKind::kBusy);
+  CHECK(kind_of([&] { scheduler.acquire(model("b"), std::nullopt, {}); }) == ErrorKind::kBusy);
+  ModelUse tokenizes = use;
+  tokenizes.takes_place = false;
+  {
+    const Lease lease = scheduler.acquire(tokenizes, std::nullopt, {});
+  }
+  const auto positions = [&] {
+    std::vector<int64_t> out;
+    for (const QueuedRequest& one : scheduler.status().queue) out.push_back(one.position);
+    return out;
+  };
+  CHECK(positions() == std::vector<int64_t>{1, 2, 3, 4});  // this runner never says who has begun
+  requests.pop_back();
+  CHECK(positions() == std::vector<int64_t>{1, 2, 3});
+  leases.pop_back();
+  leases.push_back(std::make_unique<Lease>(scheduler.acquire(use, std::nullopt, {})));
+  CHECK(kind_of([&] { scheduler.acquire(use, std::nullopt, {}); }) == ErrorKind::kBusy);
 }
 
 TEST_CASE("a runner that is never idle is not kept from the one who waits for its place") {

@@ -22,6 +22,7 @@ void ask(Service& service, http::Exchange& exchange, const std::string& name,
   note_model(model.short_name);
   ModelUse use = use_of(model, merged_options(model, Json::object()));
   use.any = true;
+  use.takes_place = false;
   const Lease lease = lease_for(service, use, keep_alive, gone);
   const auto answer = lease.runner().submit(std::move(request));
   for (;;) {
