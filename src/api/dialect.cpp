@@ -154,10 +154,10 @@ void copy_context(const Fields& fields, Json& options) {
 void copy_stop(const Fields& fields, std::string_view key, Json& options) {
   const Json* const value = fields.find(key);
   if (value == nullptr) return;
-  if (value->is_string())
-    options["stop"] = Json::array({*value});
-  else
-    options["stop"] = fields.texts(key);
+  Json strings = Json::array();
+  for (const Json& one : value->is_array() ? *value : Json::array({*value}))
+    if (one.is_string()) strings.push_back(one);
+  if (value->is_array() || !strings.empty()) options["stop"] = std::move(strings);
 }
 
 void append_part(std::string& text, const std::string& part) {

@@ -50,6 +50,9 @@ TEST_CASE("chat completions: options under their native names, with the dialect'
   CHECK(chat(R"(,"num_ctx":77,"options":{"num_ctx":99}})").options["num_ctx"] == 77);
   CHECK_THROWS_WITH_AS(chat(R"(,"num_ctx":"many"})"), doctest::Contains("num_ctx"), Error);
   CHECK(chat(R"(,"stop":["a","b"]})").options["stop"] == Json::array({"a", "b"}));
+  CHECK(chat(R"(,"stop":[5,"b",null]})").options["stop"] == Json::array({"b"}));
+  CHECK(chat(R"(,"stop":[5]})").options["stop"] == Json::array());
+  CHECK_FALSE(chat(R"(,"stop":5})").options.contains("stop"));
   CHECK(chat(R"(,"options":{"temperature":2}})").options["temperature"] == 2);
 }
 
@@ -150,6 +153,8 @@ TEST_CASE("what cannot be honoured is refused, unless it asks for nothing") {
   CHECK(refused("7").starts_with("logit_bias must be an object"));
   CHECK(message_of([] { chat(R"(,"functions":[{"name":"f"}])"); }) ==
         "functions is not supported; use tools");
+  CHECK(message_of([] { chat(R"(,"best_of":2)"); }) == "best_of is not supported; leave it out");
+  CHECK(message_of([] { chat(R"(,"n":2,"best_of":2)"); }) == "nothing was thrown");
   CHECK(message_of([] { chat(R"(,"max_tokens":-2)"); }).starts_with("max_tokens is -2, but must"));
   CHECK(message_of([] { image_of_url("data:image/gif;base64,AAAA"); }) == "invalid image input");
   CHECK_THROWS_AS(image_of_url("data:image/png;base64,%%%%"), Error);

@@ -22,6 +22,11 @@ int64_t count_of(const Fields& fields) {
   return count;
 }
 
+void refuse_best_of(const Fields& fields, int64_t count) {
+  if (fields.integer("best_of").value_or(count) != count)
+    fail(ErrorKind::kInvalidInput, "best_of is not supported; leave it out");
+}
+
 // What both endpoints share.
 void parse_shared(const Fields& fields, Inference& out, bool& include_usage) {
   parse_head(fields, out);
@@ -193,6 +198,7 @@ OpenAiChat parse_openai_chat(const Json& body) {
   refuse(fields, "function_call", "use tool_choice");
   parse_logprobs(fields, out);
   out.count = count_of(fields);
+  refuse_best_of(fields, out.count);
   MessageReader reader;
   for (const Json& item : fields.list("messages")) out.messages.push_back(reader.read(item));
   if (out.messages.empty()) fail(ErrorKind::kInvalidInput, "[] is too short - 'messages'");
@@ -219,8 +225,7 @@ OpenAiCompletion parse_openai_completion(const Json& body) {
   out.suffix = fields.text("suffix");
   out.echo = fields.flag("echo").value_or(false);
   out.count = count_of(fields);
-  if (const int64_t best = fields.integer("best_of").value_or(out.count); best != out.count)
-    fail(ErrorKind::kInvalidInput, "best_of is not supported; leave it out");
+  refuse_best_of(fields, out.count);
   out.top_logprobs = fields.integer("logprobs").value_or(0);
   if (out.top_logprobs < 0 || out.top_logprobs > kMaxTopLogprobs)
     fail(ErrorKind::kInvalidInput, "logprobs must be between 0 and 20");

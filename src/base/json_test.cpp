@@ -7,6 +7,10 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include <bit>
+#include <cmath>
+#include <random>
+
 namespace cria {
 namespace {
 
@@ -30,6 +34,33 @@ TEST_CASE("what is no JSON is refused in the words of Go's encoding/json") {
   }
   CHECK_THROWS_WITH(parse_json(""), "unexpected EOF");
   CHECK_THROWS_WITH(parse_json("[1e999]"), "json: a number is out of range");
+}
+
+TEST_CASE("numbers are written with the fewest digits that read back the same") {
+  for (const char* text :
+       {"-0.08274894", "0.1", "1.0", "-0.0", "0.00001", "0.000001", "1e-07", "5.8504758e-33",
+        "5e-324", "1.7976931348623157e+308", "100000000000000000000.0", "1e+21", "9007199254740993",
+        "-7", "0.30000000000000004"})
+    CHECK(dump_json(parse_json(text)) == text);
+  CHECK(dump_json(Json(std::nan(""))) == "null");
+  CHECK(dump_json(Json(-INFINITY)) == "null");
+  std::mt19937_64 random(7);
+  for (int i = 0; i < 20'000; ++i) {
+    const auto value = std::bit_cast<double>(random());
+    if (!std::isfinite(value)) continue;
+    const std::string text = dump_json(Json(value));
+    CHECK(parse_json(text).get<double>() == value);
+    CHECK(text.size() <= fmt::format("{:.17g}", value).size() + 2);
+  }
+}
+
+TEST_CASE("JSON is written on one line, or with a line for each part") {
+  const Json json =
+      parse_json(R"({"a":[1,{"b":[]}],"c":{},"d":"\u00e9\"\u0001","e":null,"f":true})");
+  CHECK(dump_json(json) == R"({"a":[1,{"b":[]}],"c":{},"d":"é\"\u0001","e":null,"f":true})");
+  CHECK(dump_json(json, 2) == json.dump(2));
+  CHECK(dump_json(json, 0) == json.dump(0));
+  CHECK(dump_json(Json("a\xff")) == "\"a\uFFFD\"");
 }
 
 TEST_CASE("broken UTF-8 and lone surrogates become U+FFFD, as Go reads them") {

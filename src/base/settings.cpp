@@ -20,6 +20,10 @@ constexpr std::array kRows = {
     SettingRow{"OLLAMA_DEBUG", "0", "1: debug lines in the log, 2: trace lines too"},
     SettingRow{"OLLAMA_KEEP_ALIVE", "5m", "how long an idle model stays loaded"},
     SettingRow{"OLLAMA_LOAD_TIMEOUT", "5m", "how long a load may go without progress"},
+    SettingRow{
+        "CRIA_WATCHDOG", "60s",
+        "a loaded model's process that owes answers and shows no sign of work for so long is "
+        "ended, 0: never"},
     SettingRow{"OLLAMA_NUM_PARALLEL", "0",
                "requests that one model serves at a time, 0: up to 16, by memory"},
     SettingRow{"OLLAMA_MAX_LOADED_MODELS", "0", "models loaded at once, 0: three"},

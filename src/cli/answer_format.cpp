@@ -11,6 +11,12 @@ namespace {
 constexpr int64_t kMaxFile = int64_t{1} << 20;  // more than the engine takes
 constexpr std::string_view kRegex = "regex:";
 
+// What reading says names the file already; what parsing says does not.
+Json schema_in(const std::string& path) {
+  const std::string schema = read_text_file(path, kMaxFile);
+  return in_context(path, [&] { return parse_json(schema); });
+}
+
 }  // namespace
 
 Json answer_format(const std::string& text) {
@@ -21,10 +27,7 @@ Json answer_format(const std::string& text) {
   if (text.starts_with(kRegex)) return {{"type", "regex"}, {"regex", text.substr(kRegex.size())}};
   if (text.ends_with(".gbnf"))
     return {{"type", "gbnf"}, {"grammar", read_text_file(text, kMaxFile)}};
-  if (text.ends_with(".json")) {
-    const std::string schema = read_text_file(text, kMaxFile);  // whose errors name the file
-    return in_context(text, [&] { return parse_json(schema); });
-  }
+  if (text.ends_with(".json")) return schema_in(text);
   fail(ErrorKind::kInvalidInput,
        "invalid value for --format: \"{}\" (must be json, a JSON schema, a file NAME.json with "
        "one, a "

@@ -80,6 +80,7 @@ constexpr std::array kServeSettings = {"OLLAMA_HOST"sv,
                                        "DOCKER_CONFIG"sv,
                                        "CRIA_CPU"sv,
                                        "CRIA_SPECULATION"sv,
+                                       "CRIA_WATCHDOG"sv,
                                        "CRIA_PROMPT_CACHE"sv};
 constexpr size_t kMany = 1'000'000;
 

@@ -47,6 +47,8 @@ TEST_CASE("--format takes json, schemas, files and regular expressions") {
   CHECK(answer_format(schema).dump() == R"({"type":"array"})");
   CHECK(answer_format(grammar).dump() == R"({"type":"gbnf","grammar":"root ::= \"x\"\n"})");
   CHECK(message_of([&] { answer_format(broken); }).starts_with(broken));
+  CHECK(message_of([] { answer_format("no-such-file.json"); }) ==
+        "no-such-file.json: cannot open: No such file or directory");
   CHECK(message_of([] { answer_format("no-such-file.gbnf"); }).find("no-such-file.gbnf") !=
         std::string::npos);
   CHECK(message_of([] { answer_format("no-such-file.json"); }) ==

@@ -158,6 +158,7 @@ bool Embedder::reserve(Text& text) {
 // Begins the request's next input. False when it has none left.
 bool Embedder::admit_next(Request& request) {
   if (request.next == request.asked.inputs.size()) return false;
+  if (request.next == 0) emit_(protocol::Begun{.id = request.asked.id});
   const std::string input = std::exchange(request.asked.inputs[request.next], {});
   Text text = {.request = &request, .index = static_cast<int64_t>(request.next), .tokens = {}};
   if (request.asked.query)

@@ -280,6 +280,7 @@ void Engine::start_waiting() {
     const protocol::Generate request = std::move(waiting_.front());
     waiting_.pop_front();
     const log::RequestScope scope(request.request_id);
+    shared_.emit(protocol::Begun{.id = request.id});
     guarded(shared_.emit, request.id, [&] { start(request); });
   }
 }

@@ -7,6 +7,7 @@
 #include "base/settings.h"
 #include "engine/engine.h"
 #include "engine/guarded.h"
+#include "engine/heartbeat.h"
 #include "engine/loader.h"
 #include "engine/prompt_store.h"
 #include "engine/render.h"
@@ -151,18 +152,22 @@ void read_requests(Channel& channel, Inbox& steps, Inbox& texts) {
 }
 
 // Until the server closes.
-void serve_texts(const text::Tokenizer& tokenizer, const Emit& emit, Inbox& inbox) {
+void serve_texts(const text::Tokenizer& tokenizer, const Emit& emit, Inbox& inbox,
+                 Heartbeat& heart) {
   const auto serve_one = [&](const auto& request) {
     const log::RequestScope scope(request.request_id);
     guarded(emit, request.id, [&] { answer(request, tokenizer, emit); });
   };
   try {
-    while (const auto requests = inbox.take(true))
+    while (const auto requests = inbox.take(true)) {
+      heart.begin(Heartbeat::kTexts);
       for (const protocol::Request& request : *requests)
         if (const auto* tokenize = std::get_if<protocol::Tokenize>(&request))
           serve_one(*tokenize);
         else if (const auto* detokenize = std::get_if<protocol::Detokenize>(&request))
           serve_one(*detokenize);
+      heart.end(Heartbeat::kTexts);
+    }
   } catch (const Error& e) {
     log::error("runner: {}", e.what());  // the server has gone
   }
@@ -201,10 +206,12 @@ class UsageReport {
   protocol::Usage sent_;
 };
 
-void serve(Engine& engine, Inbox& inbox, UsageReport& usage, PromptStore* prompts) {
+void serve(Engine& engine, Inbox& inbox, UsageReport& usage, Heartbeat& heart,
+           PromptStore* prompts) {
   constexpr int64_t kWriteAtOnce = 16 << 20;  // a request that comes meanwhile waits for it
   bool saved = true;
   while (auto requests = inbox.take(!engine.busy() && saved)) {
+    heart.begin(Heartbeat::kSteps);
     for (protocol::Request& request : *requests) {
       if (auto* generate = std::get_if<protocol::Generate>(&request))
         engine.submit(std::move(*generate));
@@ -222,6 +229,7 @@ void serve(Engine& engine, Inbox& inbox, UsageReport& usage, PromptStore* prompt
       saved = prompts->save(kWriteAtOnce);
     }
     usage.after_step(engine.busy());
+    if (!engine.busy() && saved) heart.end(Heartbeat::kSteps);
   }
   if (prompts != nullptr) prompts->save(std::numeric_limits<int64_t>::max());
 }
@@ -253,12 +261,13 @@ void run(Channel& channel) {
                         .threads = loaded.threads,
                         .sandboxed = sandboxed});
   Inbox inbox, texts;
-  std::jthread tokenizing([&] { serve_texts(*loaded.tokenizer, emit, texts); });
+  Heartbeat heart(*loaded.plan, emit);
+  std::jthread tokenizing([&] { serve_texts(*loaded.tokenizer, emit, texts, heart); });
   std::jthread reader([&] { read_requests(channel, inbox, texts); });
   UsageReport usage(*loaded.memory, emit);
   usage.after_step(false);
   try {
-    serve(engine, inbox, usage, prompts.get());
+    serve(engine, inbox, usage, heart, prompts.get());
   } catch (...) {
     channel.shut_down();  // so that the reader ends before its inbox does
     throw;

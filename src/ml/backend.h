@@ -75,6 +75,12 @@ struct StepCost {
   int64_t int8_ops = 0, float_ops = 0;
 };
 
+// How far a plan's run is: the numbers change as long as it gets on.
+struct PlanProgress {
+  bool running = false;
+  uint64_t stages = 0;  // that have ended, in all runs
+};
+
 // A compiled graph with its weights in memory. One thread at a time.
 class Plan {
  public:
@@ -86,6 +92,8 @@ class Plan {
   virtual int64_t scratch_bytes() const = 0;
   // Zeros where a backend does not tell.
   virtual StepCost cost() const { return {}; }
+  // From any thread, also while it runs. A backend that does not tell is never running.
+  virtual PlanProgress progress() const noexcept { return {}; }
 };
 
 // Called after a marked node was computed, with its live rows {width, rows}. For tests and traces;

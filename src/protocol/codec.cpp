@@ -258,6 +258,14 @@ Loaded loaded_from(const Json& json) {
           .sandboxed = flag(json, "sandboxed", false)};
 }
 
+Json encoded(const Alive& alive) {
+  return {{"type", "alive"}, {"steps", alive.steps}, {"texts", alive.texts}};
+}
+
+Json encoded(const Begun& begun) {
+  return {{"type", "begun"}, {"id", begun.id}};
+}
+
 Json encoded(const Usage& usage) {
   return {{"type", "usage"},
           {"pages", usage.pages},
@@ -427,6 +435,8 @@ Event event_from_json(const Json& json) {
   if (type == "progress") return Progress{json_number(json, "fraction").value_or(0)};
   if (type == "loaded") return loaded_from(json);
   if (type == "usage") return usage_from(json);
+  if (type == "alive") return Alive{flag(json, "steps", false), flag(json, "texts", false)};
+  if (type == "begun") return Begun{id_of(json)};
   if (type == "failure")
     return Failure{id_of(json), kind_from_name(text(json, "kind")), text(json, "message")};
   if (type == "result") return Result{any(json, "result")};

@@ -120,6 +120,13 @@ struct Loaded {
   bool sandboxed = false;
 };
 
+// While there is work: what has gone on since the last one. A runner that owes answers and says
+// nothing is stuck.
+struct Alive {
+  bool steps = false;  // the engine: prompts, answers, embeddings
+  bool texts = false;  // Tokenize and Detokenize
+};
+
 struct Usage {  // of the KV cache, now and then
   int64_t pages = 0, pages_used = 0;
   int64_t pages_cached = 0;   // of those used, can be found again by a prompt
@@ -133,6 +140,10 @@ struct Truncation {
   int64_t tokens = 0;  // that the model does not see, those of the messages included
 
   bool any() const { return messages > 0 || tokens > 0; }
+};
+
+struct Begun {  // a Generate or Embed has a place among those that run
+  uint64_t id = 0;
 };
 
 struct Text {  // at least one of the strings is not empty
@@ -185,7 +196,8 @@ struct Result {  // a worker's last message
   Json value;
 };
 
-using Event = std::variant<Progress, Loaded, Usage, Text, Vector, Tokens, Done, Failure, Result>;
+using Event = std::variant<Progress, Loaded, Alive, Usage, Begun, Text, Vector, Tokens, Done,
+                           Failure, Result>;
 
 // ---- worker: one job per process -------------------------------------------------------------
 

@@ -95,6 +95,9 @@ TEST_CASE("every message survives the trip through JSON") {
   CHECK(trip(Loaded{.context_length = 1, .backend = "cpu", .sandboxed = true})["sandboxed"] ==
         true);
   CHECK(trip(Failure{2, ErrorKind::kTooLarge, "why"})["kind"] == "too_large");
+  CHECK(trip(Alive{.texts = true}) == to_json(Event(Alive{.texts = true})));
+  CHECK(trip(Alive{.texts = true})["steps"] == false);
+  CHECK(trip(Begun{.id = 3})["id"] == 3);
   CHECK(trip(Progress{0.5})["fraction"] == 0.5);
   CHECK(trip(Result{{{"a", 1}}})["result"]["a"] == 1);
   const Job job = {.kind = "inspect", .arguments = {{"path", "x"}}};

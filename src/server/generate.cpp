@@ -60,6 +60,7 @@ class Answers {
  public:
   Answers(Runner& runner, Call& call, http::Exchange& exchange)
       : runner_(runner), call_(call), exchange_(exchange) {
+    note_sent();
     begin();
   }
 
@@ -68,6 +69,10 @@ class Answers {
   void pass_on(int64_t parallel, Responder& responder) {
     while (!running_.empty()) {
       const protocol::Event event = events_->next(exchange_.gone());
+      if (std::holds_alternative<protocol::Begun>(event)) {
+        note_begun();
+        continue;
+      }
       if (const auto* text = std::get_if<protocol::Text>(&event)) {
         note_text(*text);
         announce(text->truncated);
@@ -132,7 +137,8 @@ void run(Service& service, http::Exchange& exchange, Call& call, Responder& resp
   request.options = merged_options(model, call.options);
   request.model = {
       .template_text = model.template_text, .system = model.system, .messages = model.messages};
-  const ModelUse use = use_of(service, model, request.options, gone);
+  ModelUse use = use_of(service, model, request.options, gone);
+  use.takes_place = !call.empty;
   const Lease lease = lease_for(service, use, call.keep_alive, gone);
   responder.on_ready();
   if (call.empty) return responder.on_done({.reason = "load"});

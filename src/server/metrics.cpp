@@ -70,7 +70,7 @@ struct Metrics::Families {
   Family<Histogram>& token_time = histogram("cria_time_per_output_token_seconds",
                                             "Mean time of a request's tokens after the first");
   Family<Histogram>& queue_wait =
-      histogram("cria_queue_wait_seconds", "Until a request had a loaded runner");
+      histogram("cria_queue_wait_seconds", "Until a request had a place in a loaded runner");
   Family<Counter>& starts = counter("cria_runner_starts_total", "Runners that were started");
   Family<Counter>& failures =
       counter("cria_runner_failures_total", "Runners that ended without being asked to");
@@ -115,7 +115,8 @@ void Metrics::runner_failed(const std::string& model) {
 
 std::string Metrics::text(const SchedulerStatus& scheduler, size_t running_requests) const {
   MetricFamily running = gauge("cria_requests_running", "Requests that are being answered"),
-               queued = gauge("cria_requests_queued", "Requests that wait for a runner"),
+               queued = gauge("cria_requests_queued",
+                              "Requests that wait for a runner or a place in one"),
                loaded = gauge("cria_models_loaded", "Loaded models"),
                loading = gauge("cria_models_loading", "Models that are being loaded"),
                memory = gauge("cria_model_memory_bytes", "Memory of a loaded model"),

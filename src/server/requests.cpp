@@ -95,6 +95,23 @@ void note_ready(std::chrono::nanoseconds queued) {
   });
 }
 
+void note_sent() {
+  note([](RequestFacts& facts) {
+    facts.sent = RequestFacts::Clock::now();
+    facts.phase = Phase::kQueued;
+  });
+}
+
+// Of several answers to one request the first one's place counts.
+void note_begun() {
+  note([](RequestFacts& facts) {
+    if (facts.phase != Phase::kQueued) return;
+    facts.phase = Phase::kPrompt;
+    facts.queued = facts.queued.value_or(std::chrono::nanoseconds(0)) +
+                   (RequestFacts::Clock::now() - facts.sent);
+  });
+}
+
 void note_text(const protocol::Text& text) {
   note([&](RequestFacts& facts) {
     if (!facts.first_token) facts.first_token = RequestFacts::Clock::now() - facts.start;

@@ -30,7 +30,8 @@ struct RequestFacts {
   std::string error;   // what was reported
   Phase phase = Phase::kReceived;
   Clock::time_point start = Clock::now();
-  std::optional<std::chrono::nanoseconds> queued;       // until a runner was there
+  Clock::time_point sent;                               // to a runner, where it waits for a place
+  std::optional<std::chrono::nanoseconds> queued;       // until it had a place in a runner
   std::optional<std::chrono::nanoseconds> first_token;  // from the start
   int64_t prompt_tokens = 0, cached_tokens = 0, generated_tokens = 0;
   protocol::Truncation truncated;
@@ -70,6 +71,8 @@ class Requests {
 void note_model(const std::string& short_name);
 void note_phase(Phase phase);
 void note_ready(std::chrono::nanoseconds queued);  // a runner is there
+void note_sent();                                  // and a place in it is asked for
+void note_begun();                                 // and there
 void note_text(const protocol::Text& text);
 void note_done(const protocol::Done& done);
 void note_error(const std::string& message);

@@ -55,14 +55,13 @@ void post_rerank(Service& service, http::Exchange& exchange, const std::string&)
     note_model(model.short_name);
     check_ranks(asked.model, service.models.facts(model, exchange.gone()));
     const Json options = merged_options(model, asked.options);
-    const Vectors scores =
-        vectors_of(service, exchange.gone(),
-                   {.use = use_of(service, model, options, exchange.gone()),
-                    .keep_alive = asked.keep_alive,
-                    .asked = {.inputs = asked.documents,
-                              .query = asked.query,
-                              .truncate = asked.truncate,
-                              .num_ctx = num_ctx_of(options)}});
+    const Vectors scores = vectors_of(service, exchange.gone(),
+                                      {.use = use_of(service, model, options, exchange.gone()),
+                                       .keep_alive = asked.keep_alive,
+                                       .asked = {.inputs = asked.documents,
+                                                 .query = asked.query,
+                                                 .truncate = asked.truncate,
+                                                 .num_ctx = num_ctx_of(options)}});
     Json body = {{"object", "list"},
                  {"model", asked.model},
                  {"results", results_of(scores, asked)},

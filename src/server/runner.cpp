@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <thread>
+#include <type_traits>
 #include <utility>
 
 namespace cria::server {
@@ -14,6 +15,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 // Text that a client too slow to take it may leave here before its request is ended.
 constexpr size_t kMaxWaitingBytes = size_t{64} << 20;
+constexpr std::chrono::milliseconds kShortestLook{50}, kLongestLook{1000};  // of the watchdog
 
 size_t weight_of(const protocol::Event& event) {
   const auto* const text = std::get_if<protocol::Text>(&event);
@@ -61,19 +63,20 @@ Generation::~Generation() {
 }
 
 std::shared_ptr<Runner> Runner::start(protocol::Spawner& spawner, const protocol::Load& load,
-                                      std::function<void(bool)> on_end) {
-  std::shared_ptr<Runner> runner(new Runner(spawner.start("runner"), std::move(on_end)));
+                                      Care care) {
+  std::shared_ptr<Runner> runner(new Runner(spawner.start("runner"), std::move(care)));
   try {
     runner->child_->channel().send(to_json(protocol::Request(load)));
   } catch (const Error& e) {
     log::warn("runner {}: {}", runner->pid(), e.what());  // the reader will see its end
   }
   std::thread([runner] { runner->read(); }).detach();
+  if (runner->care_.watchdog.count() > 0) std::thread([runner] { runner->watch(); }).detach();
   return runner;
 }
 
-Runner::Runner(std::unique_ptr<protocol::Child> child, std::function<void(bool)> on_end)
-    : child_(std::move(child)), on_end_(std::move(on_end)), last_sign_(Clock::now()) {}
+Runner::Runner(std::unique_ptr<protocol::Child> child, Care care)
+    : child_(std::move(child)), care_(std::move(care)), last_sign_(Clock::now()) {}
 
 void Runner::kill() {
   {
@@ -111,6 +114,14 @@ protocol::Usage Runner::usage() const {
   return usage_;
 }
 
+std::vector<std::string> Runner::waiting() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::string> out;
+  for (const auto& [id, work] : running_)
+    if (!work.begun && work.queue) out.push_back(work.request);
+  return out;
+}
+
 void Runner::wait_ended(std::chrono::milliseconds timeout) {
   std::unique_lock lock(mutex_);
   changed_.wait_for(lock, timeout, [&] { return ended_; });
@@ -142,20 +153,31 @@ protocol::Loaded Runner::wait_loaded(std::chrono::nanoseconds stall, const std::
 template <class Message>
 std::unique_ptr<Generation> Runner::send(Message request, std::shared_ptr<EventQueue> queue) {
   const Error stopped(ErrorKind::kInternal, std::string(kRunnerStopped));
+  constexpr Worker worker =
+      std::is_same_v<Message, protocol::Tokenize> || std::is_same_v<Message, protocol::Detokenize>
+          ? kTexts
+          : kSteps;
   request.request_id = log::request_id();
   {
     const std::lock_guard lock(mutex_);
     request.id = next_id_++;
-    if (ended_ || killed_)
-      queue->end(stopped);
+    if (ended_ || killed_ || failure_)
+      queue->end(failure_.value_or(stopped));
     else
-      running_.emplace(request.id, queue);
+      running_.emplace(request.id, Work{.queue = queue,
+                                        .worker = worker,
+                                        .request = log::request_id(),
+                                        .begun = worker == kTexts});
+    if (running_.size() == 1) changed_.notify_all();  // for the watch
   }
-  auto generation = std::make_unique<Generation>(shared_from_this(), request.id, queue);
+  const uint64_t id = request.id;
+  auto generation = std::make_unique<Generation>(shared_from_this(), id, queue);
   try {
     child_->channel().send(to_json(protocol::Request(std::move(request))));
   } catch (const Error& e) {
     queue->end(e.kind() == ErrorKind::kTooLarge ? e : stopped);
+    const std::lock_guard lock(mutex_);
+    running_.erase(id);  // nobody will answer it
   }
   return generation;
 }
@@ -168,7 +190,9 @@ template std::unique_ptr<Generation> Runner::send(protocol::Detokenize,
 void Runner::cancel(uint64_t id) {
   {
     const std::lock_guard lock(mutex_);
-    if (running_.erase(id) == 0 || ended_) return;  // it has ended by itself
+    const auto it = running_.find(id);
+    if (it == running_.end() || ended_) return;  // it has ended by itself
+    it->second.queue = nullptr;
   }
   try {
     child_->channel().send(to_json(protocol::Request(protocol::Cancel{id})));
@@ -200,9 +224,11 @@ void Runner::read() {
 
 bool Runner::dispatch(protocol::Event event) {
   const std::lock_guard lock(mutex_);
-  const auto find = [&](uint64_t id) {
-    const auto it = running_.find(id);  // a request that was dropped is not there any more
-    return it == running_.end() ? nullptr : it->second;
+  const auto find = [&](uint64_t id) -> std::shared_ptr<EventQueue> {
+    const auto it = running_.find(id);
+    if (it == running_.end()) return nullptr;
+    silence_[it->second.worker] = {};
+    return it->second.queue;
   };
   last_sign_ = Clock::now();
   if (auto* loaded = std::get_if<protocol::Loaded>(&event)) {
@@ -212,6 +238,16 @@ bool Runner::dispatch(protocol::Event event) {
     progress_ = std::clamp(progress->fraction, 0.0, 1.0);
   } else if (const auto* usage = std::get_if<protocol::Usage>(&event)) {
     usage_ = *usage;
+    silence_[kSteps] = {};
+  } else if (const auto* alive = std::get_if<protocol::Alive>(&event)) {
+    if (alive->steps) silence_[kSteps] = {};
+    if (alive->texts) silence_[kTexts] = {};
+  } else if (const auto* begun = std::get_if<protocol::Begun>(&event)) {
+    const uint64_t id = begun->id;
+    if (const auto queue = find(id)) {
+      running_.at(id).begun = true;
+      queue->put(std::move(event));
+    }
   } else if (auto* text = std::get_if<protocol::Text>(&event)) {
     if (const auto queue = find(text->id)) queue->put(std::move(event));
   } else if (auto* vector = std::get_if<protocol::Vector>(&event)) {
@@ -239,15 +275,57 @@ void Runner::finish(const std::string& why) {
   {
     const std::lock_guard lock(mutex_);
     ended_ = true;
-    failed = !killed_;
-    if (!killed_)
+    failed = !killed_ || failure_;  // who has failed is killed soon after
+    if (failed)
       log::error("runner {} {}{}", pid(), why,
                  failure_ ? fmt::format(": {}", failure_->what()) : "");
-    for (const auto& [id, queue] : running_) queue->end(failure_.value_or(stopped));
-    running_.clear();
+    end_all(failure_.value_or(stopped));
     changed_.notify_all();
   }
-  if (on_end_) on_end_(failed);
+  if (care_.on_end) care_.on_end(failed);
+}
+
+void Runner::end_all(const Error& why) {
+  for (const auto& [id, work] : running_)
+    if (work.queue) work.queue->end(why);
+  running_.clear();
+}
+
+bool Runner::owes(Worker worker) const {
+  return std::ranges::any_of(running_,
+                             [&](const auto& entry) { return entry.second.worker == worker; });
+}
+
+// Silence is counted in looks, each for little more than the time between two: where this process
+// stood still as well (a suspended machine, a frozen container), nobody could have spoken.
+void Runner::watch() {
+  const auto between =
+      std::clamp<std::chrono::nanoseconds>(care_.watchdog / 8, kShortestLook, kLongestLook);
+  std::unique_lock lock(mutex_);
+  while (!ended_ && !failure_) {
+    changed_.wait(lock, [&] { return ended_ || failure_ || !running_.empty(); });
+    const auto last = Clock::now();
+    changed_.wait_for(lock, between, [&] { return ended_; });
+    const auto passed = std::min<std::chrono::nanoseconds>(Clock::now() - last, 2 * between);
+    for (const Worker worker : {kSteps, kTexts}) {
+      std::chrono::nanoseconds& silence = silence_[worker];
+      silence = owes(worker) ? silence + passed : std::chrono::nanoseconds(0);
+      if (silence >= care_.watchdog && !ended_ && !failure_)
+        give_up(
+            fmt::format("the model runner made no progress for {} and was ended; the next "
+                        "request starts a new one",
+                        api::format_duration(care_.watchdog)));
+    }
+  }
+}
+
+// With the lock. Its requests end here and not with the process, which may hang in the system.
+void Runner::give_up(const std::string& why) {
+  log::error("runner {}: {} (requests: {})", pid(), why, running_.size());
+  failure_.emplace(ErrorKind::kInternal, why);
+  end_all(*failure_);
+  changed_.notify_all();
+  child_->kill();
 }
 
 }  // namespace cria::server

@@ -2,13 +2,14 @@
 //
 // One thread reads the runner's events and hands each to the request it belongs to; it never waits
 // for a request, owns a reference to the runner, and ends with the process. A runner that dies
-// fails its requests with kRunnerStopped and nobody else's.
+// fails its requests with kRunnerStopped and nobody else's. A second thread watches: a runner that
+// owes answers and gives no sign of life for too long is ended.
 #pragma once
 
 #include "protocol/child.h"
 #include "protocol/protocol.h"
 
-#include <atomic>
+#include <array>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
@@ -21,6 +22,7 @@
 #include <stop_token>
 #include <string>
 #include <thread>
+#include <vector>
 
 namespace cria::server {
 
@@ -53,8 +55,8 @@ class Generation {
   Generation(const Generation&) = delete;
   Generation& operator=(const Generation&) = delete;
 
-  // Text or Done, after which there is nothing more. Throws what the runner reported,
-  // Error{kInternal, kRunnerStopped} when it died, {kCancelled} when `stop` is requested.
+  // Begun, then its answer, at last Done, after which there is nothing more. Throws what the runner
+  // reported, Error{kInternal, kRunnerStopped} when it died, {kCancelled} when `stop` is requested.
   protocol::Event next(const std::stop_token& stop) { return queue_->next(stop); }
   uint64_t id() const { return id_; }
 
@@ -66,10 +68,19 @@ class Generation {
 
 class Runner : public std::enable_shared_from_this<Runner> {
  public:
-  // Starts the process and its loading. `on_end` is called once, from the reader's thread, when the
-  // process has ended and been reaped; with true when nobody had asked it to.
+  // What is done with a runner from its start to its end.
+  struct Care {
+    // A loaded runner with a request is ended after such a time without a sign of life; <= 0:
+    // never.
+    std::chrono::nanoseconds watchdog{0};
+    // Called once, from the reader's thread, when the process has ended and been reaped; with true
+    // when nobody had asked it to.
+    std::function<void(bool failed)> on_end;
+  };
+
+  // Starts the process and its loading.
   static std::shared_ptr<Runner> start(protocol::Spawner& spawner, const protocol::Load& load,
-                                       std::function<void(bool failed)> on_end);
+                                       Care care);
 
   // Throws Error{kInternal} with the reason when the load failed, or made no progress for `stall`;
   // {kOutOfMemory} when the memory does not hold the model;
@@ -100,11 +111,21 @@ class Runner : public std::enable_shared_from_this<Runner> {
   double progress() const;  // of loading, 0 to 1
   protocol::Usage usage() const;
   int64_t parallel() const;  // requests that it serves at a time
+  // The ids of the requests that wait for a place among those that run, in their order.
+  std::vector<std::string> waiting() const;
   pid_t pid() const { return child_->pid(); }
 
  private:
   friend class Generation;
-  Runner(std::unique_ptr<protocol::Child> child, std::function<void(bool)> on_end);
+  enum Worker : uint8_t { kSteps, kTexts };  // of the runner: they get on independently
+  // One request. It stays until its last event, also when nobody waits for that any more.
+  struct Work {
+    std::shared_ptr<EventQueue> queue;  // null: it was dropped
+    Worker worker = kSteps;
+    std::string request;  // the id of the client's
+    bool begun = false;   // it has a place, or needs none
+  };
+  Runner(std::unique_ptr<protocol::Child> child, Care care);
   template <class Message>
   std::unique_ptr<Generation> send(
       Message request, std::shared_ptr<EventQueue> queue = std::make_shared<EventQueue>());
@@ -112,12 +133,17 @@ class Runner : public std::enable_shared_from_this<Runner> {
   bool dispatch(protocol::Event event);  // false: the runner has given up
   void finish(const std::string& why);
   void cancel(uint64_t id);
+  void watch();
+  bool owes(Worker worker) const;
+  void give_up(const std::string& why);
+  void end_all(const Error& why);  // requests
 
   const std::unique_ptr<protocol::Child> child_;
-  std::function<void(bool)> on_end_;
+  Care care_;
   mutable std::mutex mutex_;
   std::condition_variable_any changed_;
-  std::map<uint64_t, std::shared_ptr<EventQueue>> running_;
+  std::map<uint64_t, Work> running_;
+  std::array<std::chrono::nanoseconds, 2> silence_{};  // of each worker that owes something
   uint64_t next_id_ = 1;
   double progress_ = 0;
   protocol::Usage usage_;

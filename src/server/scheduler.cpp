@@ -5,6 +5,7 @@
 #include "server/requests.h"
 
 #include <algorithm>
+#include <map>
 #include <tuple>
 #include <utility>
 
@@ -25,7 +26,7 @@ struct Slot {
   ModelUse use;
   std::shared_ptr<Runner> runner;
   std::optional<protocol::Loaded> loaded;  // absent while it loads
-  int leases = 0;
+  int leases = 0, takers = 0;              // takers: those of places
   api::Nanoseconds keep_alive{0};
   Clock::time_point expires = Clock::time_point::max();
   Clock::time_point started = Clock::now();
@@ -36,6 +37,13 @@ struct Slot {
   bool fits(const ModelUse& other) const { return is(other) && difference(other).empty(); }
   // What has to be loaded anew to serve `other`, in words; empty: nothing.
   std::string difference(const ModelUse& other) const;
+  // The requests that it serves at a time.
+  int64_t places() const {
+    return std::max<int64_t>(1,
+                             loaded && loaded->parallel > 0 ? loaded->parallel : use.load.parallel);
+  }
+  // How many more take a place than there are.
+  int64_t waiting() const { return std::max<int64_t>(0, takers - places()); }
   void end() const;
 };
 
@@ -83,11 +91,11 @@ struct Scheduler::Waiter {
   Clock::time_point since = Clock::now();
 };
 
-Lease::Lease(Scheduler& scheduler, std::shared_ptr<Slot> slot)
-    : scheduler_(&scheduler), slot_(std::move(slot)) {}
+Lease::Lease(Scheduler& scheduler, std::shared_ptr<Slot> slot, bool takes_place)
+    : scheduler_(&scheduler), slot_(std::move(slot)), takes_place_(takes_place) {}
 
 Lease::~Lease() {
-  if (slot_) scheduler_->release(slot_);
+  if (slot_) scheduler_->release(slot_, takes_place_);
 }
 
 Runner& Lease::runner() const {
@@ -110,6 +118,17 @@ std::shared_ptr<Slot> Scheduler::find(const ModelUse& use) const {
 
 bool Scheduler::head_waits_too_long() const {
   return !queue_.empty() && Clock::now() - queue_.front()->since > options_.patience;
+}
+
+// For a runner or, in what a runner has been lent, for a place.
+size_t Scheduler::waiting() const {
+  size_t out = queue_.size();
+  for (const auto& slot : slots_) out += static_cast<size_t>(slot->waiting());
+  return out;
+}
+
+bool Scheduler::refuses(const Slot& slot, const ModelUse& use) const {
+  return use.takes_place && slot.takers >= slot.places() && waiting() >= options_.max_queue;
 }
 
 void Scheduler::notify() {
@@ -140,9 +159,9 @@ Lease Scheduler::acquire(const ModelUse& use, std::optional<api::Nanoseconds> ke
   Lock lock(mutex_);
   if (ending_) fail(ErrorKind::kBusy, "the server is shutting down");
   std::shared_ptr<Slot> slot = head_waits_too_long() ? nullptr : find(use);
+  if (slot ? refuses(*slot, use) : waiting() >= options_.max_queue)
+    fail(ErrorKind::kBusy, "server busy, please try again.  maximum pending requests exceeded");
   if (!slot) {
-    if (queue_.size() >= options_.max_queue)
-      fail(ErrorKind::kBusy, "server busy, please try again.  maximum pending requests exceeded");
     Waiter self{.use = use, .request = log::request_id()};
     note_phase(Phase::kQueued);
     queue_.push_back(&self);
@@ -169,9 +188,10 @@ Lease Scheduler::acquire(const ModelUse& use, std::optional<api::Nanoseconds> ke
     }
   }
   ++slot->leases;
+  if (use.takes_place) ++slot->takers;
   slot->expires = Clock::time_point::max();
   if (keep_alive) slot->keep_alive = *keep_alive;
-  return {*this, std::move(slot)};
+  return {*this, std::move(slot), use.takes_place};
 }
 
 // What loaded runners may still take for their KV caches is not free, though the system says so.
@@ -201,7 +221,8 @@ std::shared_ptr<Slot> Scheduler::start(Lock& lock, const ModelUse& use) {
     notify();
   };
   try {
-    slot->runner = Runner::start(spawner_, slot->use.load, on_end);
+    slot->runner =
+        Runner::start(spawner_, slot->use.load, {.watchdog = options_.watchdog, .on_end = on_end});
   } catch (const Error&) {
     lock.lock();
     throw;
@@ -282,8 +303,9 @@ void Scheduler::make_room(Lock& lock, const ModelUse& use, const std::stop_token
   }
 }
 
-void Scheduler::release(const std::shared_ptr<Slot>& slot) {
+void Scheduler::release(const std::shared_ptr<Slot>& slot, bool takes_place) {
   Lock lock(mutex_);
+  if (takes_place) --slot->takers;
   if (--slot->leases > 0) return;
   slot->expires = after(slot->keep_alive);
   notify();
@@ -347,8 +369,13 @@ std::vector<LoadedModel> Scheduler::loaded() const {
 SchedulerStatus Scheduler::status() const {
   const std::lock_guard lock(mutex_);
   SchedulerStatus out;
+  std::map<std::string, int64_t> positions;  // of models: the last one given
+  const auto enqueue = [&](const std::string& request, const std::string& name) {
+    out.queue.push_back({.request = request, .model = name, .position = ++positions[name]});
+  };
   for (const auto& slot : slots_) {
     if (!slot->runner->alive()) continue;
+    for (const std::string& request : slot->runner->waiting()) enqueue(request, slot->use.name);
     out.runners.push_back(
         {.name = slot->use.name,
          .digest = slot->use.digest,
@@ -364,7 +391,7 @@ SchedulerStatus Scheduler::status() const {
   for (const Waiter* const waiter : queue_) {
     const bool loading = std::ranges::any_of(
         slots_, [&](const auto& slot) { return !slot->loaded && slot->fits(waiter->use); });
-    if (!loading) out.queue.push_back({.request = waiter->request, .model = waiter->use.name});
+    if (!loading) enqueue(waiter->request, waiter->use.name);
   }
   return out;
 }

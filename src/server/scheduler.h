@@ -23,14 +23,16 @@ struct ModelUse {
   std::string digest;  // of the manifest
   Json details;
   protocol::Load load;
-  int64_t num_ctx = 0;  // the name's own, as /api/ps shows it; 0: the default
+  int64_t num_ctx = 0;      // the name's own, as /api/ps shows it; 0: the default
+  bool takes_place = true;  // one of those that a runner has
 };
 
 struct SchedulerOptions {
-  size_t max_queue = 512;
+  size_t max_queue = 512;  // requests that wait, for a runner or for a place in one
   size_t max_loaded = 3;
   api::Nanoseconds keep_alive = std::chrono::minutes(5);
   api::Nanoseconds load_timeout = std::chrono::minutes(5);  // <= 0: none
+  std::chrono::nanoseconds watchdog{0};                     // of loaded runners, <= 0: none
   // So long the queue's head lets others use the runners that it waits for.
   std::chrono::nanoseconds patience = std::chrono::seconds(5);
   std::string program = "/proc/self/exe";
@@ -44,7 +46,7 @@ struct Slot;
 // A runner that stays loaded while this lives.
 class Lease {
  public:
-  Lease(Scheduler& scheduler, std::shared_ptr<Slot> slot);
+  Lease(Scheduler& scheduler, std::shared_ptr<Slot> slot, bool takes_place);
   ~Lease();
   Lease(Lease&&) = default;
   Lease& operator=(Lease&&) = delete;
@@ -55,6 +57,7 @@ class Lease {
  private:
   Scheduler* scheduler_;
   std::shared_ptr<Slot> slot_;
+  bool takes_place_;
 };
 
 struct LoadedModel {
@@ -78,11 +81,14 @@ struct RunnerStatus {
 
 struct QueuedRequest {
   std::string request, model;  // the request's id
+  int64_t position = 1;        // among those of its model
 };
 
 struct SchedulerStatus {
   std::vector<RunnerStatus> runners;
-  std::vector<QueuedRequest> queue;  // in their order, without those whose model is being loaded
+  // Those that wait for a place in a runner, then those that wait for a runner; each in their order
+  // and without those whose model is being loaded.
+  std::vector<QueuedRequest> queue;
 };
 
 class Scheduler {
@@ -110,6 +116,8 @@ class Scheduler {
 
   std::shared_ptr<Slot> find(const ModelUse& use) const;
   bool head_waits_too_long() const;
+  size_t waiting() const;
+  bool refuses(const Slot& slot, const ModelUse& use) const;
   std::shared_ptr<Slot> load(Lock& lock, const ModelUse& use, const Waiter& self,
                              const std::stop_token& stop);
   bool unload_idle(Lock& lock);
@@ -119,7 +127,7 @@ class Scheduler {
   std::shared_ptr<Slot> start(Lock& lock, const ModelUse& use);
   int64_t promised_bytes() const;
   void remove(Lock& lock, const std::shared_ptr<Slot>& slot);
-  void release(const std::shared_ptr<Slot>& slot);
+  void release(const std::shared_ptr<Slot>& slot, bool takes_place);
   void sweep();  // the thread that unloads what has expired or died
 
   const SchedulerOptions options_;

@@ -191,7 +191,9 @@ TEST_CASE("a full queue is refused at once, a loaded model is not affected by it
   SchedulerOptions small = options();
   small.max_queue = 1;
   Scheduler scheduler(small);
-  const Lease lease = scheduler.acquire(model("ready"), std::nullopt, {});
+  ModelUse ready = model("ready");
+  ready.load.parallel = 2;
+  const Lease lease = scheduler.acquire(ready, std::nullopt, {});
   std::stop_source stop;
   std::thread loader([&] {
     CHECK(kind_of([&] { scheduler.acquire(model("slow"), std::nullopt, stop.get_token()); }) ==
@@ -200,11 +202,43 @@ TEST_CASE("a full queue is refused at once, a loaded model is not affected by it
   std::this_thread::sleep_for(200ms);
   CHECK(kind_of([&] { scheduler.acquire(model("third"), std::nullopt, {}); }) == ErrorKind::kBusy);
   {
-    const Lease again = scheduler.acquire(model("ready"), std::nullopt, {});
+    const Lease again = scheduler.acquire(ready, std::nullopt, {});
   }
   stop.request_stop();
   loader.join();
   CHECK(soon([&] { return scheduler.loaded().size() == 1; }));
+}
+
+TEST_CASE("who waits for a place in a loaded runner counts for the queue, with a position") {
+  SchedulerOptions small = options();
+  small.max_queue = 2;
+  Scheduler scheduler(small);
+  ModelUse use = model("x-mute");
+  use.load.parallel = 2;
+  std::vector<std::unique_ptr<Lease>> leases;
+  std::vector<std::unique_ptr<Generation>> requests;
+  for (int i = 0; i < 4; ++i) {  // two have places, two wait
+    leases.push_back(std::make_unique<Lease>(scheduler.acquire(use, std::nullopt, {})));
+    requests.push_back(leases.back()->runner().submit({.prompt = "hi"}));
+  }
+  CHECK(kind_of([&] { scheduler.acquire(use, std::nullopt, {}); }) == ErrorKind::kBusy);
+  CHECK(kind_of([&] { scheduler.acquire(model("b"), std::nullopt, {}); }) == ErrorKind::kBusy);
+  ModelUse tokenizes = use;
+  tokenizes.takes_place = false;
+  {
+    const Lease lease = scheduler.acquire(tokenizes, std::nullopt, {});
+  }
+  const auto positions = [&] {
+    std::vector<int64_t> out;
+    for (const QueuedRequest& one : scheduler.status().queue) out.push_back(one.position);
+    return out;
+  };
+  CHECK(positions() == std::vector<int64_t>{1, 2, 3, 4});  // this runner never says who has begun
+  requests.pop_back();
+  CHECK(positions() == std::vector<int64_t>{1, 2, 3});
+  leases.pop_back();
+  leases.push_back(std::make_unique<Lease>(scheduler.acquire(use, std::nullopt, {})));
+  CHECK(kind_of([&] { scheduler.acquire(use, std::nullopt, {}); }) == ErrorKind::kBusy);
 }
 
 TEST_CASE("a runner that is never idle is not kept from the one who waits for its place") {
@@ -275,6 +309,83 @@ TEST_CASE("a runner killed from outside fails every request that it serves") {
   ::kill(lease.runner().pid(), SIGKILL);
   CHECK(kind_of([&] { one->next({}); }) == ErrorKind::kInternal);
   CHECK(kind_of([&] { two->next({}); }) == ErrorKind::kInternal);
+}
+
+SchedulerOptions watched(std::chrono::milliseconds limit) {
+  SchedulerOptions out = options();
+  out.watchdog = limit;
+  return out;
+}
+
+constexpr const char* kNoProgress =
+    "the model runner made no progress for 500ms and was ended; the next request starts a new one";
+
+TEST_CASE("a runner that owes answers and gives no sign of life is ended, the next one is fresh") {
+  int failures = 0;
+  SchedulerOptions impatient = watched(500ms);
+  impatient.on_failure = [&](const std::string&) { ++failures; };
+  {
+    Scheduler scheduler(impatient);
+    pid_t pid = 0;
+    {
+      const Lease lease = scheduler.acquire(model("x-mute"), std::nullopt, {});
+      pid = lease.runner().pid();
+      const auto one = lease.runner().submit({.prompt = "1"}),
+                 two = lease.runner().submit({.prompt = "2"});
+      CHECK_THROWS_WITH(one->next({}), kNoProgress);
+      CHECK_THROWS_WITH(two->next({}), kNoProgress);
+      CHECK_FALSE(lease.runner().alive());
+    }
+    CHECK(soon([&] { return !process_exists(pid); }));
+    const Lease lease = scheduler.acquire(model("x-mute"), std::nullopt, {});
+    CHECK(lease.runner().pid() != pid);
+    std::this_thread::sleep_for(1s);  // it owes nothing
+    CHECK(lease.runner().alive());
+  }
+  CHECK(failures == 1);
+}
+
+TEST_CASE("a stuck runner is also found when its clients give up sooner than the watchdog") {
+  Scheduler scheduler(watched(500ms));
+  const Lease lease = scheduler.acquire(model("x-mute"), std::nullopt, {});
+  CHECK(soon([&] {
+    const auto generation = lease.runner().submit({.prompt = "hi"});
+    std::this_thread::sleep_for(200ms);
+    return !lease.runner().alive();
+  }));
+}
+
+TEST_CASE("answers of the tokenizer are no signs of life of the engine") {
+  Scheduler scheduler(watched(500ms));
+  const Lease lease = scheduler.acquire(model("x-mute"), std::nullopt, {});
+  const auto generation = lease.runner().submit({.prompt = "hi"});
+  int answered = 0;
+  CHECK(soon([&] {
+    try {
+      lease.runner().submit(protocol::Tokenize{.text = "hi"})->next({});
+      ++answered;
+      return false;
+    } catch (const Error&) {
+      return true;
+    }
+  }));
+  CHECK(answered > 10);
+  CHECK_THROWS_WITH(generation->next({}), kNoProgress);
+}
+
+TEST_CASE(
+    "a slow runner that gives signs of life is left alone, and so is any without a watchdog") {
+  for (const auto& [limit, name] : {std::pair(1000ms, "x-toil"), std::pair(0ms, "x-mute")}) {
+    Scheduler scheduler(watched(limit));
+    const Lease lease = scheduler.acquire(model(name), std::nullopt, {});
+    if (limit > 0ms) {
+      CHECK(ask(lease) == "echo hi");
+      continue;
+    }
+    const auto generation = lease.runner().submit({.prompt = "hi"});
+    std::this_thread::sleep_for(1s);
+    CHECK(lease.runner().alive());
+  }
 }
 
 TEST_CASE("dropping a request cancels it in the runner, which goes on serving") {

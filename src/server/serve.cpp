@@ -15,6 +15,7 @@ namespace cria::server {
 namespace {
 
 constexpr size_t kDefaultLoaded = 3;
+constexpr std::chrono::seconds kLeastWatchdog{1};
 
 // As existing set-ups expect, an invalid value counts as none; it is told.
 api::Nanoseconds duration_of(std::string_view name) {
@@ -30,6 +31,10 @@ SchedulerOptions scheduler_options(Metrics& metrics) {
   options.max_loaded = loaded > 0 ? static_cast<size_t>(loaded) : kDefaultLoaded;
   options.keep_alive = duration_of("OLLAMA_KEEP_ALIVE");
   options.load_timeout = duration_of("OLLAMA_LOAD_TIMEOUT");
+  options.watchdog = setting_duration("CRIA_WATCHDOG");
+  // A sign of life comes a few times a second.
+  if (options.watchdog.count() > 0)
+    options.watchdog = std::max<std::chrono::nanoseconds>(options.watchdog, kLeastWatchdog);
   options.on_start = [&](const std::string& model) { metrics.runner_started(model); };
   options.on_failure = [&](const std::string& model) { metrics.runner_failed(model); };
   return options;

@@ -60,7 +60,7 @@ void get_status(Service& service, http::Exchange& exchange, const std::string&) 
   for (const RunnerStatus& one : scheduler.runners)
     (one.loaded ? loaded : loading).push_back(shown(one));
   for (const QueuedRequest& one : scheduler.queue)
-    queued.push_back({{"id", one.request}, {"model", one.model}, {"position", queued.size() + 1}});
+    queued.push_back({{"id", one.request}, {"model", one.model}, {"position", one.position}});
   for (const RequestFacts& one : service.requests.list()) requests.push_back(shown(one));
   const Json counts = {{"loaded", loaded.size()},
                        {"loading", loading.size()},

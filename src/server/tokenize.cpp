@@ -20,7 +20,8 @@ void ask(Service& service, http::Exchange& exchange, const std::string& name,
   const std::stop_token gone = exchange.gone();
   const Model model = service.models.find(name);
   note_model(model.short_name);
-  const ModelUse use = use_of(service, model, Json::object(), gone);
+  ModelUse use = use_of(service, model, Json::object(), gone);
+  use.takes_place = false;
   const Lease lease = lease_for(service, use, keep_alive, gone);
   const auto answer = lease.runner().submit(std::move(request));
   for (;;) {

@@ -35,15 +35,18 @@ void take(protocol::Vector& vector, Vectors& vectors) {
 
 Vectors vectors_of(Service& service, const std::stop_token& gone, VectorCall call) {
   const auto start = Clock::now();
+  call.use.takes_place = !call.asked.inputs.empty();
   const Lease lease = lease_for(service, call.use, call.keep_alive, gone);
   Vectors out = {.load = Clock::now() - start};
   if (call.asked.inputs.empty()) return out;
   out.values.resize(call.asked.inputs.size());
   out.truncated.resize(out.values.size());
+  note_sent();
   const auto answers = lease.runner().submit(std::move(call.asked));
   size_t taken = 0;
   for (;;) {
     protocol::Event event = answers->next(gone);
+    if (std::holds_alternative<protocol::Begun>(event)) note_begun();
     if (auto* const vector = std::get_if<protocol::Vector>(&event)) {
       take(*vector, out);
       ++taken;

@@ -20,8 +20,12 @@ import unittest
 import urllib.request
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "server"))
+from bert_file import gguf  # noqa: E402
+
 MODEL_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 FOLDER = Path(os.environ.get("CRIA_TEST_MODELS") or Path.home() / ".cache/cria-test-models")
+MINILM = FOLDER / "all-MiniLM-L6-v2"
 CRIA = ""
 PATIENCE = 240
 SENT = r"\x1b\[J\r\n"  # what the line editor writes when a message goes out
@@ -139,6 +143,29 @@ class CommandLine(unittest.TestCase):
             answer = self.cria("run", self.model, "--format", form, "Hi")
             self.assertEqual(answer.returncode, 1, form)
             self.assertIn(wanted, answer.stderr)
+        missing = self.cria("run", self.model, "--format", str(folder / "none.json"), "Hi").stderr
+        self.assertEqual(missing.count("none.json"), 1, missing)
+        shutil.rmtree(folder)
+
+    def test_an_embedding_model_prints_its_vector(self):
+        if not MINILM.exists():
+            self.skipTest(f"{MINILM} is missing; tools/fetch_models.py minilm gets it")
+        folder = Path(tempfile.mkdtemp())
+        (folder / "minilm.gguf").write_bytes(gguf(MINILM))
+
+        def embed(*flags, text="hello"):
+            return self.cria("run", str(folder / "minilm.gguf"), *flags, text)
+        for text in ("hello", "a test", "the sea"):  # some of 1152 numbers take the long way to their digits
+            line = embed(text=text).stdout
+            numbers = line.strip().strip("[]").split(",")
+            self.assertEqual(len(numbers), 384)
+            for number in numbers:
+                self.assertLessEqual(len(re.sub("e.*", "", number).strip("-0.").replace(".", "")), 9, number)
+        self.assertEqual(len(json.loads(embed("--dimensions", "3").stdout)), 3)
+        for wrong in ("x", "1.5", "-3", ""):
+            answer = embed("--dimensions", wrong)
+            self.assertEqual(answer.returncode, 1)
+            self.assertIn(f'invalid value for --dimensions: "{wrong}" (must be a whole number, as in', answer.stderr)
         shutil.rmtree(folder)
 
     def test_a_model_that_came_from_a_file_is_saved_under_another_name(self):

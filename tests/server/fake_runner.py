@@ -1,8 +1,9 @@
 #!/usr/bin/env -S python3 -SE
 """A runner without a model, for tests of the scheduler. The model's path says how it behaves:
 words separated by '-': "slow" loads for ever, "refuse" fails to load, "crash" dies at the first
-request, "garbage" sends no JSON, "endless" speaks until it is cancelled, "mute" never answers, "half" has used half of its KV cache, "promised" says what it was told
-of other runners' memory, "greedy" does not load beside those."""
+request, "garbage" sends no JSON, "endless" speaks until it is cancelled, "mute" never answers a prompt, "toil" gives
+signs of life for two seconds before it does, "half" has used half of its KV cache, "promised" says what it was told of
+other runners' memory, "greedy" does not load beside those."""
 import json
 import socket
 import struct
@@ -48,6 +49,8 @@ if "half" in words:
     send({"type": "usage", "pages": 10, "pages_used": 1, "pages_touched": 5})
 while True:
     request = receive()
+    if request["type"] == "tokenize":
+        send({"type": "done", "id": request["id"], "reason": "stop"})
     if request["type"] != "generate":
         continue
     if "promised" in words:
@@ -59,6 +62,10 @@ while True:
         time.sleep(100)
     if "mute" in words:
         continue
+    if "toil" in words:
+        for _ in range(40):
+            send({"type": "alive", "steps": True})
+            time.sleep(0.05)
     if "endless" in words:
         channel.setblocking(False)
         while True:
@@ -72,6 +79,7 @@ while True:
         channel.setblocking(True)
         cancel = receive()
         assert cancel == {"type": "cancel", "id": request["id"]}, cancel
+        send({"type": "failure", "id": request["id"], "kind": "cancelled", "message": "the request was cancelled"})
         continue
     send({"type": "text", "id": request["id"], "content": ("" if "promised" in words else "echo ") + request["prompt"]})
     send({"type": "done", "id": request["id"], "reason": "stop", "prompt_tokens": 1, "generated_tokens": 2})

@@ -163,6 +163,52 @@ def test_queued_requests_have_positions(server):
     assert status(server)["counts"]["queued"] == 0
 
 
+def test_requests_that_wait_for_a_place_have_positions_and_a_limit(tmp_path):
+    """One answer at a time, and three may wait: for a place in the runner or for another runner."""
+    server = server_with_model(tmp_path, OLLAMA_NUM_PARALLEL="1", OLLAMA_MAX_QUEUE="3")
+    streams = []
+
+    def wait(name, route="/api/generate", **body):
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+        connection.request("POST", route, json.dumps({"model": "smol", **body}), {"X-Request-Id": name})
+        streams.append(connection)
+
+    def queue():
+        return [(one["id"], one["position"]) for one in status(server)["queued"]]
+    try:
+        server.request("POST", "/api/generate", BODY)
+        stream = open_stream(server, ENDLESS)
+        answer = stream.getresponse()
+        answer.readline()
+        wait("answer", **{**BODY, "options": {"num_predict": 1}})
+        assert eventually(lambda: queue() == [("answer", 1)])
+        wait("vector", "/api/embed", input=["a", "b"])
+        assert eventually(lambda: queue() == [("answer", 1), ("vector", 2)])
+        wait("reload", **{**BODY, "options": {"num_predict": 1, "num_ctx": 1024}})
+        assert eventually(lambda: queue() == [("answer", 1), ("vector", 2), ("reload", 3)])
+        assert value(metrics(server), "cria_requests_queued") == 3
+        phases = {r["id"]: r["phase"] for r in status(server)["requests"]}
+        assert all(phases[name] == "queued" for name, _ in queue())
+        busy = (503, "server busy, please try again.  maximum pending requests exceeded")
+        assert server.error("POST", "/api/generate", BODY) == busy
+        assert server.error("POST", "/api/embed", {"model": "smol", "input": "x"}) == busy
+        assert server.error("POST", "/api/generate", {**BODY, "options": {"num_ctx": 512}}) == busy
+        # These need no place.
+        assert server.request("POST", "/api/tokenize", {"model": "smol", "content": "x"})[0] == 200
+        assert server.request("POST", "/api/generate", {"model": "smol"})[0] == 200
+        streams.pop(0).close()
+        assert eventually(lambda: queue() == [("vector", 1), ("reload", 2)])
+        answer.close()
+        stream.close()
+        for connection in streams:
+            assert connection.getresponse().status == 200
+        assert queue() == []
+        waited = value(metrics(server), "cria_queue_wait_seconds_sum", model="smol:latest")
+        assert waited > 0.1
+    finally:
+        server.close()
+
+
 def test_scrapes_while_streams_run_and_a_model_unloads(server):
     failures, stop = [], threading.Event()
 

@@ -39,6 +39,17 @@ Json parse_think(const std::string& text) {
        "invalid value for --think: \"{}\" (must be true, false, high, medium, low, or max)", text);
 }
 
+int64_t parse_dimensions(const std::string& text) {
+  int64_t value = -1;
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (code != std::errc() || end != text.data() + text.size() || value < 0)
+    fail(ErrorKind::kInvalidInput,
+         "invalid value for --dimensions: \"{}\" (must be a whole number, as in --dimensions 256; "
+         "0: all that the model has)",
+         text);
+  return value;
+}
+
 // What the model is; pulled first when it is not here.
 Json show_model(const ApiClient& client, const std::string& model, bool insecure) {
   const Json request = {{"model", model}};
@@ -71,15 +82,6 @@ Session make_session(const ApiClient& client, const Arguments& arguments) {
   return session;
 }
 
-int64_t dimensions_of(const std::string& text) {
-  int64_t out = 0;
-  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), out);
-  if (code != std::errc() || end != text.data() + text.size())
-    fail(ErrorKind::kInvalidInput,
-         "invalid argument \"{}\" for \"--dimensions\" flag: expected a whole number", text);
-  return out;
-}
-
 int embed(const ApiClient& client, const Session& session, const std::string& prompt,
           const Arguments& arguments) {
   if (prompt.empty())
@@ -89,7 +91,7 @@ int embed(const ApiClient& client, const Session& session, const std::string& pr
   Json request = {{"model", session.model}, {"input", prompt}};
   if (arguments.has("truncate")) request["truncate"] = arguments.on("truncate");
   if (arguments.has("dimensions"))
-    request["dimensions"] = dimensions_of(arguments.text("dimensions"));
+    request["dimensions"] = parse_dimensions(arguments.text("dimensions"));
   const Json answer = client.call("POST", "/api/embed", request);
   const Json* vectors = json_find(answer, "embeddings");
   if (vectors != nullptr && vectors->is_array() && !vectors->empty())

@@ -58,6 +58,11 @@ StepCost CpuPlan::cost() const {
   return cost;
 }
 
+PlanProgress CpuPlan::progress() const noexcept {
+  return {.running = running_.load(std::memory_order_relaxed),
+          .stages = stages_.load(std::memory_order_relaxed)};
+}
+
 float* CpuPlan::at(const Ref& ref, int64_t row, const Run& run, int thread) const noexcept {
   auto* base = reinterpret_cast<float*>(scratch_.data());
   switch (ref.place) {
@@ -97,7 +102,9 @@ void CpuPlan::run(const StepInput& step, KvStore& kv, std::span<float> logits) n
   prepare_parts(store);
   const int64_t start = profile_ ? now_ns() : 0;
   best_.begin_step();
+  running_.store(true, std::memory_order_relaxed);
   pool_.run([&](int thread) { run_thread(run, thread); });
+  running_.store(false, std::memory_order_relaxed);
   if (profile_) profile_->add_step(now_ns() - start);
 }
 
@@ -106,6 +113,8 @@ void CpuPlan::run_thread(const Run& run, int thread) noexcept {
   int64_t phase = 0;
   for (size_t i = 0; i < program_.stages.size(); ++i) {
     const Stage& stage = program_.stages[i];
+    if (thread == 0)  // nobody else writes it
+      stages_.store(stages_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
     const int64_t start = measure ? now_ns() : 0;
     if (const auto* rows = std::get_if<RowStage>(&stage)) {
       if (!rows->ops.empty() && live_rows(run, rows->axis) > 0) {

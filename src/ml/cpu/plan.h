@@ -7,6 +7,7 @@
 #include "ml/cpu/program.h"
 
 #include <array>
+#include <atomic>
 #include <memory>
 #include <vector>
 
@@ -24,6 +25,7 @@ class CpuPlan final : public Plan {
   int64_t weight_bytes() const override { return weights_.bytes(); }
   int64_t scratch_bytes() const override { return program_.scratch_bytes; }
   StepCost cost() const override;
+  PlanProgress progress() const noexcept override;
 
  private:
   // One step: its inputs, and what follows from them.
@@ -115,6 +117,8 @@ class CpuPlan final : public Plan {
   int64_t max_parts_ = 0;
   std::vector<float> part_sums_, part_maxima_, part_totals_;
   std::unique_ptr<Profile> profile_;  // null: nobody asked
+  std::atomic<bool> running_ = false;
+  std::atomic<uint64_t> stages_ = 0;  // only the first thread counts
 };
 
 }  // namespace cria::ml::cpu

@@ -1,0 +1,107 @@
+// What counts as a sign of life, with a plan that stands still or gets on as a test wants it.
+#include "engine/heartbeat.h"
+
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <functional>
+#include <thread>
+
+namespace cria::engine {
+namespace {
+
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+class ShownPlan final : public ml::Plan {
+ public:
+  void run(const ml::StepInput&, ml::KvStore&, std::span<float>) noexcept override {}
+  int64_t weight_bytes() const override { return 0; }
+  int64_t scratch_bytes() const override { return 0; }
+  ml::PlanProgress progress() const noexcept override {
+    return {.running = running, .stages = stages};
+  }
+  std::atomic<bool> running = false;
+  std::atomic<uint64_t> stages = 0;
+};
+
+struct Signs {
+  std::atomic<int> steps = 0, texts = 0;
+};
+
+void compute_for(std::chrono::milliseconds time) {
+  for (const auto end = Clock::now() + time; Clock::now() < end;) {
+  }
+}
+
+// The signs that are heard while a thread does `work` after it has begun.
+void listen(Signs& signs, ShownPlan& plan, Heartbeat::Worker worker,
+            const std::function<void(Heartbeat&)>& work) {
+  const Emit emit = [&](const protocol::Event& event) {
+    const auto& alive = std::get<protocol::Alive>(event);
+    signs.steps += alive.steps ? 1 : 0;
+    signs.texts += alive.texts ? 1 : 0;
+  };
+  Heartbeat heart(plan, emit);
+  std::thread thread([&] {
+    heart.begin(worker);
+    compute_for(50ms);  // of its first sign, whatever comes
+    std::this_thread::sleep_for(2 * Heartbeat::kInterval);
+    signs.steps = signs.texts = 0;
+    work(heart);
+    heart.end(worker);
+  });
+  thread.join();
+}
+
+TEST_CASE("work on texts is heard by its processor time, of each thread for itself") {
+  ShownPlan plan;
+  Signs signs;
+  listen(signs, plan, Heartbeat::kSteps, [](Heartbeat&) { compute_for(4 * Heartbeat::kInterval); });
+  CHECK(signs.steps >= 2);
+  CHECK(signs.texts == 0);
+  listen(signs, plan, Heartbeat::kTexts, [](Heartbeat&) { compute_for(4 * Heartbeat::kInterval); });
+  CHECK(signs.steps == 0);
+  CHECK(signs.texts >= 2);
+}
+
+TEST_CASE("a thread that waits, or goes round and round, gives no sign") {
+  ShownPlan plan;
+  Signs signs;
+  listen(signs, plan, Heartbeat::kSteps,
+         [](Heartbeat&) { std::this_thread::sleep_for(4 * Heartbeat::kInterval); });
+  CHECK(signs.steps == 0);
+  listen(signs, plan, Heartbeat::kSteps, [](Heartbeat& heart) {
+    for (const auto end = Clock::now() + 4 * Heartbeat::kInterval; Clock::now() < end;)
+      heart.begin(Heartbeat::kSteps);
+  });
+  CHECK(signs.steps == 0);
+}
+
+TEST_CASE("in a plan only stages count, also while the thread itself waits for others") {
+  ShownPlan plan;
+  plan.running = true;
+  Signs signs;
+  listen(signs, plan, Heartbeat::kSteps, [](Heartbeat&) { compute_for(4 * Heartbeat::kInterval); });
+  CHECK(signs.steps == 0);
+  listen(signs, plan, Heartbeat::kSteps, [&](Heartbeat&) {
+    for (int i = 0; i < 20; ++i) {
+      ++plan.stages;
+      std::this_thread::sleep_for(Heartbeat::kInterval / 5);
+    }
+  });
+  CHECK(signs.steps >= 2);
+}
+
+TEST_CASE("who has ended says nothing") {
+  ShownPlan plan;
+  Signs signs;
+  listen(signs, plan, Heartbeat::kSteps, [&](Heartbeat& heart) {
+    heart.end(Heartbeat::kSteps);
+    compute_for(3 * Heartbeat::kInterval);
+    CHECK(signs.steps == 0);
+  });
+}
+
+}  // namespace
+}  // namespace cria::engine
