@@ -155,9 +155,9 @@ void copy_stop(const Fields& fields, std::string_view key, Json& options) {
   const Json* const value = fields.find(key);
   if (value == nullptr) return;
   Json strings = Json::array();
-  for (const Json& one : value->is_array() ? *value : Json::array({*value}))
+  for (const Json& one : value->is_string() ? Json::array({*value}) : fields.list(key))
     if (one.is_string()) strings.push_back(one);
-  if (value->is_array() || !strings.empty()) options["stop"] = std::move(strings);
+  options["stop"] = std::move(strings);
 }
 
 void append_part(std::string& text, const std::string& part) {

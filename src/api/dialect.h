@@ -53,7 +53,7 @@ void copy_number(const Fields& fields, std::string_view key, Json& options);
 void copy_length(const Fields& fields, std::string_view key, Json& options);  // to num_predict
 void copy_context(const Fields& fields, Json& options);  // num_ctx, which no dialect has a name for
 void copy_stop(const Fields& fields, std::string_view key,
-               Json& options);  // others than strings do not count
+               Json& options);  // a string, or a list, of which the strings count
 
 // Appends a part of a message's text; parts are a blank line apart, as templates join messages.
 void append_part(std::string& text, const std::string& part);

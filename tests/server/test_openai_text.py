@@ -59,7 +59,7 @@ def test_refusals(client):
             ({"prompt": ["a", "b"]}, "prompt must be one text"), ({"prompt": [1, 2]}, "prompt must be one text"),
             ({"prompt": 5}, "cannot unmarshal number"), ({"suffix": "x"}, "does not support insert"),
             ({"best_of": 3}, "best_of"), ({"logprobs": 21}, "logprobs must be"), ({"model": ""}, "model is required"),
-            ({"echo": True, "logprobs": 1}, "echo with logprobs"), ({"stop": [1]}, "stop"),
+            ({"echo": True, "logprobs": 1}, "echo with logprobs"), ({"stop": 1}, "stop"),
             ({"logit_bias": {"x": 2}}, "logit_bias"), ({"n": 1000}, "n is 1000")]:
         with pytest.raises(openai.BadRequestError) as error:
             client.completions.create(**{**SETTINGS, **settings})
