@@ -121,6 +121,43 @@ TEST_CASE("formats of strings") {
         {R"("123e4567e89b12d3a456426614174000")"});
   check(of(R"({"format":"email"})"), {R"("joe.bloggs@example.com")"},
         {R"("2962")", R"("a@@b")", R"(".a@b.c")"});
+  check(of(R"({"format":"json-pointer"})"), {R"("")", R"("/")", R"("/a~0b/~1//0")", R"("/ü x")"},
+        {R"("a")", R"("/~")", R"("/~2")", R"("#/a")"});
+  check(of(R"({"format":"relative-json-pointer"})"), {R"("0")", R"("12#")", R"("1/a/b")"},
+        {R"("")", R"("-1")", R"("01")", R"("1a")", R"("0##")"});
+  check(of(R"({"format":"uri-reference"})"),
+        {R"("")", R"("/")", R"("/a/b?c=d#e")", R"("a.html")", R"("#f")", R"("http://x.org/y")"},
+        {R"("a:b c")", R"("\\x")", R"("#a#b")", R"("1:2")"});
+  check(of(R"({"format":"uri-template"})"),
+        {R"("http://x.org/~{user}/{?q*,r:3}")", R"("")", R"("{+a.b}")"},
+        {R"("{")", R"("{}")", R"("a}b")", R"("{a:0}")"});
+}
+
+TEST_CASE("formats of pydantic and OpenAPI: those with a grammar, and those that only describe") {
+  check(of(R"({"format":"base64"})"), {R"("")", R"("TWFu")", R"("TQ==")", R"("+/8=")"},
+        {R"("T")", R"("TWF")", R"("TR==")", R"("TWFu=")", R"("_-8=")"});
+  check(of(R"({"format":"base64url"})"), {R"("_-8=")"}, {R"("+/8=")"});
+  check(of(R"({"format":"uuid4"})"), {R"("123e4567-e89b-42d3-a456-426614174000")"},
+        {R"("123e4567-e89b-12d3-a456-426614174000")", R"("123e4567-e89b-42d3-c456-426614174000")"});
+  check(of(R"({"format":"ipv4network"})"),
+        {R"("0.0.0.0/0")", R"("10.0.0.0/8")", R"("192.168.1.64/26")", R"("1.2.3.4/32")",
+         R"("1.2.3.4")", R"("128.0.0.0/1")"},
+        {R"("192.168.1.1/24")", R"("10.0.0.0/33")", R"("0.0.0.1/0")", R"("1.2.3/24")"});
+  check(of(R"({"format":"ipv6network"})"),
+        {R"("::/0")", R"("2001:db80::/28")", R"("fe80::/10")", R"("8000::/1")", R"("::1/128")",
+         R"("1:2:3:4:5:6:7000::/100")"},
+        {R"("2001:db8::1/32")", R"("fe80::/8")", R"("::/129")"});
+  check(of(R"({"format":"ipv4interface"})"), {R"("192.168.1.1/24")", R"("1.2.3.4")"},
+        {R"("1.2.3.4/33")", R"("::1")"});
+  check(of(R"({"format":"ipvanyaddress"})"), {R"("1.2.3.4")", R"("::1")"}, {R"("1.2.3")"});
+  for (const char* format : {"password", "binary", "path", "file-path", "directory-path"})
+    check(Grammar::compile({{"type", "string"}, {"format", format}, {"maxLength", 3}}),
+          {R"("")", R"("/ü")"}, {R"("abcd")", "1"});
+  check(of(R"({"type":"integer","format":"int8"})"), {"-128", "0", "127"}, {"128", "-129"});
+  check(of(R"({"type":"integer","format":"uint64","minimum":3})"), {"3", "18446744073709551615"},
+        {"2", "-3", "18446744073709551616"});
+  CHECK(failure(parse_json(R"({"type":"string","format":"phone"})")) ==
+        "invalid JSON schema in format: \"format\": \"phone\" at # is not supported");
 }
 
 TEST_CASE("references may recurse, and what can never be reached is not entered") {

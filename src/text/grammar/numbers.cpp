@@ -2,6 +2,8 @@
 
 #include "base/error.h"
 
+#include <cstdint>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -145,7 +147,26 @@ class Numbers {
   Expressions& to_;
 };
 
+template <class Integer>
+NumberRange all_of() {
+  return {.whole = true,
+          .least = Bound{.value = std::numeric_limits<Integer>::min()},
+          .most = Bound{.value = std::numeric_limits<Integer>::max()}};
+}
+
 }  // namespace
+
+std::optional<NumberRange> integer_format(std::string_view name) {
+  if (name == "int8") return all_of<int8_t>();
+  if (name == "int16") return all_of<int16_t>();
+  if (name == "int32") return all_of<int32_t>();
+  if (name == "int" || name == "int64") return all_of<int64_t>();
+  if (name == "uint8") return all_of<uint8_t>();
+  if (name == "uint16") return all_of<uint16_t>();
+  if (name == "uint32") return all_of<uint32_t>();
+  if (name == "uint" || name == "uint64") return all_of<uint64_t>();
+  return std::nullopt;
+}
 
 Expr number(Expressions& to, const NumberRange& range) {
   Numbers numbers(to);

@@ -5,6 +5,7 @@
 #include "text/grammar/expression.h"
 
 #include <optional>
+#include <string_view>
 
 namespace cria::grammar {
 
@@ -22,5 +23,7 @@ struct NumberRange {
 // no bound can do exactly: with bounds there is none. Throws Error{kUnsupported} for a bound with
 // an exponent or of more than 20 digits.
 Expr number(Expressions& to, const NumberRange& range);
+// The integers of a "format" that OpenAPI and the generators of Rust and Go write: int8 to uint64.
+std::optional<NumberRange> integer_format(std::string_view name);
 
 }  // namespace cria::grammar

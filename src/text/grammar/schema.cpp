@@ -224,7 +224,15 @@ class Compiler {
     if (type == "string") return parts_.quoted(string_content(schema, place));
     if (type == "array") return array(schema, place, depth);
     if (type == "object") return object(schema, place, depth);
-    return in_context(place, [&] { return to_.group(number(to_, bounds(schema, type))); });
+    return in_context(place, [&] { return to_.group(numeric(schema, type)); });
+  }
+
+  Expr numeric(const Json& schema, const std::string& type) {
+    Expr out = number(to_, bounds(schema, type));
+    if (type == "integer" && has(schema, "format"))
+      for (const std::string& format : texts(schema["format"]))
+        if (const auto range = integer_format(format)) out = to_.both(out, number(to_, *range));
+    return out;
   }
 
   static NumberRange bounds(const Json& schema, const std::string& type) {
@@ -279,9 +287,10 @@ class Compiler {
         conditions.push_back(search(one, child(place, "pattern")));
     if (has(schema, "format"))
       for (const std::string& one : texts(schema["format"])) {
-        const std::string_view pattern = format_pattern(one);
-        if (pattern.empty()) unsupported("\"format\": \"" + one + "\"", place);
-        conditions.push_back(compile_pattern(to_, pattern, Match::kWhole, Spelling::kJson));
+        if (is_description(one) || integer_format(one)) continue;
+        const auto pattern = format_pattern(one);
+        if (!pattern) unsupported("\"format\": \"" + one + "\"", place);
+        conditions.push_back(compile_pattern(to_, *pattern, Match::kWhole, Spelling::kJson));
       }
     const bool bounded = has(schema, "minLength") || has(schema, "maxLength");
     if (bounded || conditions.empty())
