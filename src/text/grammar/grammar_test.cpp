@@ -1,6 +1,7 @@
 #include "text/grammar/grammar.h"
 
 #include "base/error.h"
+#include "text/grammar/schema_keywords.h"
 #include "text/grammar/token_mask.h"
 
 #include <doctest/doctest.h>
@@ -77,6 +78,55 @@ TEST_CASE("numbers keep their bounds: compared with arithmetic") {
       if (number != 0 || !std::signbit(number)) CHECK(matched == right);
     }
   }
+}
+
+TEST_CASE("multiples within bounds: compared with arithmetic") {
+  std::mt19937 random(7);
+  const auto pick = [&](int most) {
+    return static_cast<int>(random() % static_cast<unsigned>(most));
+  };
+  constexpr auto kDivisors =
+      std::to_array<double>({1, 2, 3, 7, 10, 12, 60, 97, 1000, 0.5, 0.25, 1.5, 0.375, 0.125, 2.5});
+  for (int round = 0; round < 90; ++round) {
+    const double divisor = kDivisors[static_cast<size_t>(round) % kDivisors.size()];
+    const double least = pick(4000) - 2000, most = least + 2 * divisor + pick(3000);
+    const bool whole = pick(3) == 0, bounded = pick(3) > 0;
+    Json format = {{"type", whole ? "integer" : "number"}, {"multipleOf", divisor}};
+    if (bounded) format.update({{"minimum", least}, {"maximum", most}});
+    Grammar grammar = Grammar::compile(format);
+    for (int i = 0; i < 200; ++i) {
+      const double value = i % 2 ? divisor * (pick(4000) - 2000) : least + pick(40000) / 8.0;
+      const double quotient = value / divisor;
+      const bool right = quotient == std::floor(quotient) &&
+                         (!whole || value == std::floor(value)) &&
+                         (!bounded || (value >= least && value <= most));
+      const std::string text = dump_json(canonical(Json(value)));
+      INFO(dump_json(format), " ", text);
+      CHECK(grammar.accepts(text) == right);
+    }
+  }
+}
+
+TEST_CASE("multiples of several divisors, and those that are refused") {
+  check(of(R"({"type":"integer","allOf":[{"multipleOf":4},{"multipleOf":6}]})"), {"0", "12", "-24"},
+        {"00", "012", "4", "6", "8", "-0.0"});
+  check(of(R"({"allOf":[{"multipleOf":0.5},{"multipleOf":3}]})"), {"3", "-6"}, {"1.5", "4"});
+  check(of(R"({"type":"integer","multipleOf":3600,"minimum":1,"maximum":86400})"),
+        {"3600", "86400"}, {"0", "1800", "90000"});
+  check(of(R"({"multipleOf":0.25})"), {"0.25", "-1.50", "7", "99999.75"},
+        {"0.1", "0.250", "1e3", "0.255"});
+  check(of(R"({"enum":[1,2,3,4,5,6],"multipleOf":3})"), {"3", "6"}, {"1", "2", "0", "9"});
+  check(of(R"({"oneOf":[{"type":"integer","multipleOf":2},{"type":"integer","enum":[1,3]}]})"),
+        {"1", "4"}, {"5"});
+  CHECK(failure(parse_json(R"({"multipleOf":0})")).find("must be a number above 0") !=
+        std::string::npos);
+  CHECK(failure(parse_json(R"({"properties":{"p":{"multipleOf":0.01}}})"))
+            .find("#/properties/p: \"multipleOf\": 0.01 is not supported: it is no binary") !=
+        std::string::npos);
+  CHECK(failure(parse_json(R"({"multipleOf":4099})")).find("it may be at most 1024") !=
+        std::string::npos);
+  CHECK(failure(parse_json(R"({"allOf":[{"multipleOf":1009},{"multipleOf":1013}]})"))
+            .find("\"multipleOf\": 1013 is not supported") != std::string::npos);
 }
 
 TEST_CASE("a pattern matches what std::regex finds") {

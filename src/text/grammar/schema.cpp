@@ -250,6 +250,13 @@ class Compiler {
     };
     out.least = bound("minimum", "exclusiveMinimum", true);
     out.most = bound("maximum", "exclusiveMaximum", false);
+    if (has(schema, "multipleOf")) {
+      const Json& divisors = schema["multipleOf"];
+      if (divisors.is_array())
+        out.multiple_of.assign(divisors.begin(), divisors.end());
+      else
+        out.multiple_of = {divisors};
+    }
     return out;
   }
 
