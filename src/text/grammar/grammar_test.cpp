@@ -244,6 +244,35 @@ TEST_CASE("allOf, anyOf, oneOf and patternProperties") {
       {R"({"n_a":1,"x":null})"}, {R"({"n_a":null})", R"({"x":1})"});
 }
 
+TEST_CASE("the number of members: declared ones, and one of those that are not") {
+  check(of(R"({"properties":{"a":{"type":"null"},"b":{"type":"null"},"c":{"type":"null"}},
+               "minProperties":2,"maxProperties":2})"),
+        {R"({"a":null,"b":null})", R"({"a":null,"c":null})", R"({"b":null,"c":null})"},
+        {"{}", R"({"a":null})", R"({"c":null})", R"({"a":null,"b":null,"c":null})"});
+  check(of(R"({"properties":{"a":{"type":"null"},"b":{"type":"null"}},"required":["b"],
+               "additionalProperties":{"type":"integer"},"minProperties":2,"maxProperties":3})"),
+        {R"({"a":null,"b":null})", R"({"b":null,"x":1})", R"({"a":null,"b":null,"x":1})",
+         R"({"b":null,"x":1,"y":2})"},
+        {R"({"b":null})", R"({"a":null,"x":1})", R"({"a":null,"b":null,"x":1,"y":2})",
+         R"({"b":null,"x":1,"y":2,"z":3})"});
+  check(of(R"({"type":"object","additionalProperties":{"type":"integer"},"minProperties":1})"),
+        {R"({"x":1})", R"({"x":1,"y":2})"}, {"{}"});
+  check(of(R"({"type":"object","maxProperties":1})"), {"{}", R"({"x":1})"}, {R"({"x":1,"y":2})"});
+  check(of(R"({"type":"object","maxProperties":0})"), {"{}"}, {R"({"x":1})"});
+  // {"x":1,"x":2} has one member.
+  CHECK(failure(parse_json(R"({"additionalProperties":true,"minProperties":2})"))
+            .find("\"minProperties\" above the number of declared keys and one more at #") !=
+        std::string::npos);
+  CHECK(failure(parse_json(R"({"properties":{"a":{}},"minProperties":2})"))
+            .find("\"minProperties\" above the number of declared keys") != std::string::npos);
+  CHECK(failure(parse_json(
+            R"({"properties":{"a":{}},"additionalProperties":false,"minProperties":2})")) ==
+        "invalid format: no text matches it");
+  Json many = {{"type", "object"}, {"minProperties", 500}};
+  for (int i = 0; i < 1000; ++i) many["properties"]["p" + std::to_string(i)] = {{"type", "null"}};
+  CHECK(failure(many).find("over so many keys") != std::string::npos);
+}
+
 TEST_CASE("pydantic's unions with a discriminator are their alternatives") {
   check(of(R"({"discriminator":{"mapping":{"a":"#/$defs/A","b":"#/$defs/B"},"propertyName":"k"},
       "oneOf":[{"$ref":"#/$defs/A"},{"$ref":"#/$defs/B"}],"$defs":{

@@ -12,6 +12,7 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <ranges>
 #include <string>
 
 namespace cria::grammar {
@@ -348,25 +349,60 @@ class Compiler {
     Keys keys(*this, schema, place, depth);
     const std::vector<Property> properties = keys.declared();
     const Expr others = keys.others();
-    const auto required = std::ranges::count_if(properties, &Property::required);
-    const Count count = counts(schema, "minProperties", "maxProperties", place);
-    if (count.min > required)
-      unsupported("\"minProperties\" above the number of required keys", place);
-    if (count.max != kNoLimit && (others != kNothing || std::ssize(properties) > count.max))
-      unsupported("\"maxProperties\" below the number of possible keys", place);
-    // From the last one back: what may follow when some member came before, and when none did.
-    Expr after_some = to_.repeat(parts_.following(others), 0, kNoLimit);
-    Expr first = to_.sequence(others, after_some);
-    bool empty = true;
-    for (size_t i = properties.size(); i > 0; --i) {
-      const Property& property = properties[i - 1];
-      const Expr now = to_.sequence(property.member, after_some);
-      const Expr then = to_.sequence(parts_.following(property.member), after_some);
-      first = property.required ? now : to_.choice(now, first);
-      after_some = property.required ? then : to_.choice(then, after_some);
+    const Count count = members_allowed(schema, place, properties, others);
+    if (count.min > count.max) return kNothing;
+    // By the number of members that came before, the most standing for all above it: what follows.
+    const auto declared = static_cast<int32_t>(properties.size());
+    const int32_t most =
+        std::min(std::max(count.max == kNoLimit ? count.min : count.max, 1), std::max(declared, 1));
+    std::vector<Expr> ways;
+    for (int32_t before = 0; before <= most; ++before)
+      ways.push_back(undeclared(others, count, before));
+    bool empty = count.min == 0;
+    for (const Property& property : std::views::reverse(properties)) {
+      for (int32_t before = 0; before <= most; ++before) {
+        Expr& way = ways[static_cast<size_t>(before)];
+        const Expr member = before == 0 ? property.member : parts_.following(property.member);
+        const Expr now =
+            before == count.max
+                ? kNothing
+                : to_.sequence(member, ways[static_cast<size_t>(std::min(before + 1, most))]);
+        way = property.required ? now : to_.choice(now, way);
+      }
       empty = empty && !property.required;
     }
-    return parts_.object(first, empty);
+    return parts_.object(ways.front(), empty);
+  }
+
+  // How many members there may be, without the bounds that the keys imply.
+  Count members_allowed(const Json& schema, const std::string& place,
+                        const std::vector<Property>& properties, Expr others) {
+    constexpr int64_t kMostStates = 20'000;
+    const auto possible = std::ranges::count_if(
+        properties, [](const Property& property) { return property.member != kNothing; });
+    Count out = counts(schema, "minProperties", "maxProperties", place);
+    if (out.min <= std::ranges::count_if(properties, &Property::required)) out.min = 0;
+    if (others == kNothing && possible <= out.max) out.max = kNoLimit;
+    if (others == kNothing && possible < out.min && has(schema, "additionalProperties"))
+      return {.min = 1, .max = 0};
+    // Undeclared keys may repeat each other, and what reads JSON counts them once then.
+    if (out.min > possible + (others == kNothing ? 0 : 1))
+      unsupported("\"minProperties\" above the number of declared keys and one more", place);
+    if ((out.min > 0 || out.max != kNoLimit) &&
+        std::ssize(properties) *
+                std::min<int64_t>(std::ssize(properties), out.max == kNoLimit ? out.min : out.max) >
+            kMostStates)
+      unsupported("\"minProperties\" or \"maxProperties\" over so many keys", place);
+    return out;
+  }
+
+  // The members behind all declared ones. Only the first surely counts towards the minimum.
+  Expr undeclared(Expr others, const Count& count, int32_t before) {
+    const int32_t needed = std::max(count.min - before, 0);
+    const int32_t left = count.max == kNoLimit ? kNoLimit : std::max(count.max - before, 0);
+    if (needed > 1 || left < needed) return kNothing;
+    if (before > 0) return to_.repeat(parts_.following(others), needed, left);
+    return left == 0 ? kNothing : parts_.listed(others, 1, left);
   }
 
   // The members that an object may have.
