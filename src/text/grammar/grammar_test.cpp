@@ -244,6 +244,41 @@ TEST_CASE("allOf, anyOf, oneOf and patternProperties") {
       {R"({"n_a":1,"x":null})"}, {R"({"n_a":null})", R"({"x":1})"});
 }
 
+TEST_CASE("if, then and else are a choice where the opposite of the condition can be said") {
+  check(of(R"({"properties":{"k":{"enum":["a","b"]},"x":{"type":"integer"}},
+               "if":{"properties":{"k":{"const":"a"}},"required":["k"]},
+               "then":{"required":["x"]},"else":{"properties":{"x":{"maximum":3}}}})"),
+        {R"({"k":"a","x":9})", R"({"k":"b","x":3})", R"({"k":"b"})", R"({"x":1})", "{}"},
+        {R"({"k":"a"})", R"({"k":"b","x":4})", R"({"x":4})"});
+  // Without `required` an object that lacks the key meets the condition.
+  check(of(R"({"properties":{"on":{"type":"boolean"},"x":{"type":"null"}},
+               "if":{"properties":{"on":{"const":true}}},"then":{"required":["x"]}})"),
+        {R"({"on":true,"x":null})", R"({"x":null})", R"({"on":false})"}, {R"({"on":true})", "{}"});
+  // The conditions of several parts know what the whole schema says.
+  check(of(R"({"properties":{"k":{"$ref":"#/$defs/K"},"x":{"type":"null"},"y":{"type":"null"}},
+               "required":["k"],"$defs":{"K":{"enum":[1,2,3]}},"allOf":[
+               {"if":{"properties":{"k":{"const":1.0}}},"then":{"required":["x"]}},
+               {"if":{"properties":{"k":{"enum":[2,7]}}},"then":{"required":["y"]},
+                "else":{"properties":{"y":false}}}]})"),
+        {R"({"k":1,"x":null})", R"({"k":2,"y":null})", R"({"k":3})", R"({"k":3,"x":null})"},
+        {R"({"k":1})", R"({"k":2})", R"({"k":3,"y":null})", R"({"k":1,"x":null,"y":null})"});
+  check(of(R"({"type":["integer","string"],"if":{"type":"string"},"then":{"maxLength":1},
+               "else":{"minimum":5}})"),
+        {R"("a")", "5"}, {R"("ab")", "4"});
+  check(of(R"({"enum":[1,2,3,"a"],"if":{"enum":[1,"a"]},"then":{"type":"string"},
+               "else":{"minimum":3}})"),
+        {R"("a")", "3"}, {"1", "2"});
+  check(of(R"({"type":"string","if":{"pattern":"^a"},"else":false})"), {R"("ab")"}, {R"("b")"});
+  check(of(R"({"type":"null","then":{"type":"string"},"else":false})"), {"null"}, {});
+  CHECK(failure(parse_json(R"({"properties":{"k":{"type":"string"}},
+               "if":{"properties":{"k":{"const":"a"}}},"then":{"required":["x"]}})"))
+            .find("\"if\" with constants of a key without \"enum\" at #") != std::string::npos);
+  CHECK(failure(parse_json(R"({"type":"string","if":{"pattern":"^a"},"then":{"minLength":3}})"))
+            .find("\"if\" with \"pattern\" at # is not") != std::string::npos);
+  CHECK(failure(parse_json(R"({"if":{"type":"integer"},"then":{"minimum":3}})"))
+            .find("\"if\" with \"type\": \"integer\" at #") != std::string::npos);
+}
+
 TEST_CASE("the number of members: declared ones, and one of those that are not") {
   check(of(R"({"properties":{"a":{"type":"null"},"b":{"type":"null"},"c":{"type":"null"}},
                "minProperties":2,"maxProperties":2})"),

@@ -1,6 +1,7 @@
 #include "text/grammar/schema.h"
 
 #include "base/error.h"
+#include "text/grammar/conditional.h"
 #include "text/grammar/json_parts.h"
 #include "text/grammar/numbers.h"
 #include "text/grammar/pattern.h"
@@ -81,23 +82,49 @@ class Compiler {
     return flat_value(flat(schema, place, depth), place, depth);
   }
 
-  // Without $ref and allOf.
+  // Without $ref, allOf and if. Conditions come last: their opposites need all that is known.
   Json flat(const Json& schema, const std::string& place, int depth) {
+    std::vector<Conditional> conditionals;
+    Json out = gathered(schema, place, depth, conditionals);
+    const Json base = out;
+    for (const Conditional& one : conditionals)
+      out = merge_schemas(out,
+                          as_choice(one, base,
+                                    [&](const Json& part) {
+                                      return flat(part, child(one.place, "if"), depth + 1);
+                                    }),
+                          one.place);
+    return out;
+  }
+
+  // Without $ref and allOf; what they hold of conditions stands in `conditionals`.
+  Json gathered(const Json& schema, const std::string& place, int depth,
+                std::vector<Conditional>& conditionals) {
     spend(depth, place);
     if (schema.is_boolean()) return schema;
     check_keywords(schema, place);
     Json own = Json::object();
     for (const auto& [name, value] : schema.items())
-      if (name != "$ref" && name != "allOf") own[name] = value;
+      if (!std::ranges::count(std::array{"$ref", "allOf", "if", "then", "else"}, name))
+        own[name] = value;
+    if (has(schema, "if")) conditionals.push_back(conditional(schema, place));
     Json out = merge_schemas(own, Json::object(), place);
     if (has(schema, "$ref")) {
       const auto pointer = schema["$ref"].get<std::string>();
       const Json& target = resolve(root_, pointer, child(place, "$ref"));
-      out = merge_schemas(out, flat(target, pointer, depth + 1), place);
+      out = merge_schemas(out, gathered(target, pointer, depth + 1, conditionals), place);
     }
     if (has(schema, "allOf"))
       for (const Json& part : schema["allOf"])
-        out = merge_schemas(out, flat(part, child(place, "allOf"), depth + 1), place);
+        out = merge_schemas(out, gathered(part, child(place, "allOf"), depth + 1, conditionals),
+                            place);
+    return out;
+  }
+
+  static Conditional conditional(const Json& schema, const std::string& place) {
+    Conditional out{.condition = schema["if"], .place = place};
+    if (has(schema, "then")) out.then = schema["then"];
+    if (has(schema, "else")) out.otherwise = schema["else"];
     return out;
   }
 
