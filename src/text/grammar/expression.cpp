@@ -228,6 +228,13 @@ Expr Expressions::group(Expr e) {
       {.kind = Kind::kGroup, .nullable = node.nullable, .has_rule = node.has_rule, .a = e});
 }
 
+Expr Expressions::multiple(uint32_t divisor) {
+  if (digit_sets_.empty())
+    for (const char c : std::string_view("0123456789."))
+      digit_sets_.push_back(nodes_[literal(std::string_view(&c, 1))].a);
+  return intern({.kind = Kind::kMultiple, .nullable = true, .a = 0, .b = divisor});
+}
+
 Expr Expressions::declare_rule(bool nullable) {
   if (bodies_.size() >= kMostRules)
     fail(ErrorKind::kTooLarge, "the grammar has more than {} rules", kMostRules);
@@ -284,6 +291,9 @@ std::vector<uint32_t> Expressions::first_sets(Expr e) {
       case Kind::kGroup:
         open.push_back(node.a);
         break;
+      case Kind::kMultiple:
+        sets.insert(sets.end(), digit_sets_.begin(), digit_sets_.end());
+        break;
     }
   }
   return sets;
@@ -338,6 +348,14 @@ Expr Expressions::derive_node(const Node& node, uint8_t byte) {
       return group(derive(bodies_[node.a], byte));
     case Kind::kGroup:
       return group(derive(node.a, byte));
+    case Kind::kMultiple: {
+      if (byte != '.' && (byte < '0' || byte > '9')) return kNothing;
+      Node next = node;
+      if (byte != '.')
+        next.a = static_cast<uint32_t>((uint64_t{node.a} * 10 + (byte - '0')) % node.b);
+      next.nullable = next.a == 0;
+      return intern(next);
+    }
     default:
       return kNothing;
   }
@@ -359,7 +377,12 @@ Expr Expressions::derive_sequence(Expr e, uint8_t byte) {
   return ways.size() == 1 ? ways.front() : choice(ways);
 }
 
-// A search for the shortest text; what lies on the way to it is alive, too.
+bool Expressions::surely_alive(Expr e) const {
+  const auto known = alive_.find(e);
+  return nodes_[e].nullable || (known != alive_.end() && known->second);
+}
+
+// A search for a text; what lies on the way to it is alive, too.
 bool Expressions::is_alive(Expr both) {
   if (const auto known = alive_.find(both); known != alive_.end()) return known->second;
   // Whatever ends the search, derivatives ask again and remember what they knew.
@@ -382,18 +405,18 @@ bool Expressions::is_alive(Expr both) {
   const std::vector<uint8_t> alphabet = representatives_;
   size_t steps = 0;
   std::deque<Expr> queue{both};
-  Expr found = kNothing;
+  Expr found = surely_alive(both) ? both : kNothing;
   while (!queue.empty() && found == kNothing) {
     const Expr e = queue.front();
     queue.pop_front();
-    if (nodes_[e].nullable) {
-      found = e;
-      break;
-    }
     for (const uint8_t byte : alphabet) {
       derived_.clear();
       const Expr next = derive(e, byte);
-      if (next != kNothing && visits.try_emplace(next, e).second) queue.push_back(next);
+      if (next == kNothing || !visits.try_emplace(next, e).second) continue;
+      queue.push_back(next);
+      if (!surely_alive(next)) continue;
+      found = next;
+      break;
     }
     steps += alphabet.size();
     if (steps > kMostSearch)

@@ -39,6 +39,7 @@ enum class Kind : uint8_t {
   kRepeat,    // a, min to max times
   kRule,      // what rule a is defined as
   kGroup,     // a; a part of a text whose rest stands apart (see TokenMasks)
+  kMultiple,  // digits that make a multiple of b out of a number with remainder a
 };
 
 struct Node {
@@ -71,6 +72,8 @@ class Expressions {
   Expr both(Expr a, Expr b);
   Expr negation(Expr e);
   Expr group(Expr e);
+  // Digits, none too, that are a multiple of `divisor`. Points between them count for nothing.
+  Expr multiple(uint32_t divisor);
 
   // Rules may be used before they are defined; whoever declares one says whether it matches the
   // empty text.
@@ -109,6 +112,7 @@ class Expressions {
   bool led_by_group(Expr e) const;
   void refine_classes(const Bytes& set);
   std::vector<uint32_t> first_sets(Expr e);
+  bool surely_alive(Expr e) const;
 
   std::vector<Node> nodes_;
   std::vector<Expr> pool_;  // alternatives
@@ -121,6 +125,7 @@ class Expressions {
   // Within one derivative shared parts are derived once.
   std::unordered_map<Expr, Expr> derived_;
   std::unordered_map<Expr, bool> alive_;  // of kBoth
+  std::vector<uint32_t> digit_sets_;      // what kMultiple reads: each digit, the point
   bool searching_ = false;                // is_alive runs: it asks no further questions
   std::vector<uint32_t> seen_;            // of classes_like: the round in which a node was seen
   uint32_t round_ = 0;

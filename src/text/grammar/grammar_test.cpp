@@ -1,6 +1,7 @@
 #include "text/grammar/grammar.h"
 
 #include "base/error.h"
+#include "text/grammar/schema_keywords.h"
 #include "text/grammar/token_mask.h"
 
 #include <doctest/doctest.h>
@@ -79,6 +80,55 @@ TEST_CASE("numbers keep their bounds: compared with arithmetic") {
   }
 }
 
+TEST_CASE("multiples within bounds: compared with arithmetic") {
+  std::mt19937 random(7);
+  const auto pick = [&](int most) {
+    return static_cast<int>(random() % static_cast<unsigned>(most));
+  };
+  constexpr auto kDivisors =
+      std::to_array<double>({1, 2, 3, 7, 10, 12, 60, 97, 1000, 0.5, 0.25, 1.5, 0.375, 0.125, 2.5});
+  for (int round = 0; round < 90; ++round) {
+    const double divisor = kDivisors[static_cast<size_t>(round) % kDivisors.size()];
+    const double least = pick(4000) - 2000, most = least + 2 * divisor + pick(3000);
+    const bool whole = pick(3) == 0, bounded = pick(3) > 0;
+    Json format = {{"type", whole ? "integer" : "number"}, {"multipleOf", divisor}};
+    if (bounded) format.update({{"minimum", least}, {"maximum", most}});
+    Grammar grammar = Grammar::compile(format);
+    for (int i = 0; i < 200; ++i) {
+      const double value = i % 2 ? divisor * (pick(4000) - 2000) : least + pick(40000) / 8.0;
+      const double quotient = value / divisor;
+      const bool right = quotient == std::floor(quotient) &&
+                         (!whole || value == std::floor(value)) &&
+                         (!bounded || (value >= least && value <= most));
+      const std::string text = dump_json(canonical(Json(value)));
+      INFO(dump_json(format), " ", text);
+      CHECK(grammar.accepts(text) == right);
+    }
+  }
+}
+
+TEST_CASE("multiples of several divisors, and those that are refused") {
+  check(of(R"({"type":"integer","allOf":[{"multipleOf":4},{"multipleOf":6}]})"), {"0", "12", "-24"},
+        {"00", "012", "4", "6", "8", "-0.0"});
+  check(of(R"({"allOf":[{"multipleOf":0.5},{"multipleOf":3}]})"), {"3", "-6"}, {"1.5", "4"});
+  check(of(R"({"type":"integer","multipleOf":3600,"minimum":1,"maximum":86400})"),
+        {"3600", "86400"}, {"0", "1800", "90000"});
+  check(of(R"({"multipleOf":0.25})"), {"0.25", "-1.50", "7", "99999.75"},
+        {"0.1", "0.250", "1e3", "0.255"});
+  check(of(R"({"enum":[1,2,3,4,5,6],"multipleOf":3})"), {"3", "6"}, {"1", "2", "0", "9"});
+  check(of(R"({"oneOf":[{"type":"integer","multipleOf":2},{"type":"integer","enum":[1,3]}]})"),
+        {"1", "4"}, {"5"});
+  CHECK(failure(parse_json(R"({"multipleOf":0})")).find("must be a number above 0") !=
+        std::string::npos);
+  CHECK(failure(parse_json(R"({"properties":{"p":{"multipleOf":0.01}}})"))
+            .find("#/properties/p: \"multipleOf\": 0.01 is not supported: it is no binary") !=
+        std::string::npos);
+  CHECK(failure(parse_json(R"({"multipleOf":4099})")).find("it may be at most 1024") !=
+        std::string::npos);
+  CHECK(failure(parse_json(R"({"allOf":[{"multipleOf":1009},{"multipleOf":1013}]})"))
+            .find("\"multipleOf\": 1013 is not supported") != std::string::npos);
+}
+
 TEST_CASE("a pattern matches what std::regex finds") {
   const auto patterns = std::to_array<const char*>(
       {"a", "^a", "a$", "^(ab|c)*$", "^a{2,3}$", "[^ab]", "^\\d+-\\w*$", "a.c", "^$", "^a|b$",
@@ -121,6 +171,43 @@ TEST_CASE("formats of strings") {
         {R"("123e4567e89b12d3a456426614174000")"});
   check(of(R"({"format":"email"})"), {R"("joe.bloggs@example.com")"},
         {R"("2962")", R"("a@@b")", R"(".a@b.c")"});
+  check(of(R"({"format":"json-pointer"})"), {R"("")", R"("/")", R"("/a~0b/~1//0")", R"("/ü x")"},
+        {R"("a")", R"("/~")", R"("/~2")", R"("#/a")"});
+  check(of(R"({"format":"relative-json-pointer"})"), {R"("0")", R"("12#")", R"("1/a/b")"},
+        {R"("")", R"("-1")", R"("01")", R"("1a")", R"("0##")"});
+  check(of(R"({"format":"uri-reference"})"),
+        {R"("")", R"("/")", R"("/a/b?c=d#e")", R"("a.html")", R"("#f")", R"("http://x.org/y")"},
+        {R"("a:b c")", R"("\\x")", R"("#a#b")", R"("1:2")"});
+  check(of(R"({"format":"uri-template"})"),
+        {R"("http://x.org/~{user}/{?q*,r:3}")", R"("")", R"("{+a.b}")"},
+        {R"("{")", R"("{}")", R"("a}b")", R"("{a:0}")"});
+}
+
+TEST_CASE("formats of pydantic and OpenAPI: those with a grammar, and those that only describe") {
+  check(of(R"({"format":"base64"})"), {R"("")", R"("TWFu")", R"("TQ==")", R"("+/8=")"},
+        {R"("T")", R"("TWF")", R"("TR==")", R"("TWFu=")", R"("_-8=")"});
+  check(of(R"({"format":"base64url"})"), {R"("_-8=")"}, {R"("+/8=")"});
+  check(of(R"({"format":"uuid4"})"), {R"("123e4567-e89b-42d3-a456-426614174000")"},
+        {R"("123e4567-e89b-12d3-a456-426614174000")", R"("123e4567-e89b-42d3-c456-426614174000")"});
+  check(of(R"({"format":"ipv4network"})"),
+        {R"("0.0.0.0/0")", R"("10.0.0.0/8")", R"("192.168.1.64/26")", R"("1.2.3.4/32")",
+         R"("1.2.3.4")", R"("128.0.0.0/1")"},
+        {R"("192.168.1.1/24")", R"("10.0.0.0/33")", R"("0.0.0.1/0")", R"("1.2.3/24")"});
+  check(of(R"({"format":"ipv6network"})"),
+        {R"("::/0")", R"("2001:db80::/28")", R"("fe80::/10")", R"("8000::/1")", R"("::1/128")",
+         R"("1:2:3:4:5:6:7000::/100")"},
+        {R"("2001:db8::1/32")", R"("fe80::/8")", R"("::/129")"});
+  check(of(R"({"format":"ipv4interface"})"), {R"("192.168.1.1/24")", R"("1.2.3.4")"},
+        {R"("1.2.3.4/33")", R"("::1")"});
+  check(of(R"({"format":"ipvanyaddress"})"), {R"("1.2.3.4")", R"("::1")"}, {R"("1.2.3")"});
+  for (const char* format : {"password", "binary", "path", "file-path", "directory-path"})
+    check(Grammar::compile({{"type", "string"}, {"format", format}, {"maxLength", 3}}),
+          {R"("")", R"("/ü")"}, {R"("abcd")", "1"});
+  check(of(R"({"type":"integer","format":"int8"})"), {"-128", "0", "127"}, {"128", "-129"});
+  check(of(R"({"type":"integer","format":"uint64","minimum":3})"), {"3", "18446744073709551615"},
+        {"2", "-3", "18446744073709551616"});
+  CHECK(failure(parse_json(R"({"type":"string","format":"phone"})")) ==
+        "invalid JSON schema in format: \"format\": \"phone\" at # is not supported");
 }
 
 TEST_CASE("references may recurse, and what can never be reached is not entered") {
@@ -155,6 +242,70 @@ TEST_CASE("allOf, anyOf, oneOf and patternProperties") {
   check(
       of(R"({"patternProperties":{"^n_":{"type":"integer"}},"additionalProperties":{"type":"null"}})"),
       {R"({"n_a":1,"x":null})"}, {R"({"n_a":null})", R"({"x":1})"});
+}
+
+TEST_CASE("if, then and else are a choice where the opposite of the condition can be said") {
+  check(of(R"({"properties":{"k":{"enum":["a","b"]},"x":{"type":"integer"}},
+               "if":{"properties":{"k":{"const":"a"}},"required":["k"]},
+               "then":{"required":["x"]},"else":{"properties":{"x":{"maximum":3}}}})"),
+        {R"({"k":"a","x":9})", R"({"k":"b","x":3})", R"({"k":"b"})", R"({"x":1})", "{}"},
+        {R"({"k":"a"})", R"({"k":"b","x":4})", R"({"x":4})"});
+  // Without `required` an object that lacks the key meets the condition.
+  check(of(R"({"properties":{"on":{"type":"boolean"},"x":{"type":"null"}},
+               "if":{"properties":{"on":{"const":true}}},"then":{"required":["x"]}})"),
+        {R"({"on":true,"x":null})", R"({"x":null})", R"({"on":false})"}, {R"({"on":true})", "{}"});
+  // The conditions of several parts know what the whole schema says.
+  check(of(R"({"properties":{"k":{"$ref":"#/$defs/K"},"x":{"type":"null"},"y":{"type":"null"}},
+               "required":["k"],"$defs":{"K":{"enum":[1,2,3]}},"allOf":[
+               {"if":{"properties":{"k":{"const":1.0}}},"then":{"required":["x"]}},
+               {"if":{"properties":{"k":{"enum":[2,7]}}},"then":{"required":["y"]},
+                "else":{"properties":{"y":false}}}]})"),
+        {R"({"k":1,"x":null})", R"({"k":2,"y":null})", R"({"k":3})", R"({"k":3,"x":null})"},
+        {R"({"k":1})", R"({"k":2})", R"({"k":3,"y":null})", R"({"k":1,"x":null,"y":null})"});
+  check(of(R"({"type":["integer","string"],"if":{"type":"string"},"then":{"maxLength":1},
+               "else":{"minimum":5}})"),
+        {R"("a")", "5"}, {R"("ab")", "4"});
+  check(of(R"({"enum":[1,2,3,"a"],"if":{"enum":[1,"a"]},"then":{"type":"string"},
+               "else":{"minimum":3}})"),
+        {R"("a")", "3"}, {"1", "2"});
+  check(of(R"({"type":"string","if":{"pattern":"^a"},"else":false})"), {R"("ab")"}, {R"("b")"});
+  check(of(R"({"type":"null","then":{"type":"string"},"else":false})"), {"null"}, {});
+  CHECK(failure(parse_json(R"({"properties":{"k":{"type":"string"}},
+               "if":{"properties":{"k":{"const":"a"}}},"then":{"required":["x"]}})"))
+            .find("\"if\" with constants of a key without \"enum\" at #") != std::string::npos);
+  CHECK(failure(parse_json(R"({"type":"string","if":{"pattern":"^a"},"then":{"minLength":3}})"))
+            .find("\"if\" with \"pattern\" at # is not") != std::string::npos);
+  CHECK(failure(parse_json(R"({"if":{"type":"integer"},"then":{"minimum":3}})"))
+            .find("\"if\" with \"type\": \"integer\" at #") != std::string::npos);
+}
+
+TEST_CASE("the number of members: declared ones, and one of those that are not") {
+  check(of(R"({"properties":{"a":{"type":"null"},"b":{"type":"null"},"c":{"type":"null"}},
+               "minProperties":2,"maxProperties":2})"),
+        {R"({"a":null,"b":null})", R"({"a":null,"c":null})", R"({"b":null,"c":null})"},
+        {"{}", R"({"a":null})", R"({"c":null})", R"({"a":null,"b":null,"c":null})"});
+  check(of(R"({"properties":{"a":{"type":"null"},"b":{"type":"null"}},"required":["b"],
+               "additionalProperties":{"type":"integer"},"minProperties":2,"maxProperties":3})"),
+        {R"({"a":null,"b":null})", R"({"b":null,"x":1})", R"({"a":null,"b":null,"x":1})",
+         R"({"b":null,"x":1,"y":2})"},
+        {R"({"b":null})", R"({"a":null,"x":1})", R"({"a":null,"b":null,"x":1,"y":2})",
+         R"({"b":null,"x":1,"y":2,"z":3})"});
+  check(of(R"({"type":"object","additionalProperties":{"type":"integer"},"minProperties":1})"),
+        {R"({"x":1})", R"({"x":1,"y":2})"}, {"{}"});
+  check(of(R"({"type":"object","maxProperties":1})"), {"{}", R"({"x":1})"}, {R"({"x":1,"y":2})"});
+  check(of(R"({"type":"object","maxProperties":0})"), {"{}"}, {R"({"x":1})"});
+  // {"x":1,"x":2} has one member.
+  CHECK(failure(parse_json(R"({"additionalProperties":true,"minProperties":2})"))
+            .find("\"minProperties\" above the number of declared keys and one more at #") !=
+        std::string::npos);
+  CHECK(failure(parse_json(R"({"properties":{"a":{}},"minProperties":2})"))
+            .find("\"minProperties\" above the number of declared keys") != std::string::npos);
+  CHECK(failure(parse_json(
+            R"({"properties":{"a":{}},"additionalProperties":false,"minProperties":2})")) ==
+        "invalid format: no text matches it");
+  Json many = {{"type", "object"}, {"minProperties", 500}};
+  for (int i = 0; i < 1000; ++i) many["properties"]["p" + std::to_string(i)] = {{"type", "null"}};
+  CHECK(failure(many).find("over so many keys") != std::string::npos);
 }
 
 TEST_CASE("pydantic's unions with a discriminator are their alternatives") {

@@ -5,6 +5,8 @@
 #include "text/grammar/expression.h"
 
 #include <optional>
+#include <string_view>
+#include <vector>
 
 namespace cria::grammar {
 
@@ -16,11 +18,17 @@ struct Bound {
 struct NumberRange {
   bool whole = false;
   std::optional<Bound> least, most;
+  std::vector<Json> multiple_of;  // of all of them
 };
 
 // Up to 20 digits on each side of the point. Free numbers may have an exponent of two digits, which
 // no bound can do exactly: with bounds there is none. Throws Error{kUnsupported} for a bound with
 // an exponent or of more than 20 digits.
+// Multiples have up to 15 digits, as many as floating point holds: validators divide in it. For the
+// same reason their divisors are whole numbers or binary fractions (0.25; but 0.01 divides 0.07 by
+// arithmetic alone); others throw Error{kUnsupported}, as do those of many remainders.
 Expr number(Expressions& to, const NumberRange& range);
+// The integers of a "format" that OpenAPI and the generators of Rust and Go write: int8 to uint64.
+std::optional<NumberRange> integer_format(std::string_view name);
 
 }  // namespace cria::grammar

@@ -1,6 +1,7 @@
 #include "text/grammar/schema.h"
 
 #include "base/error.h"
+#include "text/grammar/conditional.h"
 #include "text/grammar/json_parts.h"
 #include "text/grammar/numbers.h"
 #include "text/grammar/pattern.h"
@@ -12,6 +13,7 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <ranges>
 #include <string>
 
 namespace cria::grammar {
@@ -80,23 +82,49 @@ class Compiler {
     return flat_value(flat(schema, place, depth), place, depth);
   }
 
-  // Without $ref and allOf.
+  // Without $ref, allOf and if. Conditions come last: their opposites need all that is known.
   Json flat(const Json& schema, const std::string& place, int depth) {
+    std::vector<Conditional> conditionals;
+    Json out = gathered(schema, place, depth, conditionals);
+    const Json base = out;
+    for (const Conditional& one : conditionals)
+      out = merge_schemas(out,
+                          as_choice(one, base,
+                                    [&](const Json& part) {
+                                      return flat(part, child(one.place, "if"), depth + 1);
+                                    }),
+                          one.place);
+    return out;
+  }
+
+  // Without $ref and allOf; what they hold of conditions stands in `conditionals`.
+  Json gathered(const Json& schema, const std::string& place, int depth,
+                std::vector<Conditional>& conditionals) {
     spend(depth, place);
     if (schema.is_boolean()) return schema;
     check_keywords(schema, place);
     Json own = Json::object();
     for (const auto& [name, value] : schema.items())
-      if (name != "$ref" && name != "allOf") own[name] = value;
+      if (!std::ranges::count(std::array{"$ref", "allOf", "if", "then", "else"}, name))
+        own[name] = value;
+    if (has(schema, "if")) conditionals.push_back(conditional(schema, place));
     Json out = merge_schemas(own, Json::object(), place);
     if (has(schema, "$ref")) {
       const auto pointer = schema["$ref"].get<std::string>();
       const Json& target = resolve(root_, pointer, child(place, "$ref"));
-      out = merge_schemas(out, flat(target, pointer, depth + 1), place);
+      out = merge_schemas(out, gathered(target, pointer, depth + 1, conditionals), place);
     }
     if (has(schema, "allOf"))
       for (const Json& part : schema["allOf"])
-        out = merge_schemas(out, flat(part, child(place, "allOf"), depth + 1), place);
+        out = merge_schemas(out, gathered(part, child(place, "allOf"), depth + 1, conditionals),
+                            place);
+    return out;
+  }
+
+  static Conditional conditional(const Json& schema, const std::string& place) {
+    Conditional out{.condition = schema["if"], .place = place};
+    if (has(schema, "then")) out.then = schema["then"];
+    if (has(schema, "else")) out.otherwise = schema["else"];
     return out;
   }
 
@@ -224,7 +252,15 @@ class Compiler {
     if (type == "string") return parts_.quoted(string_content(schema, place));
     if (type == "array") return array(schema, place, depth);
     if (type == "object") return object(schema, place, depth);
-    return in_context(place, [&] { return to_.group(number(to_, bounds(schema, type))); });
+    return in_context(place, [&] { return to_.group(numeric(schema, type)); });
+  }
+
+  Expr numeric(const Json& schema, const std::string& type) {
+    Expr out = number(to_, bounds(schema, type));
+    if (type == "integer" && has(schema, "format"))
+      for (const std::string& format : texts(schema["format"]))
+        if (const auto range = integer_format(format)) out = to_.both(out, number(to_, *range));
+    return out;
   }
 
   static NumberRange bounds(const Json& schema, const std::string& type) {
@@ -242,6 +278,13 @@ class Compiler {
     };
     out.least = bound("minimum", "exclusiveMinimum", true);
     out.most = bound("maximum", "exclusiveMaximum", false);
+    if (has(schema, "multipleOf")) {
+      const Json& divisors = schema["multipleOf"];
+      if (divisors.is_array())
+        out.multiple_of.assign(divisors.begin(), divisors.end());
+      else
+        out.multiple_of = {divisors};
+    }
     return out;
   }
 
@@ -279,9 +322,10 @@ class Compiler {
         conditions.push_back(search(one, child(place, "pattern")));
     if (has(schema, "format"))
       for (const std::string& one : texts(schema["format"])) {
-        const std::string_view pattern = format_pattern(one);
-        if (pattern.empty()) unsupported("\"format\": \"" + one + "\"", place);
-        conditions.push_back(compile_pattern(to_, pattern, Match::kWhole, Spelling::kJson));
+        if (is_description(one) || integer_format(one)) continue;
+        const auto pattern = format_pattern(one);
+        if (!pattern) unsupported("\"format\": \"" + one + "\"", place);
+        conditions.push_back(compile_pattern(to_, *pattern, Match::kWhole, Spelling::kJson));
       }
     const bool bounded = has(schema, "minLength") || has(schema, "maxLength");
     if (bounded || conditions.empty())
@@ -332,25 +376,60 @@ class Compiler {
     Keys keys(*this, schema, place, depth);
     const std::vector<Property> properties = keys.declared();
     const Expr others = keys.others();
-    const auto required = std::ranges::count_if(properties, &Property::required);
-    const Count count = counts(schema, "minProperties", "maxProperties", place);
-    if (count.min > required)
-      unsupported("\"minProperties\" above the number of required keys", place);
-    if (count.max != kNoLimit && (others != kNothing || std::ssize(properties) > count.max))
-      unsupported("\"maxProperties\" below the number of possible keys", place);
-    // From the last one back: what may follow when some member came before, and when none did.
-    Expr after_some = to_.repeat(parts_.following(others), 0, kNoLimit);
-    Expr first = to_.sequence(others, after_some);
-    bool empty = true;
-    for (size_t i = properties.size(); i > 0; --i) {
-      const Property& property = properties[i - 1];
-      const Expr now = to_.sequence(property.member, after_some);
-      const Expr then = to_.sequence(parts_.following(property.member), after_some);
-      first = property.required ? now : to_.choice(now, first);
-      after_some = property.required ? then : to_.choice(then, after_some);
+    const Count count = members_allowed(schema, place, properties, others);
+    if (count.min > count.max) return kNothing;
+    // By the number of members that came before, the most standing for all above it: what follows.
+    const auto declared = static_cast<int32_t>(properties.size());
+    const int32_t most =
+        std::min(std::max(count.max == kNoLimit ? count.min : count.max, 1), std::max(declared, 1));
+    std::vector<Expr> ways;
+    for (int32_t before = 0; before <= most; ++before)
+      ways.push_back(undeclared(others, count, before));
+    bool empty = count.min == 0;
+    for (const Property& property : std::views::reverse(properties)) {
+      for (int32_t before = 0; before <= most; ++before) {
+        Expr& way = ways[static_cast<size_t>(before)];
+        const Expr member = before == 0 ? property.member : parts_.following(property.member);
+        const Expr now =
+            before == count.max
+                ? kNothing
+                : to_.sequence(member, ways[static_cast<size_t>(std::min(before + 1, most))]);
+        way = property.required ? now : to_.choice(now, way);
+      }
       empty = empty && !property.required;
     }
-    return parts_.object(first, empty);
+    return parts_.object(ways.front(), empty);
+  }
+
+  // How many members there may be, without the bounds that the keys imply.
+  Count members_allowed(const Json& schema, const std::string& place,
+                        const std::vector<Property>& properties, Expr others) {
+    constexpr int64_t kMostStates = 20'000;
+    const auto possible = std::ranges::count_if(
+        properties, [](const Property& property) { return property.member != kNothing; });
+    Count out = counts(schema, "minProperties", "maxProperties", place);
+    if (out.min <= std::ranges::count_if(properties, &Property::required)) out.min = 0;
+    if (others == kNothing && possible <= out.max) out.max = kNoLimit;
+    if (others == kNothing && possible < out.min && has(schema, "additionalProperties"))
+      return {.min = 1, .max = 0};
+    // Undeclared keys may repeat each other, and what reads JSON counts them once then.
+    if (out.min > possible + (others == kNothing ? 0 : 1))
+      unsupported("\"minProperties\" above the number of declared keys and one more", place);
+    if ((out.min > 0 || out.max != kNoLimit) &&
+        std::ssize(properties) *
+                std::min<int64_t>(std::ssize(properties), out.max == kNoLimit ? out.min : out.max) >
+            kMostStates)
+      unsupported("\"minProperties\" or \"maxProperties\" over so many keys", place);
+    return out;
+  }
+
+  // The members behind all declared ones. Only the first surely counts towards the minimum.
+  Expr undeclared(Expr others, const Count& count, int32_t before) {
+    const int32_t needed = std::max(count.min - before, 0);
+    const int32_t left = count.max == kNoLimit ? kNoLimit : std::max(count.max - before, 0);
+    if (needed > 1 || left < needed) return kNothing;
+    if (before > 0) return to_.repeat(parts_.following(others), needed, left);
+    return left == 0 ? kNothing : parts_.listed(others, 1, left);
   }
 
   // The members that an object may have.

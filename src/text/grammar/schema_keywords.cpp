@@ -17,6 +17,7 @@ enum class Holds {
   kSchemaMap,
   kCount,
   kNumber,
+  kDivisor,
   kText,
   kTexts,
   kType,
@@ -38,6 +39,9 @@ constexpr auto kKeywords = std::to_array<Keyword>({
     {"allOf", Holds::kSchemas, ""},
     {"anyOf", Holds::kSchemas, ""},
     {"oneOf", Holds::kSchemas, ""},
+    {"if", Holds::kSchema, ""},
+    {"then", Holds::kSchema, ""},
+    {"else", Holds::kSchema, ""},
     {"type", Holds::kType, ""},
     {"enum", Holds::kValues, ""},
     {"const", Holds::kAnything, ""},
@@ -62,6 +66,7 @@ constexpr auto kKeywords = std::to_array<Keyword>({
     {"maximum", Holds::kNumber, "number"},
     {"exclusiveMinimum", Holds::kNumber, "number"},
     {"exclusiveMaximum", Holds::kNumber, "number"},
+    {"multipleOf", Holds::kDivisor, "number"},
 });
 
 // OpenAPI's `discriminator`, which pydantic writes, tells a reader which of the alternatives beside
@@ -112,6 +117,8 @@ std::string_view expected(Holds holds, const Json& value) {
                  : "a whole number that is not negative";
     case Holds::kNumber:
       return value.is_number() ? "" : "a number";
+    case Holds::kDivisor:
+      return value.is_number() && value.get<double>() > 0 ? "" : "a number above 0";
     case Holds::kText:
       return value.is_string() ? "" : "a string";
     case Holds::kTexts:
@@ -325,7 +332,8 @@ Json merged_keyword(const std::string& name, const Json& a, const Json& b,
   if (a == b) return a;
   if (name == "type") return common_types(a, b);
   if (name == "enum") return common_values(a, b);
-  if (name == "required" || name == "pattern" || name == "format") return joined(a, b);
+  if (name == "required" || name == "pattern" || name == "format" || name == "multipleOf")
+    return joined(a, b);
   if (name.starts_with("min") || name == "exclusiveMinimum")
     return a.get<double>() > b.get<double>() ? a : b;
   if (name.starts_with("max") || name == "exclusiveMaximum")
