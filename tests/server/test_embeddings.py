@@ -214,17 +214,6 @@ def test_wrong_requests(embedder):
     assert embedder.error("POST", "/api/embeddings", {"prompt": "x"}) == (400, "model is required")
 
 
-def test_the_command_line(embedder):
-    def run(*flags):
-        return subprocess.run([os.environ["CRIA"], "run", "minilm", *flags, "a cat"], capture_output=True, text=True,
-                              env=dict(os.environ, OLLAMA_HOST=embedder.url), timeout=60)
-    assert len(json.loads(run("--dimensions", "5").stdout)) == 5
-    for wrong in ("x", "5.5", "5x", ""):
-        answer = run(f"--dimensions={wrong}")
-        assert (answer.returncode, answer.stderr) == (
-            1, f'Error: invalid argument "{wrong}" for "--dimensions" flag: expected a whole number\n')
-
-
 def test_strange_texts(embedder):
     strange = ["", " ", "\0", "a\0b", "\ud83d\ude00" * 300, "\u202e\ufeff\u0300" * 50, "[MASK] [CLS]", "x" * 1_000_000]
     answer = embed(embedder, input=strange)
