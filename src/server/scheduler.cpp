@@ -39,8 +39,7 @@ struct Slot {
   std::string difference(const ModelUse& other) const;
   // The requests that it serves at a time.
   int64_t places() const {
-    return std::max<int64_t>(1,
-                             loaded && loaded->parallel > 0 ? loaded->parallel : use.load.parallel);
+    return std::max<int64_t>(1, loaded ? loaded->parallel : use.load.parallel);
   }
   // How many more take a place than there are.
   int64_t waiting() const { return std::max<int64_t>(0, takers - places()); }
