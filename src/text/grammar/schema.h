@@ -7,6 +7,7 @@
 //     strings);
 //   - white space other than " " or one or two line ends and 20 characters of indentation, behind
 //     { [ : , and before } ]; constants with white space;
+//   - objects that reach minProperties by more than one undeclared key, as those might be the same;
 //   - other spellings of strings (characters.h) and numbers (numbers.h).
 // A keyword or a combination that cannot be kept exactly is refused, Error{kUnsupported} naming it
 // and its place. Annotations (title, description, default, ...) are accepted.
