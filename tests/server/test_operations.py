@@ -309,6 +309,20 @@ def test_lines_of_the_runner_name_the_request(tmp_path):
         assert any("after 8 tokens" in line for line in mine), mine
 
 
+@pytest.mark.parametrize("kind, told", [("q4_0", False), ("Q8_0", False), ("q3", True)])
+def test_every_type_of_the_kv_cache_serves(tmp_path, kind, told):
+    """Ollama's q4_0 is kept in q8_0; what is no type counts as the default, and is told."""
+    server = server_with_model(tmp_path, OLLAMA_KV_CACHE_TYPE=kind)
+    try:
+        answer = server.request("POST", "/api/generate", {"model": "smol", "prompt": "word", "stream": False,
+                                                          "options": {"num_predict": 2}})
+        assert answer[0] == 200, answer[2]
+    finally:
+        server.close()
+    log = (tmp_path / "log").read_text()
+    assert (f"invalid environment variable, using default: OLLAMA_KV_CACHE_TYPE={kind}" in log) == told
+
+
 def test_lines_of_the_runner_name_the_requests_that_are_no_answers(tmp_path):
     server = server_with_model(tmp_path, OLLAMA_DEBUG="1")
     requests = [("embed", {"input": ["word", "word word"]}, 200, "2 inputs of 3 tokens"),
