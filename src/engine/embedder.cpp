@@ -142,6 +142,7 @@ bool Embedder::reserve(Text& text) {
   constexpr int64_t kPage = ml::kPageTokens;
   const int64_t wanted = (std::ssize(text.tokens) + kPage - 1) / kPage;
   if (pages_held_ + wanted > most_pages_) return false;
+  if (loaded_.memory->available() < wanted) return false;  // kept prompts go for nothing less
   while (std::ssize(text.pages) < wanted) {
     const std::optional<int32_t> page = loaded_.memory->try_take();
     if (!page) {  // answers hold them

@@ -286,8 +286,10 @@ void Engine::start_waiting() {
 }
 
 void Engine::embed() {
-  // While an answer waits for a place, no more texts begin, so that theirs becomes free.
-  const bool begins = embedder_.begun() ? waiting_.empty() : places() > 0;
+  // While an answer waits for a place or for pages, no more texts begin, so that theirs becomes
+  // free.
+  const bool begins = std::ranges::none_of(running_, &Generation::paused) &&
+                      (embedder_.begun() ? waiting_.empty() : places() > 0);
   if (begins) embeds_next_ = false;
   if (begins || embedder_.begun()) embedder_.step(begins);
 }

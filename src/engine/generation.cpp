@@ -59,11 +59,11 @@ void Generation::make_room() {
   if (!shift_ || options_.num_predict == -2) return finish("length");
   if (sequence_.pending() > 1) return;  // was paused: what is shifted is computed again first
   const int64_t discard = std::max<int64_t>((options_.num_ctx - keep_) / 2, 1);
+  sequence_.shift(keep_, discard);  // may find no pages, and is tried again then
   if (shifted_ == 0)
     log::warn("the context of {} tokens is full: each time, {} behind the first {} give way",
               options_.num_ctx, discard, keep_);
   shifted_ += discard;
-  sequence_.shift(keep_, discard);
 }
 
 int64_t Generation::most_rows() const {

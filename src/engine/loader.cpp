@@ -64,7 +64,7 @@ class MemoryPlan {
   // Throws Error{kOutOfMemory} when what has to be there is not.
   KvPlan kv() const {
     const bool fixed = settings_.num_ctx > 0;
-    int64_t least = fixed ? std::clamp(settings_.num_ctx, kLeastContext, trained_)
+    int64_t least = fixed ? std::min(std::max(settings_.num_ctx, kLeastContext), trained_)
                           : std::min(kUsualContext, trained_);
     // Places that were asked for are promised the context; others share what there is.
     const int64_t places = std::clamp<int64_t>(parallel_, 1, kMostPlaces);
@@ -74,8 +74,10 @@ class MemoryPlan {
       least = std::min(least, promised * ml::kPageTokens);
     }
     if (promised > pages_in(room_)) refuse(least, places);
-    // Half of the room is left to other models and programs.
-    const int64_t fitting = std::max(promised, pages_in(std::min(room_ / 2, limit())));
+    // Half of the room is left to other models and programs, where nobody says otherwise.
+    const int64_t usual =
+        settings_.kv_memory > 0 ? std::min(room_, settings_.kv_memory) : room_ / 2;
+    const int64_t fitting = std::max(promised, pages_in(usual));
     const int64_t longest = std::min(trained_, fitting * ml::kPageTokens);
     const int64_t all =
         checked_product({pages_for(longest), parallel_ > 0 ? places : kUsualPlaces});
@@ -93,7 +95,6 @@ class MemoryPlan {
   // A place costs the pages that its request uses: so many tokens should do for most.
   static constexpr int64_t kUsualPlaces = 16, kTokensOfPlace = 2048, kMostPlaces = 256;
 
-  int64_t limit() const { return settings_.kv_memory > 0 ? settings_.kv_memory : room_; }
   int64_t pages_in(int64_t bytes) const {
     return std::clamp<int64_t>(bytes / page_bytes_ - text_pages_, 0, kMostPages);
   }

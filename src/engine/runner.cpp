@@ -110,13 +110,19 @@ std::string prompt_identity(const protocol::Load& request, const LoadedEngine& l
                      quant::info(loaded.model.kv.dtype).name, loaded.memory->store().page_bytes());
 }
 
+// The setting CRIA_KV_MEMORY, in bytes.
+int64_t kv_memory() {
+  constexpr int64_t kMostMebibytes = int64_t{1} << 40;
+  return std::min<int64_t>(setting_integer("CRIA_KV_MEMORY"), kMostMebibytes) << 20;
+}
+
 LoadedEngine load(const protocol::Load& request, Channel& channel, bool& sandboxed) {
   if (!request.adapter_paths.empty())
     fail(ErrorKind::kUnsupported, "adapters (LoRA) are not supported in this build");
   // Everything outside the file is read before the rights go.
   const LoadSettings settings{.num_ctx = request.num_ctx,
                               .parallel = request.parallel,
-                              .kv_memory = std::max(0LL, setting_integer("CRIA_KV_MEMORY")) << 20,
+                              .kv_memory = kv_memory(),
                               .threads = threads_for(request),
                               .kv_type = request.kv_type,
                               .speculation = setting_flag("CRIA_SPECULATION")
@@ -253,6 +259,7 @@ void run(Channel& channel) {
     log::debug("runner: {} pages of prompts from disk", pages);
   }
   emit(protocol::Loaded{.context_length = loaded.context,
+                        .longest_context = loaded.longest,
                         .parallel = loaded.parallel,
                         .weight_bytes = loaded.plan->weight_bytes(),
                         .scratch_bytes = loaded.plan->scratch_bytes(),

@@ -238,6 +238,7 @@ Json encoded(const Progress& progress) {
 Json encoded(const Loaded& loaded) {
   return {{"type", "loaded"},
           {"context_length", loaded.context_length},
+          {"longest_context", loaded.longest_context},
           {"parallel", loaded.parallel},
           {"weight_bytes", loaded.weight_bytes},
           {"scratch_bytes", loaded.scratch_bytes},
@@ -249,6 +250,7 @@ Json encoded(const Loaded& loaded) {
 
 Loaded loaded_from(const Json& json) {
   return {.context_length = count(json, "context_length"),
+          .longest_context = count(json, "longest_context"),
           .parallel = count(json, "parallel", 1),
           .weight_bytes = count(json, "weight_bytes"),
           .scratch_bytes = count(json, "scratch_bytes"),

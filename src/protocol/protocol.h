@@ -111,8 +111,9 @@ struct Progress {  // while loading
 };
 
 struct Loaded {
-  int64_t context_length = 0;  // of requests that do not say theirs
-  int64_t parallel = 1;        // sequences at a time
+  int64_t context_length = 0;   // of requests that do not say theirs
+  int64_t longest_context = 0;  // that a request may ask for
+  int64_t parallel = 1;         // sequences at a time
   int64_t weight_bytes = 0, scratch_bytes = 0;
   int64_t kv_bytes = 0;  // set aside for the KV cache, and taken from the system as pages are used
   std::string backend;   // "cpu (avx512)"

@@ -92,8 +92,10 @@ TEST_CASE("every message survives the trip through JSON") {
   CHECK_FALSE(trip(Done{.id = 1}).contains("truncated"));
   CHECK(trip(done)["stop_string"] == "x");
   CHECK(trip(done) == to_json(Event(done)));
-  CHECK(trip(Loaded{.context_length = 1, .backend = "cpu", .sandboxed = true})["sandboxed"] ==
-        true);
+  CHECK(trip(Loaded{.context_length = 1,
+                    .longest_context = 2,
+                    .backend = "cpu",
+                    .sandboxed = true})["sandboxed"] == true);
   CHECK(trip(Failure{2, ErrorKind::kTooLarge, "why"})["kind"] == "too_large");
   CHECK(trip(Alive{.texts = true}) == to_json(Event(Alive{.texts = true})));
   CHECK(trip(Alive{.texts = true})["steps"] == false);

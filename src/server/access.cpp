@@ -129,6 +129,7 @@ Access::Verdict Access::check(const std::string& method, const http::Headers& he
     if (!origin_allowed(*origin)) return {.refuse_with = 403};
     verdict.headers.push_back({"Access-Control-Allow-Origin", any_origin_ ? "*" : *origin});
     verdict.headers.push_back({"Vary", "Origin"});
+    verdict.headers.push_back({"Access-Control-Expose-Headers", "X-Cria-Truncated, X-Request-Id"});
     if (method == "OPTIONS") {
       verdict.headers.push_back(
           {"Access-Control-Allow-Methods", "GET,POST,PUT,PATCH,DELETE,HEAD,OPTIONS"});

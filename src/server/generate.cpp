@@ -174,10 +174,10 @@ ModelUse use_of(Service& service, const Model& model, const Json& options,
   protocol::Load& load = use.load;
   load.model_path = model.model_path;
   load.adapter_paths = model.adapter_paths;
-  use.num_ctx = num_ctx_of(model.parameters);
+  use.num_ctx = num_ctx_of(merged_options(model, Json::object()));
   load.num_ctx = std::clamp<int64_t>(setting_integer("OLLAMA_CONTEXT_LENGTH"), 0, kMaxContext);
   load.threads = positive(options, "num_thread", kMaxThreads);
-  load.parallel = std::max(0LL, setting_integer("OLLAMA_NUM_PARALLEL"));
+  load.parallel = setting_integer("OLLAMA_NUM_PARALLEL");
   // Ollama's q4_0 is taken, so that existing set-ups run, and kept in more bits than asked.
   load.kv_type = setting_choice("OLLAMA_KV_CACHE_TYPE", {"f16", "q8_0", "q4_0", "f32"});
   if (load.kv_type == "q4_0") load.kv_type = "q8_0";

@@ -1,6 +1,7 @@
 // openai_models.cpp - /v1/models: the models of the store as OpenAI lists them (spec 2.5), and as
 // Anthropic does for its own clients.
 #include "api/duration.h"
+#include "base/text.h"
 #include "http/message.h"
 #include "server/service.h"
 #include "server/wire.h"
@@ -42,7 +43,8 @@ size_t limit_of(std::string_view query) {
   const char* const end = text->data() + text->size();
   const auto [stop, error] = std::from_chars(text->data(), end, limit);
   if (error != std::errc() || stop != end || limit < 1 || limit > kMost)
-    fail(ErrorKind::kInvalidInput, "limit: \"{}\" is no whole number from 1 to {}", *text, kMost);
+    fail(ErrorKind::kInvalidInput, "limit: \"{}\" is no whole number from 1 to {}",
+         one_line(*text, 100), kMost);
   return limit;
 }
 
@@ -55,7 +57,7 @@ Json anthropic_page(const Json& models, std::string_view query) {
     if (!id) return std::nullopt;
     const auto found = std::ranges::find(models, Json(*id), [](const Json& m) { return m["id"]; });
     if (found == models.end())
-      fail(ErrorKind::kInvalidInput, "{}: there is no model \"{}\"", field, *id);
+      fail(ErrorKind::kInvalidInput, "{}: there is no model \"{}\"", field, one_line(*id, 100));
     return static_cast<size_t>(found - models.begin());
   };
   const auto before = cursor("before_id"), after = cursor("after_id");

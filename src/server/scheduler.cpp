@@ -41,9 +41,16 @@ struct Slot {
   int64_t places() const {
     return std::max<int64_t>(1, loaded ? loaded->parallel : use.load.parallel);
   }
+  // Of a request that says nothing of it.
+  int64_t context() const {
+    return use.num_ctx > 0 ? std::min(use.num_ctx, loaded->longest_context)
+                           : loaded->context_length;
+  }
   // How many more take a place than there are.
   int64_t waiting() const { return std::max<int64_t>(0, takers - places()); }
-  void end() const;
+  // Whether it is idle and may write its prompts before it ends.
+  bool retires() const { return !use.load.prompt_file.empty() && loaded && leases == 0; }
+  void end(bool retires) const;
 };
 
 // The settings are those of the server, the same for all; what else a request says is a limit of
@@ -59,9 +66,9 @@ std::string Slot::difference(const ModelUse& other) const {
                         : fmt::format("num_thread is {} instead of {}", b.threads, a.threads);
 }
 
-// Ends its process. An idle one may write its prompts first.
-void Slot::end() const {
-  if (!use.load.prompt_file.empty() && loaded && leases == 0)
+// Ends its process, without the lock; what it was under the lock says how.
+void Slot::end(bool retires) const {
+  if (retires)
     runner->retire();
   else
     runner->kill();
@@ -145,9 +152,10 @@ void Scheduler::wait(Lock& lock, const std::stop_token& stop) {
 void Scheduler::remove(Lock& lock, const std::shared_ptr<Slot>& slot) {
   if (std::erase(slots_, slot) == 0) return;
   const std::shared_ptr<Runner> runner = slot->runner;
+  const bool retires = slot->retires();
   lock.unlock();
   log::info("unloading {}", slot->use.name);
-  slot->end();
+  slot->end(retires);
   runner->wait_ended(kEndTimeout);  // its memory is free for the next one
   lock.lock();
   notify();
@@ -203,6 +211,7 @@ int64_t Scheduler::promised_bytes() const {
 }
 
 std::shared_ptr<Slot> Scheduler::start(Lock& lock, const ModelUse& use) {
+  if (ending_) fail(ErrorKind::kBusy, "the server is shutting down");
   const auto slot = std::make_shared<Slot>();
   slot->use = use;
   slot->use.load.promised_bytes = promised_bytes();
@@ -356,9 +365,7 @@ std::vector<LoadedModel> Scheduler::loaded() const {
                    .details = slot->use.details,
                    .size = slot->loaded->weight_bytes + slot->loaded->scratch_bytes +
                            kv_bytes_taken(*slot->loaded, slot->runner->usage()),
-                   .context_length = slot->use.num_ctx > 0
-                                         ? std::min(slot->use.num_ctx, slot->loaded->context_length)
-                                         : slot->loaded->context_length,
+                   .context_length = slot->context(),
                    .expires_at = slot->expires_at()});
   }
   std::ranges::sort(out, std::greater(), &LoadedModel::expires_at);
@@ -396,14 +403,15 @@ SchedulerStatus Scheduler::status() const {
 }
 
 void Scheduler::shut_down() {
-  std::vector<std::shared_ptr<Slot>> slots;
+  std::vector<std::pair<std::shared_ptr<Slot>, bool>> slots;
   {
     const std::lock_guard lock(mutex_);
     ending_ = true;
-    slots.swap(slots_);
+    for (auto& slot : slots_) slots.emplace_back(slot, slot->retires());
+    slots_.clear();
     notify();
   }
-  for (const auto& slot : slots) slot->end();
+  for (const auto& [slot, retires] : slots) slot->end(retires);
   Lock lock(mutex_);
   changed_.wait_for(lock, kEndTimeout, [&] { return processes_ == 0; });
 }

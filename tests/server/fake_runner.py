@@ -43,7 +43,7 @@ if "refuse" in words:
 if "greedy" in words and load["promised_bytes"]:
     send({"type": "failure", "id": 0, "kind": "out_of_memory", "message": "too little memory"})
     sys.exit(1)
-send({"type": "loaded", "context_length": min(load["num_ctx"], 8192), "weight_bytes": 100, "kv_bytes": 20,
+send({"type": "loaded", "context_length": min(load["num_ctx"], 8192), "longest_context": 8192, "weight_bytes": 100, "kv_bytes": 20,
       "scratch_bytes": 3, "backend": "fake", "threads": 1, "parallel": max(load["parallel"], 1), "sandboxed": True})
 if "half" in words:
     send({"type": "usage", "pages": 10, "pages_used": 1, "pages_touched": 5})

@@ -232,14 +232,19 @@ class Compiler {
     const std::vector<std::string> types =
         has(rest, "type") ? types_of(rest) : types_of(Json::object());
     const bool only_type = rest.empty() || (rest.size() == 1 && has(rest, "type"));
+    std::map<std::string, Expr> allowed;  // beside the constants, by type
     std::vector<Expr> out;
     for (const Json& value : schema["enum"]) {
-      if (!type_allows(types, type_of(value))) continue;
+      const std::string type = type_of(value);
+      if (!type_allows(types, type)) continue;
       if (!only_type) {
         if (value.is_structured())
           unsupported("\"enum\" or \"const\" of lists or objects beside other keywords", place);
-        rest["type"] = type_of(value);
-        if (!to_.matches(flat_value(rest, place, depth + 1), dump_json(canonical(value)))) continue;
+        if (!allowed.contains(type)) {
+          rest["type"] = type;
+          allowed.emplace(type, flat_value(rest, place, depth + 1));
+        }
+        if (!to_.matches(allowed.at(type), dump_json(canonical(value)))) continue;
       }
       out.push_back(parts_.constant(value));
     }
@@ -257,7 +262,7 @@ class Compiler {
 
   Expr numeric(const Json& schema, const std::string& type) {
     Expr out = number(to_, bounds(schema, type));
-    if (type == "integer" && has(schema, "format"))
+    if (has(schema, "format"))
       for (const std::string& format : texts(schema["format"]))
         if (const auto range = integer_format(format)) out = to_.both(out, number(to_, *range));
     return out;
@@ -308,9 +313,15 @@ class Compiler {
     return out;
   }
 
-  Expr search(const std::string& pattern, const std::string& place) {
-    return in_context(
-        place, [&] { return compile_pattern(to_, pattern, Match::kAnywhere, Spelling::kJson); });
+  // A format of many digits takes milliseconds, and may stand in thousands of places.
+  Expr pattern(const std::string& text, Match match) {
+    const auto [it, added] = patterns_.try_emplace({match, text});
+    if (added) it->second = compile_pattern(to_, text, match, Spelling::kJson);
+    return it->second;
+  }
+
+  Expr search(const std::string& text, const std::string& place) {
+    return in_context(place, [&] { return pattern(text, Match::kAnywhere); });
   }
 
   // What stands between the quotes.
@@ -323,9 +334,9 @@ class Compiler {
     if (has(schema, "format"))
       for (const std::string& one : texts(schema["format"])) {
         if (is_description(one) || integer_format(one)) continue;
-        const auto pattern = format_pattern(one);
-        if (!pattern) unsupported("\"format\": \"" + one + "\"", place);
-        conditions.push_back(compile_pattern(to_, *pattern, Match::kWhole, Spelling::kJson));
+        const auto text = format_pattern(one);
+        if (!text) unsupported("\"format\": \"" + one + "\"", place);
+        conditions.push_back(pattern(std::string(*text), Match::kWhole));
       }
     const bool bounded = has(schema, "minLength") || has(schema, "maxLength");
     if (bounded || conditions.empty())
@@ -565,7 +576,8 @@ class Compiler {
   const Json& root_;
   const std::vector<bool>& dead_;
   JsonParts parts_;
-  std::map<std::string, Expr> rules_;                 // by pointer
+  std::map<std::string, Expr> rules_;  // by pointer
+  std::map<std::pair<Match, std::string>, Expr> patterns_;
   std::deque<std::pair<Expr, std::string>> waiting_;  // rules that have no body yet
   int spent_ = 0;
 };

@@ -249,7 +249,9 @@ std::string type_of(const Json& value) {
   if (value.is_string()) return "string";
   if (value.is_array()) return "array";
   if (value.is_object()) return "object";
-  return canonical(value).is_number_float() ? "number" : "integer";
+  if (!value.is_number_float()) return "integer";
+  const auto number = value.get<double>();
+  return number == std::floor(number) ? "integer" : "number";
 }
 
 bool type_allows(const std::vector<std::string>& types, const std::string& type) {
