@@ -54,14 +54,8 @@ void parse_head(const Fields& fields, Inference& out) {
   out.model = fields.required("model");
   out.stream = fields.flag("stream").value_or(false);
   out.keep_alive = parse_keep_alive(fields.find("keep_alive"));
-  out.truncate = flag_of_ours(fields, "truncate").value_or(true);
-  out.shift = flag_of_ours(fields, "shift").value_or(true);
-}
-
-std::optional<bool> flag_of_ours(const Fields& fields, std::string_view key) {
-  const Json* const value = fields.find(key);
-  if (value == nullptr || !value->is_boolean()) return std::nullopt;
-  return value->get<bool>();
+  out.truncate = fields.flag("truncate").value_or(true);
+  out.shift = fields.flag("shift").value_or(true);
 }
 
 std::optional<ToolChoice> plain_choice(const Json* value) {

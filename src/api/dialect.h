@@ -26,10 +26,6 @@ struct ToolChoice {
 // native ones `keep_alive`, `truncate` and `shift`.
 void parse_head(const Fields& fields, Inference& out);
 
-// A field that no dialect has. Other servers' clients write texts there ("NONE"), which do not
-// count.
-std::optional<bool> flag_of_ours(const Fields& fields, std::string_view key);
-
 // What both of OpenAI's dialects spell alike: absent, "auto", "none", "required". None for others.
 std::optional<ToolChoice> plain_choice(const Json* value);
 

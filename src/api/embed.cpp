@@ -67,7 +67,7 @@ EmbedRequest parse_embeddings(const Json& body) {
 EmbedRequest parse_v1_embeddings(const Json& body) {
   const Fields fields("EmbedRequest", body);
   EmbedRequest out = {.model = fields.required("model"),
-                      .truncate = flag_of_ours(fields, "truncate").value_or(true),
+                      .truncate = fields.flag("truncate").value_or(true),
                       .dimensions = checked_dimensions(fields),
                       .options = check_options(fields.object("options")),
                       .keep_alive = parse_keep_alive(fields.find("keep_alive"))};

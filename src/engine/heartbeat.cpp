@@ -15,7 +15,7 @@ constexpr int64_t kLeastWork = 1'000'000;  // ns: more than a thread takes to lo
 }  // namespace
 
 Heartbeat::Heartbeat(const ml::Plan& plan, const Emit& emit)
-    : plan_(plan), emit_(emit), thread_([this](std::stop_token stop) { beat(std::move(stop)); }) {}
+    : plan_(plan), emit_(emit), thread_([this](const std::stop_token& stop) { beat(stop); }) {}
 
 void Heartbeat::begin(Worker worker) {
   const std::lock_guard lock(mutex_);
@@ -49,7 +49,7 @@ bool Heartbeat::goes_on(Worker worker) {
   return sign;
 }
 
-void Heartbeat::beat(std::stop_token stop) {
+void Heartbeat::beat(const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
   const auto somebody_works = [&] { return work_[kSteps].clock || work_[kTexts].clock; };
   while (changed_.wait(lock, stop, somebody_works)) {

@@ -47,7 +47,7 @@ class Heartbeat {
     Pulse last;
   };
   bool goes_on(Worker worker);
-  void beat(std::stop_token stop);
+  void beat(const std::stop_token& stop);
   void send(const protocol::Alive& alive) const noexcept;
 
   const ml::Plan& plan_;
