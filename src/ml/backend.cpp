@@ -50,6 +50,7 @@ void KvStore::copy_page(int32_t from, int32_t to) {
 
 std::vector<std::string_view> backend_names() {
   std::vector<std::string_view> names;
+  names.reserve(std::size(kRows));
   for (const Row& row : kRows) names.push_back(row.name);
   return names;
 }
