@@ -151,9 +151,10 @@ protocol::Loaded Runner::wait_loaded(std::chrono::nanoseconds stall, const std::
 }
 
 template <class Message>
-std::unique_ptr<Generation> Runner::send(Message request, std::shared_ptr<EventQueue> queue) {
+std::unique_ptr<Generation> Runner::send(Message request,
+                                         const std::shared_ptr<EventQueue>& queue) {
   const Error stopped(ErrorKind::kInternal, std::string(kRunnerStopped));
-  constexpr Worker worker =
+  constexpr Worker kWorker =
       std::is_same_v<Message, protocol::Tokenize> || std::is_same_v<Message, protocol::Detokenize>
           ? kTexts
           : kSteps;
@@ -165,9 +166,9 @@ std::unique_ptr<Generation> Runner::send(Message request, std::shared_ptr<EventQ
       queue->end(failure_.value_or(stopped));
     else
       running_.emplace(request.id, Work{.queue = queue,
-                                        .worker = worker,
+                                        .worker = kWorker,
                                         .request = log::request_id(),
-                                        .begun = worker == kTexts});
+                                        .begun = kWorker == kTexts});
     if (running_.size() == 1) changed_.notify_all();  // for the watch
   }
   const uint64_t id = request.id;
@@ -181,9 +182,12 @@ std::unique_ptr<Generation> Runner::send(Message request, std::shared_ptr<EventQ
   }
   return generation;
 }
-template std::unique_ptr<Generation> Runner::send(protocol::Generate, std::shared_ptr<EventQueue>);
-template std::unique_ptr<Generation> Runner::send(protocol::Embed, std::shared_ptr<EventQueue>);
-template std::unique_ptr<Generation> Runner::send(protocol::Tokenize, std::shared_ptr<EventQueue>);
+template std::unique_ptr<Generation> Runner::send(protocol::Generate,
+                                                  const std::shared_ptr<EventQueue>&);
+template std::unique_ptr<Generation> Runner::send(protocol::Embed,
+                                                  const std::shared_ptr<EventQueue>&);
+template std::unique_ptr<Generation> Runner::send(protocol::Tokenize,
+                                                  const std::shared_ptr<EventQueue>&);
 template std::unique_ptr<Generation> Runner::send(protocol::Detokenize,
                                                   std::shared_ptr<EventQueue>);
 

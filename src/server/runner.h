@@ -128,7 +128,7 @@ class Runner : public std::enable_shared_from_this<Runner> {
   Runner(std::unique_ptr<protocol::Child> child, Care care);
   template <class Message>
   std::unique_ptr<Generation> send(
-      Message request, std::shared_ptr<EventQueue> queue = std::make_shared<EventQueue>());
+      Message request, const std::shared_ptr<EventQueue>& queue = std::make_shared<EventQueue>());
   void read();
   bool dispatch(protocol::Event event);  // false: the runner has given up
   void finish(const std::string& why);
