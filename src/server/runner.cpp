@@ -189,7 +189,7 @@ template std::unique_ptr<Generation> Runner::send(protocol::Embed,
 template std::unique_ptr<Generation> Runner::send(protocol::Tokenize,
                                                   const std::shared_ptr<EventQueue>&);
 template std::unique_ptr<Generation> Runner::send(protocol::Detokenize,
-                                                  std::shared_ptr<EventQueue>);
+                                                  const std::shared_ptr<EventQueue>&);
 
 void Runner::cancel(uint64_t id) {
   {

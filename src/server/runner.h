@@ -91,8 +91,8 @@ class Runner : public std::enable_shared_from_this<Runner> {
   }
   // With events into a queue that several requests share; theirs carry their ids.
   std::unique_ptr<Generation> submit(protocol::Generate request,
-                                     std::shared_ptr<EventQueue> events) {
-    return send(std::move(request), std::move(events));
+                                     const std::shared_ptr<EventQueue>& events) {
+    return send(std::move(request), events);
   }
   std::unique_ptr<Generation> submit(protocol::Embed request) { return send(std::move(request)); }
   std::unique_ptr<Generation> submit(protocol::Tokenize request) {
