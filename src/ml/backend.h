@@ -78,7 +78,7 @@ struct StepCost {
 // How far a plan's run is: the numbers change as long as it gets on.
 struct PlanProgress {
   bool running = false;
-  uint64_t stages = 0;  // that have ended, in all runs
+  uint64_t stages = 0;  // that have begun, in all runs
 };
 
 // A compiled graph with its weights in memory. One thread at a time.
