@@ -31,6 +31,13 @@ size_t most_candidates(const Weight& w) {
   return static_cast<size_t>(w.rows / 64);
 }
 
+// Whether a search took less than a full pass: the high plane is a half of that, a row whose low
+// bits were read half a row, a candidate a panel. A fifth is left for what it does besides.
+bool pays(const Weight& w, size_t examined, size_t candidates) {
+  const size_t rows = examined / 2 + candidates * static_cast<size_t>(kPanelRows);
+  return candidates <= most_candidates(w) && rows <= static_cast<size_t>(w.rows) * 3 / 10;
+}
+
 // Keeps the `best` best of the rows [first, last), none that is not a number.
 void offer(std::vector<ScoredRow>& seeds, int64_t best, const float* y, int64_t first,
            int64_t last) {
@@ -138,11 +145,13 @@ int64_t CpuPlan::find_best(const Run& run, const MatmulStage& stage, int thread,
               phase++);
   pool_.barrier(thread);
 
-  size_t candidates = 0;
-  for (int i = 0; i < active; ++i) candidates += best_.thread(i).candidates.size();
-  const bool paid = candidates <= most_candidates(w);
-  if (thread == 0) best_.end_search(paid);
-  if (!paid) {
+  size_t candidates = 0, examined = 0;
+  for (int i = 0; i < active; ++i) {
+    candidates += best_.thread(i).candidates.size();
+    examined += best_.thread(i).examined;
+  }
+  if (thread == 0) best_.end_search(pays(w, examined, candidates));
+  if (candidates > most_candidates(w)) {
     run_matmul(run, stage, thread, phase++);
     return phase;
   }
@@ -181,6 +190,7 @@ void CpuPlan::select_rows(const Run& run, const Weight& w, float least, int thre
                           int64_t phase) noexcept {
   BestLogits::Thread& mine = best_.thread(thread);
   mine.candidates.clear();
+  mine.examined = 0;
   const auto low = [&](int32_t row) { return w.low + row * (w.k / 2); };
   const auto high = [&](int32_t row) { return w.data + row / kPanelRows * w.stride; };
   pool_.share(thread, phase, w.panels(), kPartPanels, [&](int64_t first, int64_t last) {
@@ -188,6 +198,7 @@ void CpuPlan::select_rows(const Run& run, const Weight& w, float least, int thre
     for (int64_t row = first * kPanelRows; row < std::min(last * kPanelRows, w.rows); ++row)
       if (!(run.logits[row] + best_.slack()[row] < least))
         mine.rows.push_back(static_cast<int32_t>(row));
+    mine.examined += mine.rows.size();
     for (size_t i = 0; i < mine.rows.size(); ++i) {
       if (i + kAhead < mine.rows.size()) {
         fetch(low(mine.rows[i + kAhead]), w.k / 2);

@@ -36,6 +36,7 @@ class BestLogits {
     std::vector<ScoredRow> merged;  // of all threads
     std::vector<int32_t> rows;      // of a part of the weight: those not under the floor
     std::vector<int32_t> candidates;
+    size_t examined = 0;  // rows that were not under the floor
   };
   Thread& thread(int i) { return threads_[static_cast<size_t>(i)]; }
   float* slack() { return slack_.data(); }                 // of each row

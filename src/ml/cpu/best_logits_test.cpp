@@ -155,6 +155,24 @@ TEST_CASE("where all rows are alike the search gives up, and still nothing is wr
   });
 }
 
+TEST_CASE("a search that has to look at most rows again is not tried in every step") {
+  std::vector<std::byte> head = random_head();
+  const uint16_t scale = quant::float_to_half(0.01f);
+  for (size_t at = 0; at < head.size(); ++at)  // too close to each other for the high bits
+    if (at % 34 == 0)
+      std::memcpy(&head[at], &scale, 2);
+    else if (at % 34 >= 2)
+      head[at] = static_cast<std::byte>(std::to_integer<int>(head[at]) % 56 - 28);
+  const Model model(random_table(), head);
+  for_each_plan(model, [&](Runner& runner) {
+    const std::vector<float> full = runner.run({1}, 0);
+    const std::vector<float> got = runner.run({1}, 40);
+    check_best(got, full, 40);
+    CHECK(excluded(got) > kVocabulary * 9 / 10);  // it found them, but it did not pay
+    CHECK(runner.run({1}, 40) == full);
+  });
+}
+
 TEST_CASE("what is not a number ends as in a full pass") {
   std::vector<float> table = random_table();
   table[7] = NAN;
