@@ -34,6 +34,15 @@ constexpr std::array kCreateFlags = {
     Flag{"file", 'f', FlagKind::kText, "Path of the Modelfile (default \"./Modelfile\")"},
     Flag{"quantize", 'q', FlagKind::kText, "Quantize to this level (e.g. q4_K_M)"},
 };
+// Read by engine/bench.cpp.
+constexpr std::array kBenchFlags = {
+    Flag{"machine", 0, FlagKind::kSwitch, "What memory and arithmetic of this machine can give"},
+    Flag{"json", 0, FlagKind::kSwitch, "Print one JSON object"},
+    Flag{"threads", 0, FlagKind::kText, "Numbers of threads, e.g. 1,2 (default one and all)"},
+    Flag{"runs", 0, FlagKind::kText, "Measure so many times and take the median (default 5)"},
+    Flag{"depth", 0, FlagKind::kText, "Tokens that are there already (default 0)"},
+    Flag{"backend", 0, FlagKind::kText, "\"cpu\" or \"reference\" (default cpu)"},
+};
 constexpr std::array kShowFlags = {
     Flag{"license", 0, FlagKind::kSwitch, "Show the license"},
     Flag{"modelfile", 0, FlagKind::kSwitch, "Show the Modelfile"},
@@ -109,6 +118,7 @@ const std::array kCommands = {
             .summary = "Measure a model's speed here",
             .examples = "  cria bench smollm2\n  cria bench ./model.gguf --json --threads 1,2\n"
                         "  cria bench --machine\n",
+            .flags = kBenchFlags,
             .settings = kServeSettings,
             .needs_server = false},
     Command{.name = "show",

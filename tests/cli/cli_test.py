@@ -391,6 +391,14 @@ class WithoutServer(unittest.TestCase):
             return subprocess.run([CRIA, *words], text=True, capture_output=True).stdout
         self.assertEqual({text("help"), text("help", "--help"), text("help", "help"), text("--help")}, {text()})
 
+    def test_help_of_bench_names_every_flag_that_it_takes(self):
+        text = subprocess.run([CRIA, "bench", "--help"], text=True, capture_output=True).stdout
+        usage = subprocess.run([CRIA, "bench", "--nope"], text=True, capture_output=True).stderr
+        flags = set(re.findall(r"\[?(--[a-z]+)", usage.split("usage:", 1)[1]))
+        self.assertIn("--machine", flags)
+        for flag in flags:
+            self.assertIn(f"      {flag} ", text)
+
     def test_help_names_flags_and_variables(self):
         text = subprocess.run([CRIA, "run", "--help"], text=True, capture_output=True).stdout
         for word in ("--think[=string]", "OLLAMA_NOHISTORY", "cria run ./model.gguf"):
