@@ -77,12 +77,12 @@ Generation* Engine::to_pause(Generation& self) {
     const bool holds = !one.sequence().pages().empty();
     if (&one == &self)
       behind = false;
-    else if (behind && holds && one.sequence().can_pause())
+    else if (behind && holds)
       return &one;
     else
       others = others || holds;
   }
-  return others && self.sequence().can_pause() ? &self : nullptr;
+  return others ? &self : nullptr;
 }
 
 bool Engine::with_pages(Generation& self, const std::function<void()>& body) {
@@ -98,6 +98,26 @@ bool Engine::with_pages(Generation& self, const std::function<void()>& body) {
       if (one == &self) return false;
     }
   }
+}
+
+void Engine::take_turns() {
+  const bool texts_wait = embedder_.busy() && !embedder_.begun() && places() > 0;
+  if (!texts_wait && std::ranges::none_of(running_, &Generation::paused)) return;
+  const auto it = std::ranges::find_if(
+      running_, [](const Generation& one) { return !one.paused() && one.turn_is_over(); });
+  if (it == running_.end()) return;
+  {
+    const log::RequestScope scope(it->request_id());
+    it->pause();
+  }
+  running_.splice(running_.end(), running_, it);
+  if (texts_wait) embedder_.step(true);  // before answers take the pages
+}
+
+// Those that have shifted have had their share, and are served in turns.
+bool Engine::new_ones_wait() const {
+  return std::ranges::any_of(
+      running_, [](const Generation& one) { return one.paused() && !one.sequence().shifted(); });
 }
 
 void Engine::make_room() {
@@ -223,7 +243,7 @@ void Engine::take_prepared() {
 
 void Engine::start_waiting() {
   while (places() > 0) {
-    if (std::ranges::any_of(running_, &Generation::paused)) return;  // no page is free
+    if (new_ones_wait()) return;  // no page is free
     if (embeds_next_ && embedder_.busy() && !embedder_.begun()) return;
     std::optional<PreparedAnswer> next = queue_.take_answer();
     if (!next) return;
@@ -251,6 +271,7 @@ void Engine::step() {
   if (!has_work()) queue_.wait_for_one();
   take_prepared();
   start_waiting();
+  take_turns();
   if (!running_.empty()) run_step();
   if (embedder_.busy()) embed();
 }

@@ -43,6 +43,10 @@ class Engine {
   // How many more sequences may run. Texts that are embedded take one place together; where answers
   // and texts wait for a place, they get it in turn.
   int64_t places() const;
+  // Where somebody waits for pages, one whose turn is over waits behind them.
+  void take_turns();
+  // Whether no more may begin because some wait for pages.
+  bool new_ones_wait() const;
   // Room in everybody's context, and pages for those that wait for some.
   void make_room();
   bool has_pages_for(const Generation& paused) const;
