@@ -32,6 +32,7 @@ class FakePlan final : public ml::Plan {
   }
   int64_t weight_bytes() const override { return 0; }
   int64_t scratch_bytes() const override { return 0; }
+  ml::PlanProgress progress() const noexcept override { return {}; }
 };
 
 struct Fixture {

@@ -30,10 +30,29 @@ void Constraint::apply(std::span<float> logits) {
 void Constraint::accept(std::string_view piece) {
   for (const char c : piece) state_ = format_->grammar.next(state_, static_cast<uint8_t>(c));
   CRIA_CHECK(state_ != grammar::kNothing, "a chosen token is one that the format allows");
+  if (format_->grammar.worn()) format_->worn.store(true, std::memory_order_relaxed);
 }
 
 bool Constraint::complete() {
   return format_->grammar.may_end(state_) && !format_->masks.allowed(state_).any();
+}
+
+std::shared_ptr<Format> Formats::known(const std::string& key) {
+  const std::lock_guard lock(mutex_);
+  const auto found = std::ranges::find(entries_, key, &Entry::key);
+  if (found == entries_.end()) return nullptr;
+  if (found->format->worn.load(std::memory_order_relaxed)) {
+    entries_.erase(found);  // those that use it keep it
+    return nullptr;
+  }
+  entries_.splice(entries_.begin(), entries_, found);
+  return entries_.front().format;
+}
+
+std::shared_ptr<const grammar::TokenTrie> Formats::trie() {
+  std::call_once(made_trie_,
+                 [&] { trie_ = std::make_shared<const grammar::TokenTrie>(tokenizer_); });
+  return trie_;
 }
 
 std::optional<Constraint> Formats::constraint(
@@ -45,22 +64,16 @@ std::optional<Constraint> Formats::constraint(
   if (key.size() > kMostBytes)
     fail(ErrorKind::kTooLarge, "the format has {} bytes; at most {} are allowed", key.size(),
          kMostBytes);
-  const auto known = std::ranges::find(entries_, key, &Entry::key);
-  if (known != entries_.end() && known->format->grammar.worn()) {
-    entries_.erase(known);  // those that use it keep it
-  } else if (known != entries_.end()) {
-    entries_.splice(entries_.begin(), entries_, known);
-    return Constraint(entries_.front().format);
-  }
+  if (auto format_before = known(key)) return Constraint(std::move(format_before));
   const auto start = std::chrono::steady_clock::now();
-  grammar::Grammar compiled = grammar::Grammar::compile(format, thinking);
-  if (!trie_) trie_ = std::make_shared<const grammar::TokenTrie>(tokenizer_);
+  auto compiled = std::make_shared<Format>(grammar::Grammar::compile(format, thinking), trie());
   const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
   log::debug("format compiled in {:.1f} ms", took.count());
   constexpr size_t kMostFormats = 8;
-  entries_.push_front({std::move(key), std::make_shared<Format>(std::move(compiled), trie_)});
+  const std::lock_guard lock(mutex_);
+  entries_.push_front({std::move(key), compiled});
   if (entries_.size() > kMostFormats) entries_.pop_back();
-  return Constraint(entries_.front().format);
+  return Constraint(std::move(compiled));
 }
 
 }  // namespace cria::engine

@@ -5,8 +5,10 @@
 #include "text/grammar/grammar.h"
 #include "text/grammar/token_mask.h"
 
+#include <atomic>
 #include <list>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -14,7 +16,8 @@
 
 namespace cria::engine {
 
-// A compiled format with the masks that were needed so far.
+// A compiled format with the masks that were needed so far. Whoever samples is the only one that
+// uses these; others only ask whether it is worn.
 struct Format {
   Format(grammar::Grammar compiled, std::shared_ptr<const grammar::TokenTrie> vocabulary)
       : grammar(std::move(compiled)), trie(std::move(vocabulary)), masks(grammar, *trie) {}
@@ -24,6 +27,7 @@ struct Format {
   grammar::Grammar grammar;
   std::shared_ptr<const grammar::TokenTrie> trie;
   grammar::TokenMasks masks;
+  std::atomic<bool> worn = false;  // better compiled anew for another answer
 };
 
 class Constraint {
@@ -43,7 +47,7 @@ class Constraint {
   grammar::Expr state_;
 };
 
-// The formats used last, compiled.
+// The formats used last, compiled. Safe to use from several threads.
 class Formats {
  public:
   explicit Formats(const text::Tokenizer& tokenizer) : tokenizer_(tokenizer) {}
@@ -56,9 +60,14 @@ class Formats {
     std::string key;
     std::shared_ptr<Format> format;
   };
+  std::shared_ptr<Format> known(const std::string& key);
+  std::shared_ptr<const grammar::TokenTrie> trie();
+
   const text::Tokenizer& tokenizer_;
+  std::once_flag made_trie_;
   std::shared_ptr<const grammar::TokenTrie> trie_;  // made for the first format
-  std::list<Entry> entries_;                        // the one used last first
+  std::mutex mutex_;
+  std::list<Entry> entries_;  // the one used last first
 };
 
 }  // namespace cria::engine

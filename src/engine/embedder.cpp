@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <new>
 #include <utility>
 
 namespace cria::engine {
@@ -30,18 +29,10 @@ Embedder::Embedder(LoadedEngine& loaded, Emit emit)
       most_pages_(beside_logits_ ? loaded.pages_each() : loaded.memory->pool().size()),
       emit_(std::move(emit)) {}
 
-void Embedder::submit(protocol::Embed request) {
-  requests_.push_back({.asked = std::move(request)});
-  Request& added = requests_.back();
-  const bool ranks = loaded_.model.result == models::Result::kScore;
-  if (ranks != added.asked.query.has_value())
-    return fail_request(added, ErrorKind::kUnsupported,
-                        ranks ? "this model ranks pairs of texts; it gives no embeddings"
-                              : "this model embeds single texts; it does not rank pairs");
-  if (added.asked.inputs.empty()) {
-    emit_(protocol::Done{.id = added.asked.id, .reason = "stop"});
-    requests_.pop_back();
-  }
+void Embedder::submit(PreparedTexts request) {
+  requests_.push_back({.asked = std::move(request.request),
+                       .texts = std::move(request.texts),
+                       .start = request.start});
 }
 
 void Embedder::fail_request(const Request& request, ErrorKind kind, const std::string& message) {
@@ -73,71 +64,6 @@ bool Embedder::cancel(uint64_t id) {
   return true;
 }
 
-int64_t Embedder::excess(const protocol::Embed& request, int64_t length) const {
-  const int64_t limit = loaded_.context_for(request.num_ctx);
-  if (length > limit && !request.truncate)
-    fail(ErrorKind::kInvalidInput,
-         "the input length exceeds the context length: {} tokens, but the context is {}", length,
-         limit);
-  return std::max<int64_t>(length - limit, 0);
-}
-
-// What is too long loses its end, but not the tokens that the vocabulary puts around a text.
-void Embedder::tokenize(const protocol::Embed& request, const std::string& input,
-                        Text& text) const {
-  const text::Tokenizer& tokenizer = *loaded_.tokenizer;
-  std::vector<TokenId>& ids = text.tokens;
-  ids = tokenizer.encode(input, {});
-  text.truncated = excess(request, std::ssize(ids));
-  if (text.truncated > 0) {
-    const std::vector<TokenId> around = tokenizer.encode("", {});
-    const int64_t before = tokenizer.adds_bos() && !around.empty() ? 1 : 0;
-    const int64_t behind = std::ssize(around) - before;
-    ids.erase(ids.end() - behind - text.truncated, ids.end() - behind);
-  }
-  if (ids.empty())
-    fail(ErrorKind::kInvalidInput, "an input is empty, and this model adds no tokens of its own");
-}
-
-void Embedder::check(const std::vector<TokenId>& ids) const {
-  for (const TokenId id : ids)
-    if (id < 0 || id >= loaded_.model.vocabulary)
-      fail(ErrorKind::kInvalidInput, "the tokenizer gives token {}, but the model has only {}", id,
-           loaded_.model.vocabulary);
-}
-
-// [CLS] query [SEP] text [SEP], as BERT's cross-encoders were trained. What is too long loses the
-// text's end.
-void Embedder::tokenize_pair(const protocol::Embed& request, const std::string& input,
-                             Text& text) const {
-  const text::Tokenizer& tokenizer = *loaded_.tokenizer;
-  constexpr text::EncodeOptions kPlain{.add_special = false, .parse_special = false};
-  std::vector<TokenId>& ids = text.tokens;
-  ids = tokenizer.encode(*request.query, {.add_special = true, .parse_special = false});
-  const std::vector<TokenId> around = tokenizer.encode("", {});
-  if (around.size() < 2)
-    fail(ErrorKind::kUnsupported,
-         "this model's vocabulary puts no token between the texts of a pair");
-  const int64_t context = loaded_.context_for(request.num_ctx);
-  const int64_t room = context - std::ssize(ids) - 1;
-  if (room <= 0)
-    fail(ErrorKind::kInvalidInput,
-         "the query is too long: {} tokens leave no room for a document in a context of {}",
-         ids.size(), context);
-  std::vector<TokenId> second = tokenizer.encode(input, kPlain);
-  if (std::ssize(second) > room) {
-    if (!request.truncate)
-      fail(ErrorKind::kInvalidInput,
-           "query and document exceed the context length: {} tokens, but the context is {}",
-           std::ssize(ids) + std::ssize(second) + 1, context);
-    text.truncated = std::ssize(second) - room;
-    second.resize(static_cast<size_t>(room));
-  }
-  text.second = std::ssize(ids);
-  ids.insert(ids.end(), second.begin(), second.end());
-  ids.push_back(around.back());
-}
-
 bool Embedder::reserve(Text& text) {
   constexpr int64_t kPage = ml::kPageTokens;
   const int64_t wanted = (std::ssize(text.tokens) + kPage - 1) / kPage;
@@ -158,19 +84,17 @@ bool Embedder::reserve(Text& text) {
 
 // Begins the request's next input. False when it has none left.
 bool Embedder::admit_next(Request& request) {
-  if (request.next == request.asked.inputs.size()) return false;
+  if (request.next == request.texts.size()) return false;
   if (request.next == 0) emit_(protocol::Begun{.id = request.asked.id});
-  const std::string input = std::exchange(request.asked.inputs[request.next], {});
-  Text text = {.request = &request, .index = static_cast<int64_t>(request.next), .tokens = {}};
-  if (request.asked.query)
-    tokenize_pair(request.asked, input, text);
-  else
-    tokenize(request.asked, input, text);
-  check(text.tokens);
+  PreparedTexts::Text& next = request.texts[request.next];
+  texts_.push_back({.request = &request,
+                    .index = static_cast<int64_t>(request.next),
+                    .tokens = std::move(next.tokens),
+                    .truncated = next.truncated,
+                    .second = next.second});
   ++request.next;
-  request.tokens += std::ssize(text.tokens);
-  request.truncated += text.truncated;
-  texts_.push_back(std::move(text));
+  request.tokens += std::ssize(texts_.back().tokens);
+  request.truncated += next.truncated;
   return true;
 }
 
@@ -184,20 +108,13 @@ void Embedder::admit() {
   for (size_t idle = 0; idle < requests_.size() && rows < loaded_.capacity &&
                         std::ssize(texts_) < kMostTextsOfStep;) {
     requests_.splice(requests_.end(), requests_, requests_.begin());
-    Request& request = requests_.back();
-    try {
-      if (!admit_next(request)) {
-        ++idle;
-        continue;
-      }
-      idle = 0;
-      rows += std::ssize(texts_.back().tokens);
-      if (!reserve(texts_.back())) return;  // until others have ended
-    } catch (const Error& e) {
-      fail_request(request, e.kind(), e.what());
-    } catch (const std::bad_alloc&) {
-      fail_request(request, ErrorKind::kOutOfMemory, "no memory left for this request");
+    if (!admit_next(requests_.back())) {
+      ++idle;
+      continue;
     }
+    idle = 0;
+    rows += std::ssize(texts_.back().tokens);
+    if (!reserve(texts_.back())) return;  // until others have ended
   }
 }
 
@@ -294,7 +211,7 @@ void Embedder::finish(Text& text) {
                          .truncated_tokens = text.truncated});
   give_back(text);
   texts_.remove_if([&](const Text& other) { return &other == &text; });
-  if (++request.finished < request.asked.inputs.size()) return;
+  if (++request.finished < request.texts.size()) return;
   const auto taken = std::chrono::nanoseconds(Clock::now() - request.start);
   const log::RequestScope scope(request.asked.request_id);
   log::debug("request {}: {} inputs of {} tokens, {:.1f} ms", id, request.finished, request.tokens,

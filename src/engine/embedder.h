@@ -8,6 +8,7 @@
 
 #include "engine/generation.h"
 #include "engine/loader.h"
+#include "engine/prepare.h"
 #include "protocol/protocol.h"
 
 #include <chrono>
@@ -23,7 +24,7 @@ class Embedder {
   // `loaded` outlives the embedder; `emit` gets the events of all requests.
   Embedder(LoadedEngine& loaded, Emit emit);
 
-  void submit(protocol::Embed request);
+  void submit(PreparedTexts request);
   // Drops a request; false when there is none with this id.
   bool cancel(uint64_t id);
   bool busy() const { return !requests_.empty(); }
@@ -38,7 +39,8 @@ class Embedder {
   using Clock = std::chrono::steady_clock;
   struct Request {
     protocol::Embed asked;
-    Clock::time_point start = Clock::now();
+    std::vector<PreparedTexts::Text> texts;
+    Clock::time_point start;
     size_t next = 0, finished = 0;  // inputs
     int64_t tokens = 0, truncated = 0;
   };
@@ -59,11 +61,6 @@ class Embedder {
     size_t outputs;
   };
 
-  // How many of so many tokens are too many; refuses them where the request does.
-  int64_t excess(const protocol::Embed& request, int64_t length) const;
-  void tokenize(const protocol::Embed& request, const std::string& input, Text& text) const;
-  void check(const std::vector<TokenId>& ids) const;
-  void tokenize_pair(const protocol::Embed& request, const std::string& input, Text& text) const;
   void admit();
   bool admit_next(Request& request);
   bool reserve(Text& text);

@@ -42,6 +42,7 @@ struct Fixture {
     loaded = load_engine(formats::open_gguf(test_model()), settings);
     embedder = std::make_unique<Embedder>(loaded,
                                           [this](const protocol::Event& event) { collect(event); });
+    preparer = std::make_unique<Preparer>(loaded, Render());
   }
   void collect(const protocol::Event& event) {
     if (const auto* vector = std::get_if<protocol::Vector>(&event)) {
@@ -56,7 +57,11 @@ struct Fixture {
   }
   uint64_t submit(protocol::Embed request) {
     request.id = ++last_id;
-    embedder->submit(std::move(request));
+    Prepared prepared = (*preparer)(std::move(request), [] { return false; });
+    if (auto* texts = std::get_if<PreparedTexts>(&prepared))
+      embedder->submit(std::move(*texts));
+    else
+      collect(std::get<protocol::Event>(prepared));
     return last_id;
   }
   Answer ask(protocol::Embed request) {
@@ -71,6 +76,7 @@ struct Fixture {
 
   LoadedEngine loaded;
   std::unique_ptr<Embedder> embedder;
+  std::unique_ptr<Preparer> preparer;
   std::map<uint64_t, Answer> answers;
   uint64_t last_id = 0;
 };

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 #include <ranges>
 #include <utility>
 
@@ -16,40 +17,11 @@ namespace {
 // How long a step may take: shorter when somebody waits for the next token of a running answer.
 constexpr double kAloneSeconds = 0.5, kSharedSeconds = 0.15;
 
-bool only_loads(const protocol::Generate& request) {
-  return request.chat ? request.messages.empty()
-                      : request.prompt.empty() && request.suffix.empty() &&
-                            request.images.empty() && request.context.empty();
-}
-
-void refuse_unsupported(const protocol::Generate& request) {
-  bool images = !request.images.empty();
-  for (const Json& message : request.messages) {
-    const Json* list = json_find(message, "images");
-    images = images || (list != nullptr && !list->empty());
-  }
-  if (images) fail(ErrorKind::kInvalidInput, "this model does not support images");
-}
-
-// What the messages that went take along.
-protocol::Truncation truncation_of(const RenderedPrompt& rendered, const text::Tokenizer& tokenizer,
-                                   int64_t context) {
-  if (rendered.truncated_messages == 0) return {};
-  const auto length = [&](const std::string& text) {
-    return std::ssize(tokenizer.encode(text, {.add_special = false}));
-  };
-  const int64_t whole = length(rendered.untruncated), left = length(rendered.text);
-  log::warn("the prompt of {} tokens loses its {} oldest messages and has {}: num_ctx is {}", whole,
-            rendered.truncated_messages, left, context);
-  return {.messages = rendered.truncated_messages, .tokens = std::max<int64_t>(whole - left, 0)};
-}
-
 }  // namespace
 
-Engine::Engine(LoadedEngine& loaded, Render render, Emit emit)
+Engine::Engine(LoadedEngine& loaded, Render render, Emit emit, PrepareQueue::Watchers watchers)
     : loaded_(loaded),
       speculation_(loaded.speculation),
-      render_(std::move(render)),
       shared_{.tokenizer = *loaded.tokenizer,
               .memory = *loaded.memory,
               .vocabulary = loaded.model.vocabulary,
@@ -58,11 +30,12 @@ Engine::Engine(LoadedEngine& loaded, Render render, Emit emit)
       batcher_(*loaded.plan, loaded.memory->store(), loaded.model.vocabulary),
       embedder_(loaded, shared_.emit),
       sizer_(loaded.capacity),
-      formats_(*loaded.tokenizer) {}
-
-void Engine::submit(protocol::Generate request) {
-  waiting_.push_back(std::move(request));
-}
+      preparer_(loaded, std::move(render)),
+      queue_(
+          [this](Unprepared request, const Cancelled& cancelled) {
+            return preparer_(std::move(request), cancelled);
+          },
+          std::move(watchers)) {}
 
 void Engine::cancel(uint64_t id) {
   const auto gone = [&](uint64_t other) {
@@ -72,7 +45,10 @@ void Engine::cancel(uint64_t id) {
     return true;
   };
   if (embedder_.cancel(id)) return;
-  std::erase_if(waiting_, [&](const protocol::Generate& request) { return gone(request.id); });
+  if (queue_.cancel(id)) {
+    gone(id);
+    return;
+  }
   for (auto it = running_.begin(); it != running_.end();) {
     if (!gone(it->id())) {
       ++it;
@@ -83,41 +59,6 @@ void Engine::cancel(uint64_t id) {
     it->publish();  // what was computed may still serve others
     it = running_.erase(it);
   }
-}
-
-void Engine::start(const protocol::Generate& request) {
-  GenerationOptions options = parse_options(request.options);
-  options.num_ctx = loaded_.context_for(options.num_ctx);
-  if (only_loads(request)) return shared_.emit(protocol::Done{.id = request.id, .reason = "load"});
-  if (loaded_.model.result != models::Result::kLogits)
-    fail(ErrorKind::kInvalidInput, "this model was loaded to embed, not to generate");
-  refuse_unsupported(request);
-  for (const auto& [token, bias] : options.sampling.logit_bias)
-    if (token >= loaded_.model.vocabulary)
-      fail(ErrorKind::kInvalidInput, "logit_bias names token {}, but this model has tokens 0 to {}",
-           token, loaded_.model.vocabulary - 1);
-  const PromptLimits limits{.context = options.num_ctx, .vocabulary = loaded_.model.vocabulary};
-  const Fits fits = [&](const std::string& text) {
-    return !request.truncate ||
-           std::ssize(loaded_.tokenizer->encode(text, {.add_special = false})) <= limits.context;
-  };
-  RenderedPrompt rendered = render_(request, fits);
-  const protocol::Truncation truncated =
-      truncation_of(rendered, *loaded_.tokenizer, limits.context);
-  Prompt prompt = tokenize_prompt(request, std::move(rendered.text), *loaded_.tokenizer, limits);
-  prompt.truncated = truncated;
-  if (request.debug_render_only)
-    return shared_.emit(protocol::Done{.id = request.id,
-                                       .prompt_tokens = std::ssize(prompt.ids),
-                                       .truncated = prompt.truncated,
-                                       .rendered = std::move(prompt.rendered)});
-  if (prompt.ids.empty()) return shared_.emit(protocol::Done{.id = request.id, .reason = "load"});
-  fit_prompt(prompt, request, options, limits);
-  std::optional<grammar::ThinkingMarks> thinking;
-  if (rendered.parser) thinking = rendered.parser->thinking_marks();
-  AnswerRules answer{.parser = std::move(rendered.parser),
-                     .constraint = formats_.constraint(request.format, thinking)};
-  running_.emplace_back(shared_, request, options, std::move(prompt), std::move(answer));
 }
 
 bool Engine::has_pages_for(const Generation& paused) const {
@@ -136,12 +77,12 @@ Generation* Engine::to_pause(Generation& self) {
     const bool holds = !one.sequence().pages().empty();
     if (&one == &self)
       behind = false;
-    else if (behind && holds && one.sequence().can_pause())
+    else if (behind && holds)
       return &one;
     else
       others = others || holds;
   }
-  return others && self.sequence().can_pause() ? &self : nullptr;
+  return others ? &self : nullptr;
 }
 
 bool Engine::with_pages(Generation& self, const std::function<void()>& body) {
@@ -157,6 +98,26 @@ bool Engine::with_pages(Generation& self, const std::function<void()>& body) {
       if (one == &self) return false;
     }
   }
+}
+
+void Engine::take_turns() {
+  const bool texts_wait = embedder_.busy() && !embedder_.begun() && places() > 0;
+  if (!texts_wait && std::ranges::none_of(running_, &Generation::paused)) return;
+  const auto it = std::ranges::find_if(
+      running_, [](const Generation& one) { return !one.paused() && one.turn_is_over(); });
+  if (it == running_.end()) return;
+  {
+    const log::RequestScope scope(it->request_id());
+    it->pause();
+  }
+  running_.splice(running_.end(), running_, it);
+  if (texts_wait) embedder_.step(true);  // before answers take the pages
+}
+
+// Those that have shifted have had their share, and are served in turns.
+bool Engine::new_ones_wait() const {
+  return std::ranges::any_of(
+      running_, [](const Generation& one) { return one.paused() && !one.sequence().shifted(); });
 }
 
 void Engine::make_room() {
@@ -272,16 +233,28 @@ int64_t Engine::places() const {
   return loaded_.parallel - std::ssize(running_) - (embedder_.begun() ? 1 : 0);
 }
 
+void Engine::take_prepared() {
+  for (Prepared& prepared : queue_.take_others())
+    if (auto* texts = std::get_if<PreparedTexts>(&prepared))
+      embedder_.submit(std::move(*texts));
+    else
+      shared_.emit(std::get<protocol::Event>(prepared));
+}
+
 void Engine::start_waiting() {
-  while (!waiting_.empty() && places() > 0) {
-    if (std::ranges::any_of(running_, &Generation::paused)) return;  // no page is free
+  while (places() > 0) {
+    if (new_ones_wait()) return;  // no page is free
     if (embeds_next_ && embedder_.busy() && !embedder_.begun()) return;
+    std::optional<PreparedAnswer> next = queue_.take_answer();
+    if (!next) return;
     embeds_next_ = true;
-    const protocol::Generate request = std::move(waiting_.front());
-    waiting_.pop_front();
+    const protocol::Generate& request = next->request;
     const log::RequestScope scope(request.request_id);
     shared_.emit(protocol::Begun{.id = request.id});
-    guarded(shared_.emit, request.id, [&] { start(request); });
+    guarded(shared_.emit, request.id, [&] {
+      running_.emplace_back(shared_, request, next->options, std::move(next->prompt),
+                            std::move(next->rules));
+    });
   }
 }
 
@@ -289,14 +262,17 @@ void Engine::embed() {
   // While an answer waits for a place or for pages, no more texts begin, so that theirs becomes
   // free.
   const bool begins = std::ranges::none_of(running_, &Generation::paused) &&
-                      (embedder_.begun() ? waiting_.empty() : places() > 0);
+                      (embedder_.begun() ? !queue_.has_answer() : places() > 0);
   if (begins) embeds_next_ = false;
   if (begins || embedder_.begun()) embedder_.step(begins);
 }
 
 void Engine::step() {
+  if (!has_work()) queue_.wait_for_one();
+  take_prepared();
   start_waiting();
-  if (generates()) run_step();
+  take_turns();
+  if (!running_.empty()) run_step();
   if (embedder_.busy()) embed();
 }
 

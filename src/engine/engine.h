@@ -1,7 +1,8 @@
 // engine.h - continuous batching: many requests, one model, one step at a time.
 //
-// One thread owns an Engine. An Error inside a request ends that request with a Failure and nothing
-// else.
+// One thread owns an Engine, but any may submit: a request is prepared by threads of the engine's
+// own (prepare_queue.h) and begins at a step after that. An Error inside a request ends that
+// request with a Failure and nothing else.
 #pragma once
 
 #include "engine/batcher.h"
@@ -9,49 +10,43 @@
 #include "engine/embedder.h"
 #include "engine/generation.h"
 #include "engine/loader.h"
-#include "engine/prompt.h"
+#include "engine/prepare_queue.h"
 #include "engine/speculation.h"
 #include "protocol/protocol.h"
-#include "text/chat/parse.h"
 
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <list>
-#include <optional>
-#include <string>
+#include <utility>
 #include <vector>
 
 namespace cria::engine {
 
-// Makes the text of the prompt from a request; `fits` tells whether a candidate is short enough
-// when messages may be dropped.
-struct RenderedPrompt {
-  std::string text;
-  int64_t truncated_messages = 0;
-  std::string untruncated;                   // the text with them; empty when there are none
-  std::optional<text::OutputParser> parser;  // of the answer; none: all of it is content
-};
-using Fits = std::function<bool(const std::string& text)>;
-using Render = std::function<RenderedPrompt(const protocol::Generate& request, const Fits& fits)>;
-
 class Engine {
  public:
-  // `loaded` outlives the engine; `emit` gets all events of all requests.
-  Engine(LoadedEngine& loaded, Render render, Emit emit);
+  // `loaded` outlives the engine; `emit` gets all events of all requests, in the owner's thread.
+  // `watchers` are those of the queue.
+  Engine(LoadedEngine& loaded, Render render, Emit emit, PrepareQueue::Watchers watchers = {});
 
-  void submit(protocol::Generate request);
-  void submit(protocol::Embed request) { embedder_.submit(std::move(request)); }
+  void submit(Unprepared request) { queue_.submit(std::move(request)); }  // from any thread
   void cancel(uint64_t id);
-  bool busy() const { return generates() || embedder_.busy(); }
-  // Starts what waits, runs one step, answers what ended.
+  // Whether there is something for a step to do; whether there is or will be.
+  bool has_work() const { return !running_.empty() || embedder_.busy() || queue_.has_ready(); }
+  bool busy() const { return has_work() || !queue_.empty(); }
+  // Starts what waits, runs one step, answers what ended. Without anything to do it waits for what
+  // is prepared.
   void step();
+  // Until all that was submitted is prepared: the next steps are then the same each time.
+  void wait_prepared() const { queue_.wait_for_all(); }
 
  private:
-  bool generates() const { return !waiting_.empty() || !running_.empty(); }
   // How many more sequences may run. Texts that are embedded take one place together; where answers
   // and texts wait for a place, they get it in turn.
   int64_t places() const;
+  // Where somebody waits for pages, one whose turn is over waits behind them.
+  void take_turns();
+  // Whether no more may begin because some wait for pages.
+  bool new_ones_wait() const;
   // Room in everybody's context, and pages for those that wait for some.
   void make_room();
   bool has_pages_for(const Generation& paused) const;
@@ -59,9 +54,9 @@ class Engine {
   // own back and waits. False when that is `self`.
   bool with_pages(Generation& self, const std::function<void()>& body);
   Generation* to_pause(Generation& self);
+  void take_prepared();
   void start_waiting();
   void embed();
-  void start(const protocol::Generate& request);
   void run_step();
   std::vector<BatchItem> choose_rows();
   // Numbers of guesses for those that are ready, all of them generating.
@@ -70,17 +65,16 @@ class Engine {
 
   LoadedEngine& loaded_;
   const Speculation speculation_;
-  Render render_;
   GenerationContext shared_;
   Batcher batcher_;
   Embedder embedder_;
   StepSizer sizer_;
   StepCosts costs_;
-  Formats formats_;
-  std::deque<protocol::Generate> waiting_;
   std::list<Generation> running_;
   bool embeds_next_ = false;  // texts get the next free place
   size_t turn_ = 0;           // who gets the first share of prompt rows
+  Preparer preparer_;
+  PrepareQueue queue_;  // the last to be made: its threads end first
 };
 
 }  // namespace cria::engine

@@ -16,6 +16,9 @@ int64_t nanoseconds(std::chrono::steady_clock::duration duration) {
 
 // Endless output is bounded by this many contexts.
 constexpr int64_t kMostContexts = 10;
+// A turn has at least so many tokens, and one for so many that are computed again: these come in
+// large steps, in which a token takes a fraction of the time.
+constexpr int64_t kLeastTurn = 64, kAgainForToken = 16;
 
 }  // namespace
 
@@ -59,7 +62,9 @@ void Generation::make_room() {
   if (!shift_ || options_.num_predict == -2) return finish("length");
   if (sequence_.pending() > 1) return;  // was paused: what is shifted is computed again first
   const int64_t discard = std::max<int64_t>((options_.num_ctx - keep_) / 2, 1);
+  const bool again = sequence_.repeats();
   sequence_.shift(keep_, discard);  // may find no pages, and is tried again then
+  if (again) return;
   if (shifted_ == 0)
     log::warn("the context of {} tokens is full: each time, {} behind the first {} give way",
               options_.num_ctx, discard, keep_);
@@ -78,9 +83,15 @@ void Generation::pause() {
   paused_ = true;
 }
 
+bool Generation::turn_is_over() const {
+  return sequence_.shifted() && !sequence_.repeats() &&
+         generated_ - turn_began_ >= std::max(kLeastTurn, sequence_.cost() / kAgainForToken);
+}
+
 void Generation::resume() {
   sequence_.resume();
   paused_ = false;
+  turn_began_ = generated_;
   log::debug("request {}: goes on, {} of its {} tokens are in the prefix cache", id_,
              sequence_.stored(), sequence_.size());
 }

@@ -55,6 +55,10 @@ class Generation {
   // While there are not enough pages for all it may be made to wait for some; its answer is the
   // same.
   bool paused() const { return paused_; }
+  // Whether others that wait for pages may have them now. An answer that fits into its context ends
+  // soon enough; one that has shifted may go on for many contexts, and has turns: of some tokens,
+  // more of them where more is to be computed again.
+  bool turn_is_over() const;
   void pause();
   void resume();
   // Before a step: makes room when the context is full, or ends the request.
@@ -107,6 +111,7 @@ class Generation {
   std::deque<Scored> scores_;       // of tokens whose text is not sent yet
   int64_t spelled_ = 0, sent_ = 0;  // bytes of output: of all tokens, and sent
   int64_t generated_ = 0, shifted_ = 0;
+  int64_t turn_began_ = 0;  // with so many tokens generated
   bool finished_ = false, spoke_ = false, paused_ = false;
   Clock::time_point start_, first_token_;
 };

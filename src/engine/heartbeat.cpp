@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace cria::engine {
@@ -33,8 +34,8 @@ void Heartbeat::end(Worker worker) {
   work_[worker].clock.reset();
 }
 
-// Since the last sign; with the lock.
-bool Heartbeat::goes_on(Worker worker) {
+// Since the last one; with the lock.
+Heartbeat::Sign Heartbeat::sign_of(Worker worker) {
   Work& work = work_[worker];
   timespec time = {};
   ::clock_gettime(*work.clock, &time);
@@ -44,18 +45,33 @@ bool Heartbeat::goes_on(Worker worker) {
                      .cpu_ns = int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec};
   const bool computes = !plan.running && now.rounds == work.last.rounds &&
                         now.cpu_ns >= work.last.cpu_ns + kLeastWork;
-  const bool sign = computes || now.stages != work.last.stages;
-  if (sign || now.rounds != work.last.rounds) work.last = now;
-  return sign;
+  const bool goes_on = computes || now.stages != work.last.stages;
+  const bool began = now.rounds != work.last.rounds;
+  if (goes_on || began) work.last = now;
+  return goes_on ? Sign::kGoesOn : began ? Sign::kBegan : Sign::kNone;
+}
+
+// With the lock. Some of them do, and the others have nothing to do or have just begun.
+bool Heartbeat::go_on(std::initializer_list<Worker> workers) {
+  bool one_goes_on = false, one_is_silent = false;
+  for (const Worker worker : workers) {
+    if (!work_[worker].clock) continue;
+    const Sign sign = sign_of(worker);
+    one_goes_on = one_goes_on || sign == Sign::kGoesOn;
+    one_is_silent = one_is_silent || sign == Sign::kNone;
+  }
+  return one_goes_on && !one_is_silent;
 }
 
 void Heartbeat::beat(const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
-  const auto somebody_works = [&] { return work_[kSteps].clock || work_[kTexts].clock; };
-  while (changed_.wait(lock, stop, somebody_works)) {
-    protocol::Alive alive;
-    if (work_[kSteps].clock) alive.steps = goes_on(kSteps);
-    if (work_[kTexts].clock) alive.texts = goes_on(kTexts);
+  const auto somebody_works = [&] {
+    return std::ranges::any_of(work_, [](const Work& work) { return work.clock.has_value(); });
+  };
+  // The wait ends as well when it is stopped while somebody works.
+  while (changed_.wait(lock, stop, somebody_works) && !stop.stop_requested()) {
+    const protocol::Alive alive = {.steps = go_on({kSteps, kPrompts, kLongPrompts}),
+                                   .texts = go_on({kTexts})};
     if (alive.steps || alive.texts) {
       lock.unlock();
       send(alive);

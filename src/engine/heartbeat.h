@@ -5,6 +5,9 @@
 // that ended; outside of one it is processor time of the working thread, whose work on texts has
 // limits of its own. A thread that waits for what never comes gives neither, nor does one that goes
 // round and round without a stage.
+//
+// Prompts are prepared beside the steps, by threads of their own. Whoever waits for an answer waits
+// for all of them, so a sign of the engine is one that none of its threads fails to give.
 #pragma once
 
 #include "engine/generation.h"
@@ -16,6 +19,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <ctime>
+#include <initializer_list>
 #include <mutex>
 #include <optional>
 #include <stop_token>
@@ -26,7 +30,8 @@ namespace cria::engine {
 class Heartbeat {
  public:
   static constexpr std::chrono::milliseconds kInterval{250};  // at least, between two signs
-  enum Worker : uint8_t { kSteps, kTexts };
+  // kPrompts and kLongPrompts prepare what kSteps runs.
+  enum Worker : uint8_t { kSteps, kPrompts, kLongPrompts, kTexts };
 
   // Both outlive it. `emit` may be called from a thread of its own.
   Heartbeat(const ml::Plan& plan, const Emit& emit);
@@ -46,7 +51,9 @@ class Heartbeat {
     uint64_t rounds = 0;
     Pulse last;
   };
-  bool goes_on(Worker worker);
+  enum class Sign : uint8_t { kNone, kBegan, kGoesOn };
+  Sign sign_of(Worker worker);
+  bool go_on(std::initializer_list<Worker> workers);
   void beat(const std::stop_token& stop);
   void send(const protocol::Alive& alive) const noexcept;
 
@@ -54,7 +61,7 @@ class Heartbeat {
   const Emit& emit_;
   std::mutex mutex_;
   std::condition_variable_any changed_;
-  std::array<Work, 2> work_;
+  std::array<Work, 4> work_;
   std::jthread thread_;  // the last to be made, the first to end
 };
 

@@ -93,6 +93,53 @@ TEST_CASE("in a plan only stages count, also while the thread itself waits for o
   CHECK(signs.steps >= 2);
 }
 
+TEST_CASE("many short runs of a plan that never says it runs are heard by their stages") {
+  ShownPlan plan;  // as the reference's
+  Signs signs;
+  listen(signs, plan, Heartbeat::kSteps, [&](Heartbeat& heart) {
+    for (const auto end = Clock::now() + 4 * Heartbeat::kInterval; Clock::now() < end;) {
+      heart.begin(Heartbeat::kSteps);
+      ++plan.stages;
+    }
+  });
+  CHECK(signs.steps >= 2);
+}
+
+TEST_CASE("a prompt that is prepared is heard among the steps") {
+  ShownPlan plan;
+  Signs signs;
+  listen(signs, plan, Heartbeat::kLongPrompts,
+         [](Heartbeat&) { compute_for(4 * Heartbeat::kInterval); });
+  CHECK(signs.steps >= 2);
+  CHECK(signs.texts == 0);
+}
+
+TEST_CASE("a prompt that is stuck silences the steps beside it, one that waits for work does not") {
+  for (const bool stuck : {true, false}) {
+    ShownPlan plan;
+    Signs signs;
+    listen(signs, plan, Heartbeat::kPrompts, [&](Heartbeat& heart) {
+      if (!stuck) heart.end(Heartbeat::kPrompts);
+      std::thread steps([&] {
+        heart.begin(Heartbeat::kSteps);
+        compute_for(2 * Heartbeat::kInterval);
+        signs.steps = 0;  // of what was found at first
+        compute_for(6 * Heartbeat::kInterval);
+        heart.end(Heartbeat::kSteps);
+      });
+      steps.join();
+    });
+    CHECK((stuck ? signs.steps == 0 : signs.steps >= 2));
+  }
+}
+
+TEST_CASE("it ends also while somebody works") {
+  ShownPlan plan;
+  const Emit emit = [](const protocol::Event&) {};
+  Heartbeat heart(plan, emit);
+  heart.begin(Heartbeat::kSteps);
+}
+
 TEST_CASE("who has ended says nothing") {
   ShownPlan plan;
   Signs signs;

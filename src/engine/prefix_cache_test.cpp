@@ -112,6 +112,45 @@ TEST_CASE("a sequence that is paused gives its pages back and goes on from what 
   CHECK(f.consistent(a));
 }
 
+TEST_CASE("a sequence that is paused after shifts comes to the same by all tokens it ever had") {
+  constexpr int64_t kContext = 64, kKeep = 4, kDiscard = 30;
+  for (const int64_t tokens : {66, 95, 130, 155, 156}) {  // ends in and at the end of a context
+    CAPTURE(tokens);
+    Fixture f(3);
+    Sequence a(*f.memory, count_up(0, 40));
+    for (TokenId next = 40;; ++next) {
+      f.compute(a, a.pending());
+      if (next == tokens) break;
+      a.append(next);
+      if (a.size() > kContext) {
+        f.compute(a, a.pending() - 1);
+        a.shift(kKeep, kDiscard);
+      }
+    }
+    const std::vector<TokenId> before(a.tokens().begin(), a.tokens().end());
+    const int64_t stored = a.stored();
+    for (int pauses = 0; pauses < 2; ++pauses) {
+      a.pause();
+      CHECK(f.memory->available() == 3);
+      CHECK(a.shifted());
+      Sequence(*f.memory, count_up(700, 80)).reserve(80);  // others use them
+      a.resume();
+      int shifts = 0;
+      for (; a.size() > kContext; ++shifts) {
+        f.compute(a, a.pending() - 1);
+        a.shift(kKeep, kDiscard);
+      }
+      CHECK(shifts == (tokens - kContext - 1) / kDiscard + 1);
+      CHECK_FALSE(a.repeats());
+      f.compute(a, a.pending());
+      CHECK(std::ranges::equal(a.tokens(), before));
+      CHECK(a.stored() == stored);
+      CHECK(f.consistent(a));
+      CHECK(a.cost() == tokens);
+    }
+  }
+}
+
 TEST_CASE("a cache that is large enough takes no memory that was never used") {
   Fixture f(8, 2);
   for (const TokenId start : {0, 1000, 2000, 3000}) {

@@ -124,16 +124,24 @@ RenderedPrompt Renderer::operator()(const protocol::Generate& request, const Fit
   return out;
 }
 
+std::shared_ptr<const Renderer> Renderers::known(const protocol::ModelText& model) {
+  const std::lock_guard lock(mutex_);
+  const auto found = std::ranges::find(kept_, model, &Kept::model);
+  if (found == kept_.end()) return nullptr;
+  kept_.splice(kept_.begin(), kept_, found);
+  return kept_.front().renderer;
+}
+
 RenderedPrompt Renderers::operator()(const protocol::Generate& request, const Fits& fits) {
   constexpr size_t kMost = 8;
-  auto found = std::ranges::find(kept_, request.model, &Kept::model);
-  if (found == kept_.end()) {
-    kept_.push_front({.model = request.model, .renderer = Renderer(request.model, file_)});
+  std::shared_ptr<const Renderer> renderer = known(request.model);
+  if (renderer == nullptr) {
+    renderer = std::make_shared<const Renderer>(request.model, file_);
+    const std::lock_guard lock(mutex_);
+    kept_.push_front({.model = request.model, .renderer = renderer});
     if (kept_.size() > kMost) kept_.pop_back();
-    found = kept_.begin();
   }
-  kept_.splice(kept_.begin(), kept_, found);
-  return found->renderer(request, fits);
+  return (*renderer)(request, fits);
 }
 
 }  // namespace cria::engine

@@ -1,12 +1,14 @@
 // render.h - the text of a prompt: from messages or a bare prompt, in the model's chat format.
 #pragma once
 
-#include "engine/engine.h"
+#include "engine/prepare.h"
 #include "protocol/protocol.h"
 #include "text/chat/jinja_prompt.h"
 #include "text/chat/prompt.h"
 
 #include <list>
+#include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
@@ -36,7 +38,8 @@ class Renderer {
   Json first_messages_;
 };
 
-// The renderers of the names that share a runner: those used last are kept.
+// The renderers of the names that share a runner: those used last are kept. Safe to use from
+// several threads.
 class Renderers {
  public:
   explicit Renderers(text::JinjaSource file) : file_(std::move(file)) {}
@@ -45,9 +48,12 @@ class Renderers {
  private:
   struct Kept {
     protocol::ModelText model;
-    Renderer renderer;
+    std::shared_ptr<const Renderer> renderer;
   };
-  text::JinjaSource file_;
+  std::shared_ptr<const Renderer> known(const protocol::ModelText& model);
+
+  const text::JinjaSource file_;
+  std::mutex mutex_;
   std::list<Kept> kept_;  // the last used first
 };
 

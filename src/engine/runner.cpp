@@ -34,13 +34,21 @@ namespace {
 
 using protocol::Channel;
 
-// What the reader thread has received and the owner thread has not yet seen.
+// What has been received for a thread and it has not yet seen.
 class Inbox {
  public:
   void put(protocol::Request request) {
     {
       const std::scoped_lock lock(mutex_);
       queue_.push_back(std::move(request));
+    }
+    changed_.notify_one();
+  }
+  // There is something else to do: an idle owner looks for it.
+  void wake() {
+    {
+      const std::scoped_lock lock(mutex_);
+      woken_ = true;
     }
     changed_.notify_one();
   }
@@ -51,10 +59,12 @@ class Inbox {
     }
     changed_.notify_one();
   }
-  // All that has come; waits for something when `idle`. Nothing when the server has gone.
+  // All that has come; waits for something, or for wake(), when `idle`. Nothing when the server has
+  // gone.
   std::optional<std::deque<protocol::Request>> take(bool idle) {
     std::unique_lock lock(mutex_);
-    if (idle) changed_.wait(lock, [&] { return closed_ || !queue_.empty(); });
+    if (idle) changed_.wait(lock, [&] { return closed_ || woken_ || !queue_.empty(); });
+    woken_ = false;
     if (closed_) return std::nullopt;  // nobody is left to answer
     return std::exchange(queue_, {});
   }
@@ -63,7 +73,7 @@ class Inbox {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<protocol::Request> queue_;
-  bool closed_ = false;
+  bool closed_ = false, woken_ = false;
 };
 
 protocol::Load receive_load(Channel& channel) {
@@ -138,17 +148,22 @@ LoadedEngine load(const protocol::Load& request, Channel& channel, bool& sandbox
   return load_engine(formats::open_gguf(file), settings);
 }
 
-bool needs_only_tokenizer(const protocol::Request& request) {
-  return std::holds_alternative<protocol::Tokenize>(request) ||
-         std::holds_alternative<protocol::Detokenize>(request);
-}
-
-// Reads until the server closes or says something that is no message.
-void read_requests(Channel& channel, Inbox& steps, Inbox& texts) {
+// Reads until the server closes or says something that is no message. What has to be prepared goes
+// straight to the engine's queue, where it need not wait for the end of a step.
+void read_requests(Channel& channel, Engine& engine, Inbox& steps, Inbox& texts) {
   try {
     while (const std::optional<Json> json = channel.receive()) {
       protocol::Request request = protocol::request_from_json(*json);
-      (needs_only_tokenizer(request) ? texts : steps).put(std::move(request));
+      if (auto* generate = std::get_if<protocol::Generate>(&request))
+        engine.submit(std::move(*generate));
+      else if (auto* embed = std::get_if<protocol::Embed>(&request))
+        engine.submit(std::move(*embed));
+      else if (std::holds_alternative<protocol::Cancel>(request))
+        steps.put(std::move(request));
+      else if (std::holds_alternative<protocol::Load>(request))
+        log::warn("runner: a second \"load\" is ignored");
+      else
+        texts.put(std::move(request));
     }
   } catch (const Error& e) {
     log::error("runner: {}", e.what());
@@ -216,26 +231,19 @@ void serve(Engine& engine, Inbox& inbox, UsageReport& usage, Heartbeat& heart,
            PromptStore* prompts) {
   constexpr int64_t kWriteAtOnce = 16 << 20;  // a request that comes meanwhile waits for it
   bool saved = true;
-  while (auto requests = inbox.take(!engine.busy() && saved)) {
+  while (const auto requests = inbox.take(!engine.has_work() && saved)) {
     heart.begin(Heartbeat::kSteps);
-    for (protocol::Request& request : *requests) {
-      if (auto* generate = std::get_if<protocol::Generate>(&request))
-        engine.submit(std::move(*generate));
-      else if (auto* embed = std::get_if<protocol::Embed>(&request))
-        engine.submit(std::move(*embed));
-      else if (const auto* cancel = std::get_if<protocol::Cancel>(&request))
-        engine.cancel(cancel->id);
-      else
-        log::warn("runner: a second \"load\" is ignored");
-    }
-    if (engine.busy()) {
+    for (const protocol::Request& request : *requests)
+      if (const auto* cancel = std::get_if<protocol::Cancel>(&request)) engine.cancel(cancel->id);
+    if (engine.has_work()) {
       engine.step();
       saved = prompts == nullptr;
     } else if (prompts != nullptr) {
       saved = prompts->save(kWriteAtOnce);
     }
-    usage.after_step(engine.busy());
-    if (!engine.busy() && saved) heart.end(Heartbeat::kSteps);
+    const bool has_work = engine.has_work();
+    usage.after_step(has_work);
+    if (!has_work && saved) heart.end(Heartbeat::kSteps);
   }
   if (prompts != nullptr) prompts->save(std::numeric_limits<int64_t>::max());
 }
@@ -247,12 +255,13 @@ void run(Channel& channel) {
   LoadedEngine loaded = load(request, channel, sandboxed);
   const Emit emit = [&](const protocol::Event& event) { channel.send(protocol::to_json(event)); };
   Renderers renderers(loaded.chat_template);
-  Engine engine(
-      loaded,
-      [&](const protocol::Generate& generate, const Fits& fits) {
-        return renderers(generate, fits);
-      },
-      emit);
+  Inbox inbox, texts;
+  Heartbeat heart(*loaded.plan, emit);
+  Engine engine(loaded,
+                [&](const protocol::Generate& generate, const Fits& fits) {
+                  return renderers(generate, fits);
+                },
+                emit, {.heart = &heart, .on_ready = [&] { inbox.wake(); }});
   if (prompts) {
     const int64_t pages =
         prompts->load(*loaded.memory, prompt_identity(request, loaded), loaded.model.vocabulary);
@@ -267,10 +276,8 @@ void run(Channel& channel) {
                         .backend = std::string(loaded.backend->name()),
                         .threads = loaded.threads,
                         .sandboxed = sandboxed});
-  Inbox inbox, texts;
-  Heartbeat heart(*loaded.plan, emit);
   std::jthread tokenizing([&] { serve_texts(*loaded.tokenizer, emit, texts, heart); });
-  std::jthread reader([&] { read_requests(channel, inbox, texts); });
+  std::jthread reader([&] { read_requests(channel, engine, inbox, texts); });
   UsageReport usage(*loaded.memory, emit);
   usage.after_step(false);
   try {

@@ -15,6 +15,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 
 namespace cria::engine {
 namespace {
@@ -100,11 +101,14 @@ TEST_CASE("a server that goes away without a word ends the runner") {
   CHECK(runner.exit_code() == 1);
 }
 
+bool have_model() {
+  if (fs::exists(test_model())) return true;
+  test::skip("no " + test_model().string() + "; set CRIA_TEST_MODELS");
+  return false;
+}
+
 TEST_CASE("a loaded runner answers, cancels, and ends with its server") {
-  if (!fs::exists(test_model())) {
-    test::skip("no " + test_model().string() + "; set CRIA_TEST_MODELS");
-    return;
-  }
+  if (!have_model()) return;
   RunnerProcess runner;
   runner.send(
       Load{.model_path = test_model().string(), .num_ctx = 256, .threads = 2, .parallel = 2});
@@ -137,6 +141,105 @@ TEST_CASE("a loaded runner answers, cancels, and ends with its server") {
     cancelled = failure != nullptr && failure->id == 1 && failure->kind == ErrorKind::kCancelled;
   }
   CHECK(runner.exit_code() == 0);
+}
+
+// Letters without a space: one word for the tokenizer.
+Generate long_prompt(uint64_t id) {
+  constexpr size_t kBytes = size_t{4} << 20;
+  std::string letters;
+  for (uint64_t state = 7; letters.size() < kBytes; state = state * 6364136223846793005u + 1)
+    letters += static_cast<char>('a' + (state >> 33) % 26);
+  Generate request{.id = id, .prompt = std::move(letters), .raw = true};
+  request.options = {{"temperature", 0}, {"num_predict", 1}, {"num_ctx", 256}};
+  return request;
+}
+
+// A runner with an answer that goes on, whose tokens are counted.
+struct Stream {
+  RunnerProcess runner;
+  int64_t tokens = 0;
+
+  Stream() {
+    runner.send(
+        Load{.model_path = test_model().string(), .num_ctx = 4096, .threads = 2, .parallel = 4});
+    Generate endless{.id = 1, .prompt = "Count to a million: 1 2 3 4", .raw = true};
+    endless.options = {{"temperature", 0}, {"logit_bias", {{"0", -100}, {"2", -100}}}};
+    runner.send(endless);
+    receive_until([&](const Event&) { return tokens > 0; });
+  }
+  Event receive_until(const std::function<bool(const Event&)>& wanted) {
+    for (;;) {
+      auto event = runner.receive();
+      REQUIRE(event.has_value());
+      if (const auto* text = std::get_if<Text>(&*event); text != nullptr && text->id == 1)
+        tokens = text->generated_tokens;
+      REQUIRE_FALSE((std::holds_alternative<Done>(*event) && std::get<Done>(*event).id == 1));
+      if (wanted(*event)) return std::move(*event);
+    }
+  }
+};
+
+template <class Kind>
+std::function<bool(const Event&)> is(uint64_t id) {
+  return [id](const Event& event) {
+    const auto* one = std::get_if<Kind>(&event);
+    return one != nullptr && one->id == id;
+  };
+}
+
+constexpr int64_t kManyTokens = 8;  // of a stream meanwhile: no stall, which would give one or two
+
+TEST_CASE("answers go on, and short ones begin, while a prompt of megabytes is prepared") {
+  if (!have_model()) return;
+  Stream stream;
+  stream.runner.send(long_prompt(2));
+  Generate request{.id = 3, .prompt = "The capital of France is", .raw = true};
+  request.options = {{"temperature", 0}, {"num_predict", 2}};
+  stream.runner.send(request);
+  const auto begins = [&](const Event& event) {
+    return is<Begun>(2)(event) || is<Begun>(3)(event);
+  };
+  CHECK(std::get<Begun>(stream.receive_until(begins)).id == 3);
+  const int64_t before = stream.tokens;
+  stream.receive_until(begins);
+  CHECK(stream.tokens >= before + kManyTokens);
+  const Done done = std::get<Done>(stream.receive_until(is<Done>(2)));
+  CHECK(done.prompt_tokens < 256);
+  CHECK(done.truncated.tokens > 1'000'000);
+}
+
+TEST_CASE("texts of megabytes to embed hold up no answer") {
+  if (!have_model()) return;
+  Stream stream;
+  stream.runner.send(Embed{.id = 2, .inputs = {long_prompt(2).prompt}, .num_ctx = 256});
+  const int64_t before = stream.tokens;
+  stream.receive_until(is<Begun>(2));
+  CHECK(stream.tokens >= before + kManyTokens);
+  stream.receive_until(is<Done>(2));
+}
+
+TEST_CASE("a request that is cancelled while it is prepared ends at once") {
+  if (!have_model()) return;
+  Stream stream;
+  stream.runner.send(long_prompt(2));
+  const int64_t sent = stream.tokens;
+  stream.receive_until([&](const Event&) { return stream.tokens > sent + 1; });
+  stream.runner.send(Cancel{.id = 2});
+  const Event end = stream.receive_until(
+      [&](const Event& event) { return is<Begun>(2)(event) || is<Failure>(2)(event); });
+  REQUIRE(std::holds_alternative<Failure>(end));
+  CHECK(std::get<Failure>(end).kind == ErrorKind::kCancelled);
+  stream.runner.send(long_prompt(3));  // the thread is free for another
+  stream.receive_until([&](const Event& event) {
+    CHECK_FALSE((is<Begun>(2)(event) || is<Failure>(2)(event)));
+    return is<Done>(3)(event);
+  });
+}
+
+TEST_CASE("a server that goes away in the middle of an answer ends the runner") {
+  if (!have_model()) return;
+  Stream stream;
+  CHECK(stream.runner.exit_code() >= 0);  // of its own accord: this waits for it
 }
 
 }  // namespace

@@ -55,11 +55,22 @@ Sequence::~Sequence() {
   for (const int32_t page : pages_) memory_.pool().release(page);
 }
 
+void Sequence::append(TokenId token) {
+  CRIA_CHECK(!repeats(), "a new token comes behind all others");
+  tokens_.push_back(token);
+  if (!shifted()) return;
+  all_.push_back(token);
+  ++next_;
+}
+
 void Sequence::pause() {
-  CRIA_CHECK(can_pause(), "what is given back can be computed again");
   publish(true);
   for (const int32_t page : std::exchange(pages_, {})) memory_.pool().release(page);
   stored_ = 0;
+  if (!shifted()) return;
+  next_ = first_shift_;
+  tokens_.assign(all_.begin(), all_.begin() + static_cast<std::ptrdiff_t>(next_));
+  pure_ = INT64_MAX;
 }
 
 void Sequence::resume() {
@@ -92,11 +103,19 @@ void Sequence::shift(int64_t keep, int64_t discard) {
   CRIA_CHECK(keep >= 0 && discard > 0 && keep + discard <= stored_ && pending() == 1,
              "a shift drops stored tokens");
   make_exclusive(static_cast<size_t>(keep / kPageTokens));
+  if (!shifted()) {
+    all_ = tokens_;
+    next_ = first_shift_ = all_.size();
+  }
   const int64_t from = keep + discard, count = stored_ - from;
   if (count > 0) memory_.store().shift(pages_, from, keep, count);
   tokens_.erase(tokens_.begin() + keep, tokens_.begin() + from);
   stored_ -= discard;
   pure_ = std::min(pure_, keep);
+  const size_t more = std::min(static_cast<size_t>(discard), all_.size() - next_);
+  const auto from_all = all_.begin() + static_cast<std::ptrdiff_t>(next_);
+  tokens_.insert(tokens_.end(), from_all, from_all + static_cast<std::ptrdiff_t>(more));
+  next_ += more;
 }
 
 void Sequence::publish(bool finished) {

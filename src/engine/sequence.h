@@ -59,24 +59,29 @@ class Sequence {
   int64_t reused() const { return reused_; }  // tokens that came from the prefix cache
   std::span<const int32_t> pages() const { return pages_; }
 
-  void append(TokenId token) { tokens_.push_back(token); }
+  void append(TokenId token);
   // Gets the pages for `rows` more positions. Throws OutOfPages.
   void reserve(int64_t rows);
   // A step has written `rows` more positions.
   void advance(int64_t rows);
   // Drops the tokens [keep, keep + discard) and moves those behind them down. All but the last
-  // token must be stored. Keeps its pages: it is about to fill them again, and could not be paused
-  // for want of them. Throws OutOfPages.
+  // token must be stored. Keeps its pages: it is about to fill them again. Throws OutOfPages. All
+  // shifts of a sequence are alike, and happen at the same size.
   void shift(int64_t keep, int64_t discard);
   // Lets others find what is stored: whole pages, and the part-full last one when `finished`. After
   // a shift only the untouched beginning still is what its tokens say.
   void publish(bool finished);
-  // Whether its keys and values could be computed again from its tokens: after a shift they are no
-  // longer what a prompt of these tokens would give.
-  bool can_pause() const { return pure_ == INT64_MAX; }
   // Gives all pages back. After resume() what the prefix cache has lost meanwhile waits for a step.
+  // After a shift keys and values are no longer what a prompt of the tokens would give: then all
+  // tokens that there ever were are computed again, and shifted where they were before. For that it
+  // is as it was before its first shift, and each shift() brings the tokens that came next.
   void pause();
   void resume();
+  bool shifted() const { return !all_.empty(); }
+  // Whether tokens that were appended once are still to come.
+  bool repeats() const { return next_ < all_.size(); }
+  // How many tokens a pause may have computed again.
+  int64_t cost() const { return shifted() ? std::ssize(all_) : size(); }
 
  private:
   void find_prefix();
@@ -87,6 +92,10 @@ class Sequence {
   std::vector<int32_t> pages_;
   int64_t stored_ = 0, reused_ = 0;
   int64_t pure_ = INT64_MAX;  // positions below it were computed from all tokens before them
+  // From the first shift on: all tokens that were ever appended, those of them that are in tokens_
+  // or have left it, and how many there were at the first shift.
+  std::vector<TokenId> all_;
+  size_t next_ = 0, first_shift_ = 0;
 };
 
 }  // namespace cria::engine

@@ -77,8 +77,8 @@ struct StepCost {
 
 // How far a plan's run is: the numbers change as long as it gets on.
 struct PlanProgress {
-  bool running = false;
-  uint64_t stages = 0;  // that have begun, in all runs
+  bool running = false;  // now, and only stages tell whether it gets on
+  uint64_t stages = 0;   // that have begun, in all runs
 };
 
 // A compiled graph with its weights in memory. One thread at a time.
@@ -92,8 +92,10 @@ class Plan {
   virtual int64_t scratch_bytes() const = 0;
   // Zeros where a backend does not tell.
   virtual StepCost cost() const { return {}; }
-  // From any thread, also while it runs. A backend that does not tell is never running.
-  virtual PlanProgress progress() const noexcept { return {}; }
+  // From any thread, also while it runs. A backend that computes in the caller's thread alone,
+  // whose processor time tells whether it gets on, may say that it never runs; its stages count
+  // even so: of many short runs no processor time is seen.
+  virtual PlanProgress progress() const noexcept = 0;
 };
 
 // Called after a marked node was computed, with its live rows {width, rows}. For tests and traces;

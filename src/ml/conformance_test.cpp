@@ -456,4 +456,21 @@ TEST_CASE("an unknown backend is refused with the list of known ones") {
                        "unknown backend \"quantum\"; this build has: cpu, reference", Error);
 }
 
+TEST_CASE("every run of a plan is seen in its progress, however short") {
+  for (const std::string_view name : backend_names()) {
+    CAPTURE(std::string(name));
+    Example example;
+    build_layer(example, DType::kF32);
+    TestRun run(example.graph, example.kv, name);
+    uint64_t before = run.plan().progress().stages;
+    for (int i = 0; i < 3; ++i) {
+      run.run({{.tokens = {1}, .position = i}});
+      const PlanProgress after = run.plan().progress();
+      CHECK(after.stages > before);
+      CHECK_FALSE(after.running);
+      before = after.stages;
+    }
+  }
+}
+
 }  // namespace cria::ml

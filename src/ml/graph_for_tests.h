@@ -144,6 +144,7 @@ class TestRun {
     return result;
   }
   KvStore& kv() { return *kv_; }
+  const Plan& plan() const { return *plan_; }
 
  private:
   static constexpr int64_t kPages = 32;

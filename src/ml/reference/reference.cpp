@@ -7,6 +7,7 @@
 #include "ml/reference/weights.h"
 
 #include <algorithm>
+#include <atomic>
 #include <new>
 #include <unordered_map>
 #include <utility>
@@ -33,6 +34,7 @@ class ReferencePlan final : public Plan {
     float* const own = std::exchange(values_[index(*result)], logits.data());
     for (const Node& node : graph_.nodes()) {
       if (node.op == Op::kInput) continue;
+      begun_.fetch_add(1, std::memory_order_relaxed);
       execute(node, live(node));
       if (tap_) tell(node);
       if (&node == result) break;
@@ -46,6 +48,10 @@ class ReferencePlan final : public Plan {
     return static_cast<int64_t>(elements * sizeof(float));
   }
   int64_t scratch_bytes() const override { return buffers_.bytes(); }
+  // Never "running": one node of it may take longer than others wait for a stage.
+  PlanProgress progress() const noexcept override {
+    return {.running = false, .stages = begun_.load(std::memory_order_relaxed)};
+  }
 
  private:
   static size_t index(const Node& node) { return static_cast<size_t>(node.id); }
@@ -156,6 +162,7 @@ class ReferencePlan final : public Plan {
   std::unordered_map<const Node*, std::vector<float>> weights_;
   const StepInput* step_ = nullptr;  // of the run in progress
   FloatKvStore* kv_ = nullptr;
+  std::atomic<uint64_t> begun_ = 0;  // nodes, in all runs
 };
 
 class ReferenceBackend final : public Backend {

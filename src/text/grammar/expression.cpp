@@ -310,6 +310,30 @@ std::vector<uint8_t> Expressions::classes_like(Expr e, uint8_t byte) {
   return out;
 }
 
+// One byte of each kind that the first byte of a text of `e` can be. They are much fewer than all
+// classes where others are told apart elsewhere: by a pattern beside a number, say.
+std::vector<uint8_t> Expressions::kinds_of_first(Expr e) {
+  std::vector<uint32_t> sets = first_sets(e);
+  std::ranges::sort(sets);
+  sets.erase(std::ranges::unique(sets).begin(), sets.end());
+  const size_t classes = representatives_.size();
+  std::vector<size_t> kind_of(classes, 0);
+  size_t kinds = 1;
+  for (size_t i = 0; i < sets.size() && kinds < classes; ++i) {
+    std::array<size_t, 512> fresh{};
+    kinds = 0;
+    for (size_t c = 0; c < classes; ++c) {
+      size_t& number = fresh[2 * kind_of[c] + (sets_[sets[i]][representatives_[c]] ? 1 : 0)];
+      if (number == 0) number = ++kinds;
+      kind_of[c] = number - 1;
+    }
+  }
+  std::vector<uint8_t> out;
+  for (size_t c = 0; c < classes; ++c)
+    if (kind_of[c] == out.size()) out.push_back(representatives_[c]);  // the first of its kind
+  return out;
+}
+
 Expr Expressions::derive(Expr e, uint8_t byte) {
   const Node node = nodes_[e];
   if (node.kind == Kind::kSequence) return derive_sequence(e, byte);
@@ -402,13 +426,13 @@ bool Expressions::is_alive(Expr both) {
   };
   const Search search(*this);
   std::unordered_map<Expr, Expr> visits{{both, both}};  // each with where it was reached from
-  const std::vector<uint8_t> alphabet = representatives_;
   size_t steps = 0;
   std::deque<Expr> queue{both};
   Expr found = surely_alive(both) ? both : kNothing;
   while (!queue.empty() && found == kNothing) {
     const Expr e = queue.front();
     queue.pop_front();
+    const std::vector<uint8_t> alphabet = kinds_of_first(e);
     for (const uint8_t byte : alphabet) {
       derived_.clear();
       const Expr next = derive(e, byte);

@@ -112,6 +112,7 @@ class Expressions {
   bool led_by_group(Expr e) const;
   void refine_classes(const Bytes& set);
   std::vector<uint32_t> first_sets(Expr e);
+  std::vector<uint8_t> kinds_of_first(Expr e);
   bool surely_alive(Expr e) const;
 
   std::vector<Node> nodes_;

@@ -187,6 +187,34 @@ TEST_CASE("formats of strings") {
         {R"("{")", R"("{}")", R"("a}b")", R"("{a:0}")"});
 }
 
+TEST_CASE("multiples beside a pattern of many characters are followed wherever they lead") {
+  std::string pattern = "^";
+  for (char c = '!'; c <= '~'; ++c)
+    pattern += std::string("\\x") + "0123456789abcdef"[c / 16] + "0123456789abcdef"[c % 16] + '?';
+  for (int c = 0x100; c < 0x180; ++c) pattern += fmt::format("\\u{:04x}?", c);
+  std::mt19937 random(3);
+  for (const int divisor : {1021, 1024, 997}) {
+    Json number = {{"type", "integer"},
+                   {"multipleOf", divisor},
+                   {"minimum", -123456789012},
+                   {"maximum", 987654321098}};
+    Grammar grammar = Grammar::compile(
+        {{"properties", {{"n", number}, {"s", {{"type", "string"}, {"pattern", pattern}}}}},
+         {"required", {"n", "s"}}});
+    for (int round = 0; round < 200; ++round) {
+      Expr state = grammar.start();
+      for (const char c : std::string_view(R"({"n":)"))
+        state = grammar.next(state, static_cast<uint8_t>(c));
+      for (int digits = 0; digits < 16 && state != kNothing; ++digits)
+        state = grammar.next(
+            state, static_cast<uint8_t>('0' + (digits == 0 ? 1 + random() % 9 : random() % 10)));
+    }
+    CHECK(grammar.accepts(fmt::format(R"({{"n":{},"s":"abc"}})", int64_t{divisor} * 123'456'789)));
+    CHECK_FALSE(grammar.accepts(
+        fmt::format(R"({{"n":{},"s":"abc"}})", int64_t{divisor} * 123'456'789 + 1)));
+  }
+}
+
 TEST_CASE("formats of pydantic and OpenAPI: those with a grammar, and those that only describe") {
   check(of(R"({"format":"base64"})"), {R"("")", R"("TWFu")", R"("TQ==")", R"("+/8=")"},
         {R"("T")", R"("TWF")", R"("TR==")", R"("TWFu=")", R"("_-8=")"});

@@ -237,6 +237,32 @@ NumberRange all_of() {
 
 }  // namespace
 
+NumberRange number_range(const Json& schema, bool whole) {
+  const auto has = [&](const char* key) { return schema.find(key) != schema.end(); };
+  NumberRange out{.whole = whole, .least = {}, .most = {}};
+  const auto bound = [&](const char* plain, const char* strict, bool least) {
+    std::optional<Bound> result;
+    if (has(plain)) result = {.value = schema[plain], .strict = false};
+    if (!has(strict)) return result;
+    const Json& value = schema[strict];
+    const auto number = value.get<double>();
+    const bool tighter = !result || (least ? number >= result->value.get<double>()
+                                           : number <= result->value.get<double>());
+    if (tighter) result = {.value = value, .strict = true};
+    return result;
+  };
+  out.least = bound("minimum", "exclusiveMinimum", true);
+  out.most = bound("maximum", "exclusiveMaximum", false);
+  if (has("multipleOf")) {
+    const Json& divisors = schema["multipleOf"];
+    if (divisors.is_array())
+      out.multiple_of.assign(divisors.begin(), divisors.end());
+    else
+      out.multiple_of = {divisors};
+  }
+  return out;
+}
+
 std::optional<NumberRange> integer_format(std::string_view name) {
   if (name == "int8") return all_of<int8_t>();
   if (name == "int16") return all_of<int16_t>();

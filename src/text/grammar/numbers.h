@@ -21,6 +21,8 @@ struct NumberRange {
   std::vector<Json> multiple_of;  // of all of them
 };
 
+// What the keywords of a schema say of numbers.
+NumberRange number_range(const Json& schema, bool whole);
 // Up to 20 digits on each side of the point. Free numbers may have an exponent of two digits, which
 // no bound can do exactly: with bounds there is none. Throws Error{kUnsupported} for a bound with
 // an exponent or of more than 20 digits.

@@ -7,6 +7,7 @@
 #include "text/grammar/pattern.h"
 #include "text/grammar/schema_keywords.h"
 #include "text/grammar/string_formats.h"
+#include "text/grammar/whole_formats.h"
 
 #include <algorithm>
 #include <array>
@@ -46,6 +47,8 @@ class Compiler {
   struct Count {
     int32_t min = 0, max = kNoLimit;
   };
+  // Constants that somebody listed beside a "format", or beside alternatives one of which has it.
+  enum class Constants { kListed, kOfAlternative };
 
   Expr reference(const std::string& pointer, const std::string& place) {
     resolve(root_, pointer, place);  // must be there
@@ -128,12 +131,13 @@ class Compiler {
     return out;
   }
 
-  Expr flat_value(const Json& schema, const std::string& place, int depth) {
+  Expr flat_value(const Json& schema, const std::string& place, int depth,
+                  Constants which = Constants::kListed) {
     spend(depth, place);
     if (schema.is_boolean()) return schema == true ? parts_.any_value() : kNothing;
     for (const char* keyword : {"anyOf", "oneOf"})
       if (has(schema, keyword)) return alternatives(schema, keyword, place, depth);
-    if (has(schema, "enum")) return constants(schema, place, depth);
+    if (has(schema, "enum")) return constants(schema, place, depth, which);
     if (schema.empty()) return parts_.any_value();
     const std::vector<std::string> types = types_of(schema);
     std::vector<Expr> out;
@@ -153,7 +157,7 @@ class Compiler {
     for (const Json& one : list)
       out.push_back(rest.empty() ? value(one, at, depth + 1)
                                  : flat_value(merge_schemas(rest, flat(one, at, depth + 1), at), at,
-                                              depth + 1));
+                                              depth + 1, Constants::kOfAlternative));
     return to_.choice(out);
   }
 
@@ -191,42 +195,18 @@ class Compiler {
     return true;
   }
 
-  static bool no_common_value(const Json& a, const Json& b) {
-    return std::ranges::none_of(a, [&](const Json& one) {
-      return std::ranges::any_of(
-          b, [&](const Json& other) { return canonical(one) == canonical(other); });
-    });
-  }
-
-  // A key that both require, with constants that differ.
-  static bool told_apart_by_key(const Json& a, const Json& b) {
-    const auto constants = [](const Json& schema, const std::string& key) -> std::optional<Json> {
-      if (!has(schema, "properties") || !has(schema["properties"], key)) return std::nullopt;
-      const Json& one = schema["properties"][key];
-      if (has(one, "const")) return Json::array({one["const"]});
-      if (has(one, "enum") && one["enum"].is_array()) return one["enum"];
-      return std::nullopt;
-    };
-    if (!has(a, "required") || !has(b, "required")) return false;
-    return std::ranges::any_of(a["required"], [&](const Json& key) {
-      if (std::ranges::find(b["required"], key) == b["required"].end()) return false;
-      const auto first = constants(a, key.get<std::string>());
-      const auto second = constants(b, key.get<std::string>());
-      return first && second && no_common_value(*first, *second);
-    });
-  }
-
   bool overlaps(const Json& a, const std::string& type_a, const Json& b, const std::string& type_b,
                 const std::string& place, int depth) {
     const auto with_type = [](Json schema, const std::string& type) {
       schema["type"] = type;
       return schema;
     };
-    return to_.overlap(flat_value(with_type(a, type_a), place, depth + 1),
-                       flat_value(with_type(b, type_b), place, depth + 1));
+    return to_.overlap(
+        flat_value(with_type(a, type_a), place, depth + 1, Constants::kOfAlternative),
+        flat_value(with_type(b, type_b), place, depth + 1, Constants::kOfAlternative));
   }
 
-  Expr constants(const Json& schema, const std::string& place, int depth) {
+  Expr constants(const Json& schema, const std::string& place, int depth, Constants which) {
     Json rest = schema;
     rest.erase("enum");
     const std::vector<std::string> types =
@@ -244,11 +224,43 @@ class Compiler {
           rest["type"] = type;
           allowed.emplace(type, flat_value(rest, place, depth + 1));
         }
-        if (!to_.matches(allowed.at(type), dump_json(canonical(value)))) continue;
+        if (!to_.matches(allowed.at(type), dump_json(canonical(value))) &&
+            !keeps_formats(value, rest, place, which))
+          continue;
       }
       out.push_back(parts_.constant(value));
     }
     return to_.choice(out);
+  }
+
+  // Of a constant that is not among the texts that are written for `schema`: whether this is only
+  // because these are fewer than its "format" allows. One that is none of the format is refused by
+  // name, but for an alternative, which it merely does not belong to.
+  bool keeps_formats(const Json& value, Json schema, const std::string& place, Constants which) {
+    if (!has(schema, "format")) return false;
+    const std::vector<std::string> formats = texts(schema["format"]);
+    schema.erase("format");
+    const std::string text = dump_json(canonical(value));
+    if (!to_.matches(flat_value(schema, place, 0), text)) return false;
+    for (const std::string& format : formats) {
+      if (is_of_format(value, text, format)) continue;
+      if (which == Constants::kListed)
+        fail(ErrorKind::kInvalidInput,
+             "the constant {} at {} is no \"{}\", which its \"format\" asks for", dump_json(value),
+             place, format);
+      return false;
+    }
+    return true;
+  }
+
+  bool is_of_format(const Json& value, const std::string& text, const std::string& format) {
+    if (const auto range = integer_format(format))
+      return !value.is_number() || to_.matches(number(to_, *range), text);
+    if (!value.is_string() || is_description(format)) return true;
+    return std::ranges::any_of(
+        std::array{format_pattern(format), whole_format_pattern(format)}, [&](const auto& one) {
+          return one && to_.matches(parts_.quoted(pattern(std::string(*one), Match::kWhole)), text);
+        });
   }
 
   Expr typed(const Json& schema, const std::string& type, const std::string& place, int depth) {
@@ -261,35 +273,10 @@ class Compiler {
   }
 
   Expr numeric(const Json& schema, const std::string& type) {
-    Expr out = number(to_, bounds(schema, type));
+    Expr out = number(to_, number_range(schema, type == "integer"));
     if (has(schema, "format"))
       for (const std::string& format : texts(schema["format"]))
         if (const auto range = integer_format(format)) out = to_.both(out, number(to_, *range));
-    return out;
-  }
-
-  static NumberRange bounds(const Json& schema, const std::string& type) {
-    NumberRange out{.whole = type == "integer", .least = {}, .most = {}};
-    const auto bound = [&](const char* plain, const char* strict, bool least) {
-      std::optional<Bound> result;
-      if (has(schema, plain)) result = {.value = schema[plain], .strict = false};
-      if (!has(schema, strict)) return result;
-      const Json& value = schema[strict];
-      const auto number = value.get<double>();
-      const bool tighter = !result || (least ? number >= result->value.get<double>()
-                                             : number <= result->value.get<double>());
-      if (tighter) result = {.value = value, .strict = true};
-      return result;
-    };
-    out.least = bound("minimum", "exclusiveMinimum", true);
-    out.most = bound("maximum", "exclusiveMaximum", false);
-    if (has(schema, "multipleOf")) {
-      const Json& divisors = schema["multipleOf"];
-      if (divisors.is_array())
-        out.multiple_of.assign(divisors.begin(), divisors.end());
-      else
-        out.multiple_of = {divisors};
-    }
     return out;
   }
 
@@ -527,15 +514,27 @@ class Compiler {
         allowed_ = kNothing;
         return;
       }
-      std::optional<Expr> constants;
       if (has(flat, "enum")) {
-        std::vector<Expr> list;
-        for (const Json& one : flat["enum"])
-          if (one.is_string()) list.push_back(by_.to_.literal(spelled(one.get<std::string>())));
-        constants = by_.to_.choice(list);
+        allowed_ = constant_names(std::move(flat), at);
+        return;
       }
       allowed_ = by_.string_content(flat, at);
-      if (constants) allowed_ = by_.to_.both(allowed_, *constants);
+    }
+
+    Expr constant_names(Json schema, const std::string& at) {
+      const Json constants = schema["enum"];
+      schema.erase("enum");
+      schema["type"] = "string";
+      const Expr content = by_.string_content(schema, at);
+      std::vector<Expr> out;
+      for (const Json& one : constants) {
+        if (!one.is_string()) continue;
+        const std::string text = spelled(one.get<std::string>());
+        if (by_.to_.matches(content, text) ||
+            by_.keeps_formats(one, schema, at, Constants::kListed))
+          out.push_back(by_.to_.literal(text));
+      }
+      return by_.to_.choice(out);
     }
 
     static std::string spelled(const std::string& text) {

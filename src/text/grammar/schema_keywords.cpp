@@ -398,4 +398,28 @@ Json merge_schemas(const Json& a, const Json& b, const std::string& place) {
   return out;
 }
 
+bool no_common_value(const Json& a, const Json& b) {
+  return std::ranges::none_of(a, [&](const Json& one) {
+    return std::ranges::any_of(
+        b, [&](const Json& other) { return canonical(one) == canonical(other); });
+  });
+}
+
+bool told_apart_by_key(const Json& a, const Json& b) {
+  const auto constants = [](const Json& schema, const std::string& key) -> std::optional<Json> {
+    if (!has(schema, "properties") || !has(schema["properties"], key)) return std::nullopt;
+    const Json& one = schema["properties"][key];
+    if (has(one, "const")) return Json::array({one["const"]});
+    if (has(one, "enum") && one["enum"].is_array()) return one["enum"];
+    return std::nullopt;
+  };
+  if (!has(a, "required") || !has(b, "required")) return false;
+  return std::ranges::any_of(a["required"], [&](const Json& key) {
+    if (std::ranges::find(b["required"], key) == b["required"].end()) return false;
+    const auto first = constants(a, key.get<std::string>());
+    const auto second = constants(b, key.get<std::string>());
+    return first && second && no_common_value(*first, *second);
+  });
+}
+
 }  // namespace cria::grammar

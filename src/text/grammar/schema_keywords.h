@@ -23,6 +23,10 @@ std::string type_of(const Json& value);
 bool type_allows(const std::vector<std::string>& types, const std::string& type);
 // Whole numbers without a fraction, however they were written.
 Json canonical(const Json& value);
+// Of two lists of constants.
+bool no_common_value(const Json& a, const Json& b);
+// Whether both schemas require a key whose constants differ.
+bool told_apart_by_key(const Json& a, const Json& b);
 // A schema for what both allow; neither has allOf or $ref. Throws Error{kUnsupported}.
 Json merge_schemas(const Json& a, const Json& b, const std::string& place);
 
