@@ -138,7 +138,7 @@ void run(Service& service, http::Exchange& exchange, Call& call, Responder& resp
   request.model = {
       .template_text = model.template_text, .system = model.system, .messages = model.messages};
   ModelUse use = use_of(service, model, request.options, gone);
-  use.takes_place = !call.empty;
+  if (call.empty) use.takes = Takes::kNothing;
   const Lease lease = lease_for(service, use, call.keep_alive, gone);
   responder.on_ready();
   if (call.empty) return responder.on_done({.reason = "load"});

@@ -21,7 +21,7 @@ void ask(Service& service, http::Exchange& exchange, const std::string& name,
   const Model model = service.models.find(name);
   note_model(model.short_name);
   ModelUse use = use_of(service, model, Json::object(), gone);
-  use.takes_place = false;
+  use.takes = Takes::kNothing;
   const Lease lease = lease_for(service, use, keep_alive, gone);
   const auto answer = lease.runner().submit(std::move(request));
   for (;;) {
