@@ -18,7 +18,8 @@ void ask(Service& service, http::Exchange& exchange, const std::string& name,
          std::optional<api::Nanoseconds> keep_alive, Request request,
          const std::function<void(protocol::Event&)>& take) {
   const std::stop_token gone = exchange.gone();
-  const Model model = service.models.find(name);
+  const std::shared_ptr<const Model> found = service.models.find(name);
+  const Model& model = *found;
   note_model(model.short_name);
   ModelUse use = use_of(service, model, Json::object(), gone);
   use.takes = Takes::kNothing;
