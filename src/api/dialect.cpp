@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <set>
 #include <utility>
 
 namespace cria::api {
@@ -65,23 +66,52 @@ std::optional<ToolChoice> plain_choice(const Json* value) {
   return std::nullopt;
 }
 
+ToolChoice allowed_choice(std::string_view type, const Fields& given,
+                          const std::function<std::string(const Fields& tool)>& read_name) {
+  const std::string mode = given.text("mode");
+  if (mode != "auto" && mode != "required")
+    fail(ErrorKind::kInvalidInput,
+         "the mode of the allowed tools is \"{}\", but must be auto or required",
+         one_line(mode, 100));
+  ToolChoice out{.kind = mode == "auto" ? ToolChoice::Kind::kAuto : ToolChoice::Kind::kAny};
+  out.allowed.emplace();
+  for (const Json& item : given.list("tools")) {
+    const Fields tool(type, item, "tool_choice.tools.");
+    if (const std::string kind = tool.text("type"); kind != "function")
+      fail(ErrorKind::kInvalidInput, "tools of type \"{}\" are not supported, only functions",
+           one_line(kind, 100));
+    out.allowed->push_back(read_name(tool));
+  }
+  return out;
+}
+
 void apply_tools(std::string_view type, const Json& tools, const ToolChoice& choice,
                  DialectChat& out) {
-  Json checked = Json::array();
-  for (const Json& tool : tools) {
-    checked.push_back(check_tool(type, tool));
-    if (name_of(checked.back()).empty())
-      fail(ErrorKind::kInvalidInput, "tools[{}] has no name", checked.size() - 1);
+  Json checked = Json::array(), offered = Json::array();  // the same tools
+  std::set<std::string> known;
+  for (size_t i = 0; i < tools.size(); ++i) {
+    Json tool = check_tool(type, tools[i]);
+    const std::string name = name_of(tool);
+    if (name.empty()) fail(ErrorKind::kInvalidInput, "tools[{}] has no name", i);
+    known.insert(name);
+    if (choice.allowed && std::ranges::find(*choice.allowed, name) == choice.allowed->end())
+      continue;
+    checked.push_back(std::move(tool));
+    offered.push_back(tools[i]);
   }
+  for (const std::string& name : choice.allowed.value_or(std::vector<std::string>()))
+    if (!known.contains(name))
+      fail(ErrorKind::kInvalidInput, "tool_choice allows \"{}\", which is none of the tools",
+           one_line(name, 100));
   if (choice.kind == ToolChoice::Kind::kNone) return;
   out.tools = std::move(checked);
   if (choice.kind == ToolChoice::Kind::kAuto) return;
-  if (tools.empty())
+  if (offered.empty())
     fail(ErrorKind::kInvalidInput, "tool_choice asks for a call, but there are no tools");
   if (!out.format.is_null())
     fail(ErrorKind::kInvalidInput,
          "tool_choice asks for a call, so the answer cannot have another format as well");
-  out.format = format_of_choice(tools, choice);
+  out.format = format_of_choice(offered, choice);
   out.forced_call = true;
 }
 

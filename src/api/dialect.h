@@ -5,9 +5,11 @@
 #include "api/fields.h"
 #include "api/ollama.h"
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace cria::api {
 
@@ -19,7 +21,8 @@ struct DialectChat : ChatRequest {
 struct ToolChoice {
   enum class Kind { kAuto, kNone, kAny, kNamed };
   Kind kind = Kind::kAuto;
-  std::string name;  // kNamed
+  std::string name;                                 // kNamed
+  std::optional<std::vector<std::string>> allowed;  // only these are offered; absent: all are
 };
 
 // What every request of them begins with: a model, which is required, `stream` (false), and of the
@@ -28,6 +31,11 @@ void parse_head(const Fields& fields, Inference& out);
 
 // What both of OpenAI's dialects spell alike: absent, "auto", "none", "required". None for others.
 std::optional<ToolChoice> plain_choice(const Json* value);
+
+// OpenAI's choice among some of the tools: {mode, tools}, where `read_name` reads a tool as the
+// dialect spells it. The other tools are not offered.
+ToolChoice allowed_choice(std::string_view type, const Fields& given,
+                          const std::function<std::string(const Fields& tool)>& read_name);
 
 // Puts `tools`, in the native form but with whole schemas, into the request. A call that is asked
 // for becomes a format: an object {name, arguments} of the tools that may be called. Throws

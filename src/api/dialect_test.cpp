@@ -111,6 +111,18 @@ TEST_CASE("a choice of tools becomes a format, and the model sees the keys that 
   REQUIRE(any.format["anyOf"].size() == 2);
   CHECK(any.format["anyOf"][1]["properties"]["name"]["const"] == "g");
   CHECK(any.format["anyOf"][1]["properties"]["arguments"].dump() == R"({"type":"object"})");
+  const auto allowed = [](const char* mode, const char* name) {
+    return chat(std::string(kTools) +
+                R"(,"tool_choice":{"type":"allowed_tools","allowed_tools":{"mode":")" + mode +
+                R"(","tools":[{"type":"function","function":{"name":")" + name + R"("}}]}})");
+  };
+  CHECK(allowed("auto", "f").tools.size() == 1);
+  CHECK(allowed("auto", "f").format.is_null());
+  CHECK(allowed("required", "f").format == named.format);
+  CHECK(message_of([&] { allowed("auto", "x"); }) ==
+        "tool_choice allows \"x\", which is none of the tools");
+  CHECK(message_of([&] { allowed("any", "f"); }) ==
+        "the mode of the allowed tools is \"any\", but must be auto or required");
   CHECK(message_of([] { chat(R"(,"tool_choice":"required")"); }) ==
         "tool_choice asks for a call, but there are no tools");
   CHECK(message_of([] {

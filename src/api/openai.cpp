@@ -76,14 +76,22 @@ ToolChoice choice_of(const Fields& fields) {
   if (const auto plain = plain_choice(value)) return *plain;
   if (value->is_object()) {
     const Fields choice(kChat, *value, "tool_choice.");
+    if (choice.text("type") == "allowed_tools") {
+      const Json allowed = choice.object("allowed_tools");
+      return allowed_choice(
+          kChat, Fields(kChat, allowed, "tool_choice.allowed_tools."), [](const Fields& tool) {
+            const Json function = tool.object("function");
+            return Fields(kChat, function, "tool_choice.tools.function.").text("name");
+          });
+    }
     const Json function = choice.object("function");
     const std::string name = Fields(kChat, function, "tool_choice.function.").text("name");
     if (choice.text("type") == "function" && !name.empty())
       return {.kind = ToolChoice::Kind::kNamed, .name = name};
   }
   fail(ErrorKind::kInvalidInput,
-       "tool_choice must be \"none\", \"auto\", \"required\" or {{\"type\":\"function\","
-       "\"function\":{{\"name\":...}}}}");
+       "tool_choice must be \"none\", \"auto\", \"required\", {{\"type\":\"function\","
+       "\"function\":{{\"name\":...}}}} or {{\"type\":\"allowed_tools\",\"allowed_tools\":...}}");
 }
 
 Json tools_of(const Fields& fields) {

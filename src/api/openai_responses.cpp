@@ -160,13 +160,15 @@ ToolChoice choice_of(const Fields& fields) {
   if (const auto plain = plain_choice(value)) return *plain;
   if (value->is_object()) {
     const Fields choice(kType, *value, "tool_choice.");
+    if (choice.text("type") == "allowed_tools")
+      return allowed_choice(kType, choice, [](const Fields& tool) { return tool.text("name"); });
     const std::string name = choice.text("name");
     if (choice.text("type") == "function" && !name.empty())
       return {.kind = ToolChoice::Kind::kNamed, .name = name};
   }
   fail(ErrorKind::kInvalidInput,
-       "tool_choice must be \"none\", \"auto\", \"required\" or {{\"type\":\"function\","
-       "\"name\":...}}");
+       "tool_choice must be \"none\", \"auto\", \"required\", {{\"type\":\"function\","
+       "\"name\":...}} or {{\"type\":\"allowed_tools\",\"mode\":...,\"tools\":[...]}}");
 }
 
 Json format_of(const Fields& fields) {

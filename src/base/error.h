@@ -6,6 +6,8 @@
 
 #include <fmt/core.h>
 
+#include <cstdint>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -36,13 +38,22 @@ int exit_code(ErrorKind kind) noexcept;
 std::string_view kind_name(ErrorKind kind) noexcept;
 ErrorKind kind_from_name(std::string_view name) noexcept;  // kInternal when unknown
 
+// Of memory, in bytes: what was asked for and what there was.
+struct Shortage {
+  int64_t needed = 0, available = 0;
+};
+
 class Error : public std::runtime_error {
  public:
-  Error(ErrorKind kind, const std::string& message) : std::runtime_error(message), kind_(kind) {}
+  Error(ErrorKind kind, const std::string& message, std::optional<Shortage> shortage = std::nullopt)
+      : std::runtime_error(message), kind_(kind), shortage_(shortage) {}
   ErrorKind kind() const noexcept { return kind_; }
+  // Of kOutOfMemory, where the numbers are known: who can make room reads them here.
+  const std::optional<Shortage>& shortage() const noexcept { return shortage_; }
 
  private:
   ErrorKind kind_;
+  std::optional<Shortage> shortage_;
 };
 
 template <class... Args>
@@ -56,7 +67,7 @@ decltype(auto) in_context(std::string_view where, Body&& body) {
   try {
     return body();
   } catch (const Error& e) {
-    throw Error(e.kind(), fmt::format("{}: {}", where, e.what()));
+    throw Error(e.kind(), fmt::format("{}: {}", where, e.what()), e.shortage());
   }
 }
 

@@ -2,11 +2,11 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/resources.h"
 #include "engine/batcher.h"
 #include "engine/bench_text.h"
 #include "engine/loader.h"
 #include "engine/options.h"
-#include "engine/resources.h"
 #include "ml/cpu/kernels.h"
 #include "ml/cpu/probe.h"
 

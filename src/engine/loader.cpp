@@ -2,8 +2,8 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/resources.h"
 #include "base/text.h"
-#include "engine/resources.h"
 #include "engine/vocabulary.h"
 
 #include <algorithm>
@@ -73,7 +73,7 @@ class MemoryPlan {
       promised = std::clamp<int64_t>(pages_in(settings_.kv_memory), 1, promised);
       least = std::min(least, promised * ml::kPageTokens);
     }
-    if (promised > pages_in(room_)) refuse(least, places);
+    if (promised > pages_in(room_)) refuse(least, places, promised);
     // Half of the room is left to other models and programs, where nobody says otherwise.
     const int64_t usual =
         settings_.kv_memory > 0 ? std::min(room_, settings_.kv_memory) : room_ / 2;
@@ -99,20 +99,21 @@ class MemoryPlan {
     return std::clamp<int64_t>(bytes / page_bytes_ - text_pages_, 0, kMostPages);
   }
 
-  [[noreturn]] void refuse(int64_t context, int64_t places) const {
+  [[noreturn]] void refuse(int64_t context, int64_t places, int64_t pages) const {
     const int64_t tokens = checked_product({context, places});
-    const int64_t cache =
-        checked_product({page_bytes_, checked_product({pages_for(context), places})});
+    const int64_t cache = checked_product({page_bytes_, pages + text_pages_});
     int64_t needed = weights_ + weights_ / 10;
     if (__builtin_add_overflow(needed, cache, &needed))
       needed = std::numeric_limits<int64_t>::max();
-    fail(ErrorKind::kOutOfMemory,
-         "model requires more system memory ({}) than is available ({}): {} of weights, and a KV "
-         "cache of {} for {} tokens{}; try {}",
-         human_bytes(needed), human_bytes(settings_.available_memory), human_bytes(weights_),
-         human_bytes(cache), tokens,
-         places > 1 ? fmt::format(" ({} for each of {} places)", context, places) : "",
-         suggestion(context, places));
+    const std::string text = fmt::format(
+        "model requires more system memory ({}) than is available ({}): {} of weights, and a KV "
+        "cache of {} for {} tokens{}; try {}",
+        human_bytes(needed), human_bytes(settings_.available_memory), human_bytes(weights_),
+        human_bytes(cache), tokens,
+        places > 1 ? fmt::format(" ({} for each of {} places)", context, places) : "",
+        suggestion(context, places));
+    throw Error(ErrorKind::kOutOfMemory, text,
+                Shortage{.needed = needed, .available = settings_.available_memory});
   }
 
   // What was asked for by name, and would have to be less.

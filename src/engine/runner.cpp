@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/log_context.h"
+#include "base/resources.h"
 #include "base/sandbox.h"
 #include "base/settings.h"
 #include "engine/engine.h"
@@ -11,7 +12,6 @@
 #include "engine/loader.h"
 #include "engine/prompt_store.h"
 #include "engine/render.h"
-#include "engine/resources.h"
 #include "engine/text_requests.h"
 #include "protocol/channel.h"
 #include "protocol/protocol.h"
@@ -270,6 +270,7 @@ void run(Channel& channel) {
   emit(protocol::Loaded{.context_length = loaded.context,
                         .longest_context = loaded.longest,
                         .parallel = loaded.parallel,
+                        .texts_together = kMostTextsOfStep,
                         .weight_bytes = loaded.plan->weight_bytes(),
                         .scratch_bytes = loaded.plan->scratch_bytes(),
                         .kv_bytes = loaded.memory->store().bytes(),
@@ -298,8 +299,8 @@ int run_runner(int fd) {
   } catch (const Error& e) {
     log::error("runner: {}", e.what());
     try {
-      channel.send(protocol::to_json(
-          protocol::Event(protocol::Failure{.id = 0, .kind = e.kind(), .message = e.what()})));
+      channel.send(protocol::to_json(protocol::Event(protocol::Failure{
+          .id = 0, .kind = e.kind(), .message = e.what(), .shortage = e.shortage()})));
     } catch (const Error&) {
       // The server has gone; its log and the exit code tell it.
     }

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "protocol/protocol.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <limits>
@@ -240,6 +241,7 @@ Json encoded(const Loaded& loaded) {
           {"context_length", loaded.context_length},
           {"longest_context", loaded.longest_context},
           {"parallel", loaded.parallel},
+          {"texts_together", loaded.texts_together},
           {"weight_bytes", loaded.weight_bytes},
           {"scratch_bytes", loaded.scratch_bytes},
           {"kv_bytes", loaded.kv_bytes},
@@ -252,6 +254,7 @@ Loaded loaded_from(const Json& json) {
   return {.context_length = count(json, "context_length"),
           .longest_context = count(json, "longest_context"),
           .parallel = count(json, "parallel", 1),
+          .texts_together = count(json, "texts_together", 1),
           .weight_bytes = count(json, "weight_bytes"),
           .scratch_bytes = count(json, "scratch_bytes"),
           .kv_bytes = count(json, "kv_bytes"),
@@ -387,10 +390,21 @@ Done done_from(const Json& json) {
 }
 
 Json encoded(const Failure& failure) {
-  return {{"type", "failure"},
-          {"id", failure.id},
-          {"kind", kind_name(failure.kind)},
-          {"message", failure.message}};
+  Json json = {{"type", "failure"},
+               {"id", failure.id},
+               {"kind", kind_name(failure.kind)},
+               {"message", failure.message}};
+  if (failure.shortage)
+    json["shortage"] = {{"needed", std::max<int64_t>(failure.shortage->needed, 0)},
+                        {"available", std::max<int64_t>(failure.shortage->available, 0)}};
+  return json;
+}
+
+Failure failure_from(const Json& json) {
+  Failure out{id_of(json), kind_from_name(text(json, "kind")), text(json, "message"), {}};
+  if (const Json shortage = object(json, "shortage"); !shortage.empty())
+    out.shortage = {.needed = count(shortage, "needed"), .available = count(shortage, "available")};
+  return out;
 }
 
 Json encoded(const Result& result) {
@@ -439,8 +453,7 @@ Event event_from_json(const Json& json) {
   if (type == "usage") return usage_from(json);
   if (type == "alive") return Alive{flag(json, "steps", false), flag(json, "texts", false)};
   if (type == "begun") return Begun{id_of(json)};
-  if (type == "failure")
-    return Failure{id_of(json), kind_from_name(text(json, "kind")), text(json, "message")};
+  if (type == "failure") return failure_from(json);
   if (type == "result") return Result{any(json, "result")};
   fail(ErrorKind::kInvalidInput, "\"{}\" is no type of event", type);
 }

@@ -114,6 +114,7 @@ struct Loaded {
   int64_t context_length = 0;   // of requests that do not say theirs
   int64_t longest_context = 0;  // that a request may ask for
   int64_t parallel = 1;         // sequences at a time
+  int64_t texts_together = 1;   // embedded or ranked beside each other, in one place of those
   int64_t weight_bytes = 0, scratch_bytes = 0;
   int64_t kv_bytes = 0;  // set aside for the KV cache, and taken from the system as pages are used
   std::string backend;   // "cpu (avx512)"
@@ -191,6 +192,7 @@ struct Failure {
   uint64_t id = 0;  // 0: the runner as a whole, which then exits
   ErrorKind kind = ErrorKind::kInternal;
   std::string message;
+  std::optional<Shortage> shortage;  // of memory, where the numbers are known
 };
 
 struct Result {  // a worker's last message

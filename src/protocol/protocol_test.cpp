@@ -97,6 +97,10 @@ TEST_CASE("every message survives the trip through JSON") {
                     .backend = "cpu",
                     .sandboxed = true})["sandboxed"] == true);
   CHECK(trip(Failure{2, ErrorKind::kTooLarge, "why"})["kind"] == "too_large");
+  CHECK_FALSE(trip(Failure{2, ErrorKind::kTooLarge, "why"}).contains("shortage"));
+  const Failure refused{
+      .kind = ErrorKind::kOutOfMemory, .message = "why", .shortage = Shortage{9, -5}};
+  CHECK(trip(refused)["shortage"] == Json{{"needed", 9}, {"available", 0}});
   CHECK(trip(Alive{.texts = true}) == to_json(Event(Alive{.texts = true})));
   CHECK(trip(Alive{.texts = true})["steps"] == false);
   CHECK(trip(Begun{.id = 3})["id"] == 3);

@@ -123,8 +123,8 @@ void add_gguf(Draft& draft, const std::string& digest) {
   if (!has_magic(draft.store(), layer))
     fail(ErrorKind::kInvalidInput, "supplied file was not in GGUF format");
   draft.status("parsing GGUF");
-  Facts facts = draft.service.models.inspect(draft.store().blob_path(layer.digest).string(), false,
-                                             draft.stop);
+  Facts facts = *draft.service.models.inspect(draft.store().blob_path(layer.digest).string(), false,
+                                              draft.stop);
   const std::string kind = facts.kind.empty() ? "model" : facts.kind;
   layer = draft.store().layer_of(layer.digest, kind);
   draft.sources.push_back(layer);
@@ -194,14 +194,14 @@ void inherit(Draft& draft) {
     pull_model(draft.service, name, {.stop = draft.stop},
                [&](const store::TransferStatus& status) { draft.status(status.status); });
   const auto base = draft.store().find(name);
-  const Model model = draft.service.models.find(draft.request.from);
-  draft.config = model.config;
-  draft.parameters = model.parameters;
+  const std::shared_ptr<const Model> model = draft.service.models.find(draft.request.from);
+  draft.config = model->config;
+  draft.parameters = model->parameters;
   for (store::Layer layer : base->manifest.layers) {
     layer.from = base->name.short_text();
     if (layer.kind() == "model" && !draft.request.quantize.empty()) {
-      Facts facts = draft.service.models.inspect(draft.store().blob_path(layer.digest).string(),
-                                                 false, draft.stop);
+      Facts facts = *draft.service.models.inspect(draft.store().blob_path(layer.digest).string(),
+                                                  false, draft.stop);
       const store::Layer made = quantized(draft, layer, facts);
       if (made.digest != layer.digest) {
         layer = made;

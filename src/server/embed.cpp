@@ -35,7 +35,7 @@ std::string base64_of(const std::vector<float>& values) {
   return base64_encode(bytes);
 }
 
-Model find_model(Service& service, const std::string& name) {
+std::shared_ptr<const Model> find_model(Service& service, const std::string& name) {
   try {
     return service.models.find(name);
   } catch (const Error& e) {
@@ -47,7 +47,8 @@ Model find_model(Service& service, const std::string& name) {
 Vectors embed(Service& service, http::Exchange& exchange, api::EmbedRequest request,
               bool normalize) {
   if (request.model.empty()) fail(ErrorKind::kNotFound, "model '' not found");
-  const Model model = find_model(service, request.model);
+  const std::shared_ptr<const Model> found = find_model(service, request.model);
+  const Model& model = *found;
   note_model(model.short_name);
   const Json options = merged_options(model, request.options);
   return vectors_of(service, exchange.gone(),

@@ -47,7 +47,7 @@ void advance_seed(Json& options) {
 bool keeps_prompts(Service& service, const Model& model, const std::stop_token& gone) {
   if (!setting_flag("CRIA_PROMPT_CACHE")) return false;
   try {
-    return service.models.inspect(model.model_path, false, gone).can("completion");
+    return service.models.inspect(model.model_path, false, gone)->can("completion");
   } catch (const Error& e) {  // what is wrong with the file is the runner's to say
     if (e.kind() == ErrorKind::kCancelled) throw;
     log::warn("{}: prompts are not kept on disk: {}", model.short_name, e.what());
@@ -120,14 +120,16 @@ class Answers {
 };
 
 void run(Service& service, http::Exchange& exchange, Call& call, Responder& responder) {
-  const Model model = service.models.find(call.model);
+  const std::shared_ptr<const Model> found = service.models.find(call.model);
+  const Model& model = *found;
   note_model(model.short_name);
   if (call.empty && call.keep_alive && call.keep_alive->count() == 0) {
     service.scheduler.unload(model.model_path);
     return responder.on_done({.reason = "unload"});
   }
   const std::stop_token gone = exchange.gone();
-  const Facts facts = service.models.facts(model, gone);
+  const std::shared_ptr<const Facts> known = service.models.facts(model, gone);
+  const Facts& facts = *known;
   check_capabilities(call, model, facts);
   protocol::Generate& request = call.request;
   request.think = effective_think(call, facts);
@@ -138,7 +140,7 @@ void run(Service& service, http::Exchange& exchange, Call& call, Responder& resp
   request.model = {
       .template_text = model.template_text, .system = model.system, .messages = model.messages};
   ModelUse use = use_of(service, model, request.options, gone);
-  use.takes_place = !call.empty;
+  if (call.empty) use.takes = Takes::kNothing;
   const Lease lease = lease_for(service, use, call.keep_alive, gone);
   responder.on_ready();
   if (call.empty) return responder.on_done({.reason = "load"});
@@ -174,7 +176,8 @@ ModelUse use_of(Service& service, const Model& model, const Json& options,
   protocol::Load& load = use.load;
   load.model_path = model.model_path;
   load.adapter_paths = model.adapter_paths;
-  use.num_ctx = num_ctx_of(merged_options(model, Json::object()));
+  if (const Json* const own = json_find(model.parameters, "num_ctx"))
+    use.num_ctx = num_ctx_of(api::check_options({{"num_ctx", *own}}));
   load.num_ctx = std::clamp<int64_t>(setting_integer("OLLAMA_CONTEXT_LENGTH"), 0, kMaxContext);
   load.threads = positive(options, "num_thread", kMaxThreads);
   load.parallel = setting_integer("OLLAMA_NUM_PARALLEL");

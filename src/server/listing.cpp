@@ -72,10 +72,10 @@ void get_tags(Service& service, http::Exchange& exchange, const std::string&) {
                 {"digest", model.digest},
                 {"details", model.details()}};
     try {
-      const Facts facts = service.models.facts(model, exchange.gone());
-      if (facts.context_length > 0) one["details"]["context_length"] = facts.context_length;
-      if (facts.embedding_length > 0) one["details"]["embedding_length"] = facts.embedding_length;
-      if (!facts.capabilities.empty()) one["capabilities"] = facts.capabilities;
+      const std::shared_ptr<const Facts> facts = service.models.facts(model, exchange.gone());
+      if (facts->context_length > 0) one["details"]["context_length"] = facts->context_length;
+      if (facts->embedding_length > 0) one["details"]["embedding_length"] = facts->embedding_length;
+      if (!facts->capabilities.empty()) one["capabilities"] = facts->capabilities;
     } catch (const Error& e) {
       if (e.kind() == ErrorKind::kCancelled) throw;  // a broken file is listed all the same
     }
@@ -107,11 +107,11 @@ void post_show(Service& service, http::Exchange& exchange, const std::string&) {
   if (!name) fail(ErrorKind::kInvalidInput, "invalid model name");
   if (!service.models.store().find(*name))
     fail(ErrorKind::kNotFound, "model '{}' not found", name->short_text());
-  const Model model = service.models.find(request.model);
-  Facts facts = service.models.facts(model, exchange.gone());
+  const std::shared_ptr<const Model> model = service.models.find(request.model);
+  Facts facts = *service.models.facts(*model, exchange.gone());
   if (request.verbose)
-    facts.model_info = service.models.inspect(model.model_path, true, exchange.gone()).model_info;
-  answer_json(exchange, shown(model, facts, request));
+    facts.model_info = service.models.inspect(model->model_path, true, exchange.gone())->model_info;
+  answer_json(exchange, shown(*model, facts, request));
 }
 
 }  // namespace cria::server

@@ -73,7 +73,8 @@ struct Metrics::Families {
       histogram("cria_queue_wait_seconds", "Until a request had a place in a loaded runner");
   Family<Counter>& starts = counter("cria_runner_starts_total", "Runners that were started");
   Family<Counter>& failures =
-      counter("cria_runner_failures_total", "Runners that ended without being asked to");
+      counter("cria_runner_failures_total",
+              "Loads that were refused, and runners that ended without being asked to");
 
   std::string label_of(const std::string& model) {
     const std::lock_guard lock(mutex);

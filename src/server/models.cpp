@@ -105,15 +105,25 @@ Json Model::details() const {
           {"quantization_level", text("file_type")}};
 }
 
-Model Models::find(const std::string& name) const {
+std::shared_ptr<const Model> Models::find(const std::string& name) {
   const auto parsed = store::ModelName::parse(name);
   if (!parsed) fail(ErrorKind::kInvalidInput, "invalid model name");
+  const std::string key = parsed->full();
+  const auto stamp = store_.stamp(*parsed);  // before it is read, so that it is never too new
+  {
+    const std::lock_guard lock(mutex_);
+    const auto it = known_.find(key);
+    if (it != known_.end() && stamp == it->second.stamp) return it->second.model;
+    if (it != known_.end()) known_.erase(it);
+  }
   const auto stored = store_.find(*parsed);
   if (!stored) fail(ErrorKind::kNotFound, "model '{}' not found", name);
-  Model model = model_of(store_, *stored);
-  model.asked = name;
-  if (model.model_path.empty())
+  auto model = std::make_shared<const Model>(model_of(store_, *stored));
+  if (model->model_path.empty())
     fail(ErrorKind::kUnsupported, "model '{}' has no weights in a format that can be run", name);
+  if (!stamp) return model;
+  const std::lock_guard lock(mutex_);
+  known_[key] = {.stamp = *stamp, .model = model};
   return model;
 }
 
@@ -129,24 +139,24 @@ std::vector<Model> Models::list() const {
   return out;
 }
 
-Facts Models::inspect(const std::string& path, bool verbose, const std::stop_token& stop) {
+std::shared_ptr<const Facts> Models::inspect(const std::string& path, bool verbose,
+                                             const std::stop_token& stop) {
   if (!verbose) {
     const std::lock_guard lock(mutex_);
-    if (const auto it = facts_.find(path); it != facts_.end()) return it->second;
+    if (const auto it = inspected_.find(path); it != inspected_.end()) return it->second;
   }
   const Json result = run_job(
       spawner_, {.kind = "inspect", .arguments = {{"path", path}, {"verbose", verbose}}}, stop);
-  Facts facts = facts_from_json(result);
-  if (!verbose) {
-    const std::lock_guard lock(mutex_);
-    facts_[path] = facts;
-  }
-  return facts;
+  auto facts = std::make_shared<const Facts>(facts_from_json(result));
+  if (verbose) return facts;
+  const std::lock_guard lock(mutex_);
+  return inspected_[path] = std::move(facts);
 }
 
-std::vector<std::string> Models::template_capabilities(const Model& model, const Facts& facts,
-                                                       const std::stop_token& stop) {
-  if (model.template_text.empty() && facts.chat_template.empty()) return {};
+std::optional<std::vector<std::string>> Models::template_capabilities(const Model& model,
+                                                                      const Facts& facts,
+                                                                      const std::stop_token& stop) {
+  if (model.template_text.empty() && facts.chat_template.empty()) return std::vector<std::string>();
   const std::pair key(model.model_path, model.template_text);
   {
     const std::lock_guard lock(mutex_);
@@ -164,19 +174,27 @@ std::vector<std::string> Models::template_capabilities(const Model& model, const
   } catch (const Error& e) {  // a broken template is listed and shown all the same
     if (e.kind() == ErrorKind::kCancelled) throw;
     log::warn("{}: {}", model.short_name, e.what());
-    return {};  // and asked again the next time: it may have been the machine's fault
+    return std::nullopt;  // and asked again the next time: it may have been the machine's fault
   }
   const std::lock_guard lock(mutex_);
   return template_capabilities_[key] = std::move(capabilities);
 }
 
-Facts Models::facts(const Model& model, const std::stop_token& stop) {
-  Facts facts = inspect(model.model_path, false, stop);
-  for (const std::string& capability : template_capabilities(model, facts, stop))
+std::shared_ptr<const Facts> Models::facts(const Model& model, const std::stop_token& stop) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto it = facts_.find(model.digest); it != facts_.end()) return it->second;
+  }
+  Facts facts = *inspect(model.model_path, false, stop);
+  const auto of_templates = template_capabilities(model, facts, stop);
+  for (const std::string& capability : of_templates.value_or(std::vector<std::string>()))
     if (!facts.can(capability)) facts.capabilities.push_back(capability);
   if (!model.projector_paths.empty() && !facts.can("vision"))
     facts.capabilities.push_back("vision");
-  return facts;
+  auto out = std::make_shared<const Facts>(std::move(facts));
+  if (!of_templates) return out;
+  const std::lock_guard lock(mutex_);
+  return facts_[model.digest] = std::move(out);
 }
 
 Json run_job(protocol::Spawner& spawner, const protocol::Job& job, const std::stop_token& stop,

@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <stop_token>
@@ -23,7 +24,6 @@ namespace cria::server {
 
 // A model of the store, with the texts of its layers.
 struct Model {
-  std::string asked;       // as the client wrote it
   std::string short_name;  // "tiny:latest"
   std::string full_name;   // "registry.ollama.ai/library/tiny:latest"
   std::string digest;      // of the manifest, without "sha256:"
@@ -69,23 +69,33 @@ class Models {
 
   store::Store& store() { return store_; }
   protocol::Spawner& spawner() { return spawner_; }
-  // Throws Error{kInvalidInput} "invalid model name", {kNotFound} "model 'NAME' not found".
-  Model find(const std::string& name) const;
+  // Throws Error{kInvalidInput} "invalid model name", {kNotFound} "model 'NAME' not found". Read
+  // again only when its manifest has changed.
+  std::shared_ptr<const Model> find(const std::string& name);
   std::vector<Model> list() const;  // newest first; unreadable ones are left out
   // Of a file of the store; read once per blob. `verbose`: with long arrays, read each time.
-  Facts inspect(const std::string& path, bool verbose, const std::stop_token& stop);
-  // What the model can do, its template and projectors included.
-  Facts facts(const Model& model, const std::stop_token& stop);
+  std::shared_ptr<const Facts> inspect(const std::string& path, bool verbose,
+                                       const std::stop_token& stop);
+  // What the model can do, its template and projectors included; read once per manifest.
+  std::shared_ptr<const Facts> facts(const Model& model, const std::stop_token& stop);
 
  private:
-  // Of the templates, which the server does not read itself.
-  std::vector<std::string> template_capabilities(const Model& model, const Facts& facts,
-                                                 const std::stop_token& stop);
+  struct Known {
+    store::ManifestStamp stamp;
+    std::shared_ptr<const Model> model;
+  };
+
+  // Of the templates, which the server does not read itself; nullopt when that failed.
+  std::optional<std::vector<std::string>> template_capabilities(const Model& model,
+                                                                const Facts& facts,
+                                                                const std::stop_token& stop);
 
   store::Store& store_;
   protocol::Spawner& spawner_;
   std::mutex mutex_;
-  std::map<std::string, Facts> facts_;  // by path: a blob never changes
+  std::map<std::string, Known> known_;                             // by full name
+  std::map<std::string, std::shared_ptr<const Facts>> inspected_;  // by path: a blob never changes
+  std::map<std::string, std::shared_ptr<const Facts>> facts_;      // by the manifest's digest
   std::map<std::pair<std::string, std::string>, std::vector<std::string>>
       template_capabilities_;  // by path and text of the template layer
 };

@@ -92,7 +92,7 @@ void get_openai_model(Service& service, http::Exchange& exchange, const std::str
   const auto name = store::ModelName::require(id);
   if (!service.models.store().find(name))
     fail(ErrorKind::kNotFound, "model '{}' not found", name.short_text());
-  answer_json(exchange, described(exchange, service.models.find(id), id));
+  answer_json(exchange, described(exchange, *service.models.find(id), id));
 }
 
 }  // namespace cria::server

@@ -194,7 +194,9 @@ std::vector<Json> ResponseEvents::on_text(const protocol::Text& text) {
 std::vector<Json> ResponseEvents::on_done(const protocol::Done& done) {
   std::vector<Json> out;
   usage_ = {{"input_tokens", done.prompt_tokens},
-            {"input_tokens_details", {{"cached_tokens", done.cached_tokens}}},
+            {"input_tokens_details",
+             {{"cached_tokens", done.cached_tokens},
+              {"cache_write_tokens", done.prompt_tokens - done.cached_tokens}}},
             {"output_tokens", done.generated_tokens},
             {"output_tokens_details", {{"reasoning_tokens", 0}}},
             {"total_tokens", done.prompt_tokens + done.generated_tokens}};

@@ -1,4 +1,4 @@
-// openai_responses_endpoint.cpp - /v1/responses.
+// openai_responses_endpoint.cpp - /v1/responses and /v1/responses/input_tokens.
 #include "api/fields.h"
 #include "api/openai_responses.h"
 #include "server/generate.h"
@@ -30,7 +30,32 @@ class ResponsesResponder : public Responder {
   const bool streams_;
 };
 
+class CountResponder : public Responder {
+ public:
+  explicit CountResponder(http::Exchange& exchange) : exchange_(exchange) {}
+  void on_text(const protocol::Text&) override {}
+  void on_done(const protocol::Done& done) override {
+    answer_json(exchange_,
+                {{"object", "response.input_tokens"}, {"input_tokens", done.prompt_tokens}});
+  }
+
+ private:
+  http::Exchange& exchange_;
+};
+
 }  // namespace
+
+// The prompt is rendered and tokenised, whole, in the runner, which then generates nothing.
+void post_openai_count(Service& service, http::Exchange& exchange, const std::string&) {
+  api::OpenAiResponses asked =
+      api::parse_openai_responses(api::parse_body(exchange.request().body));
+  asked.debug_render_only = true;
+  asked.truncate = false;
+  asked.format = {};
+  asked.forced_call = false;
+  CountResponder responder(exchange);
+  generate(service, exchange, chat_call(std::move(asked)), responder);
+}
 
 void post_openai_responses(Service& service, http::Exchange& exchange, const std::string&) {
   api::OpenAiResponses asked =

@@ -51,9 +51,10 @@ Json results_of(const Vectors& scores, const api::RerankRequest& asked) {
 void post_rerank(Service& service, http::Exchange& exchange, const std::string&) {
   const api::RerankRequest asked = api::parse_rerank(api::parse_body(exchange.request().body));
   try {
-    const Model model = service.models.find(asked.model);
+    const std::shared_ptr<const Model> found = service.models.find(asked.model);
+    const Model& model = *found;
     note_model(model.short_name);
-    check_ranks(asked.model, service.models.facts(model, exchange.gone()));
+    check_ranks(asked.model, *service.models.facts(model, exchange.gone()));
     const Json options = merged_options(model, asked.options);
     const Vectors scores = vectors_of(service, exchange.gone(),
                                       {.use = use_of(service, model, options, exchange.gone()),

@@ -78,6 +78,7 @@ constexpr std::array kRoutes = {
     Route{"GET", "/v1/models", kInfer, get_openai_models},
     Route{"GET", "/v1/models/*", kInfer, get_openai_model},
     Route{"POST", "/v1/responses", kInfer, post_openai_responses},
+    Route{"POST", "/v1/responses/input_tokens", kInfer, post_openai_count},
     Route{"POST", "/v1/audio/transcriptions", kInfer, not_yet},
     Route{"POST", "/v1/messages", kInfer, post_anthropic_messages},
     Route{"POST", "/v1/messages/count_tokens", kInfer, post_anthropic_count},

@@ -145,7 +145,8 @@ protocol::Loaded Runner::wait_loaded(std::chrono::nanoseconds stall, const std::
   if (loaded_) return *loaded_;
   if (failure_) {
     const bool memory = failure_->kind() == ErrorKind::kOutOfMemory;  // who waits may make room
-    throw Error(memory ? failure_->kind() : ErrorKind::kInternal, failure_->what());
+    throw Error(memory ? failure_->kind() : ErrorKind::kInternal, failure_->what(),
+                failure_->shortage());
   }
   fail(ErrorKind::kInternal, "{}", kRunnerStopped);
 }
@@ -264,7 +265,7 @@ bool Runner::dispatch(protocol::Event event) {
     running_.erase(id);
   } else if (auto* failure = std::get_if<protocol::Failure>(&event)) {
     if (failure->id == 0) {
-      failure_ = Error(failure->kind, failure->message);
+      failure_ = Error(failure->kind, failure->message, failure->shortage);
       return false;
     }
     if (const auto queue = find(failure->id)) queue->end(Error(failure->kind, failure->message));
@@ -280,6 +281,10 @@ void Runner::finish(const std::string& why) {
     const std::lock_guard lock(mutex_);
     ended_ = true;
     failed = !killed_ || failure_;  // who has failed is killed soon after
+    if (!loaded_ && failure_ && failure_->shortage()) {
+      log::info("runner {}: {}", pid(), failure_->what());
+      failed = false;
+    }
     if (failed)
       log::error("runner {} {}{}", pid(), why,
                  failure_ ? fmt::format(": {}", failure_->what()) : "");

@@ -74,7 +74,8 @@ class Runner : public std::enable_shared_from_this<Runner> {
     // never.
     std::chrono::nanoseconds watchdog{0};
     // Called once, from the reader's thread, when the process has ended and been reaped; with true
-    // when nobody had asked it to.
+    // when nobody had asked it to. One that refuses to load for want of memory, and says how much,
+    // has not failed: whoever waits for it may make room.
     std::function<void(bool failed)> on_end;
   };
 
@@ -83,7 +84,7 @@ class Runner : public std::enable_shared_from_this<Runner> {
                                        Care care);
 
   // Throws Error{kInternal} with the reason when the load failed, or made no progress for `stall`;
-  // {kOutOfMemory} when the memory does not hold the model;
+  // {kOutOfMemory} when the memory does not hold the model, with the shortage where it is known;
   // {kCancelled} when `stop` is requested (the load goes on).
   protocol::Loaded wait_loaded(std::chrono::nanoseconds stall, const std::stop_token& stop);
   std::unique_ptr<Generation> submit(protocol::Generate request) {

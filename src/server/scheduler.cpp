@@ -3,10 +3,10 @@
 #include "base/log.h"
 #include "base/log_context.h"
 #include "server/requests.h"
+#include "server/slot.h"
 
 #include <algorithm>
 #include <map>
-#include <tuple>
 #include <utility>
 
 namespace cria::server {
@@ -22,69 +22,6 @@ Clock::time_point after(api::Nanoseconds keep_alive) {
 
 }  // namespace
 
-struct Slot {
-  ModelUse use;
-  std::shared_ptr<Runner> runner;
-  std::optional<protocol::Loaded> loaded;  // absent while it loads
-  int leases = 0, takers = 0;              // takers: those of places
-  api::Nanoseconds keep_alive{0};
-  Clock::time_point expires = Clock::time_point::max();
-  Clock::time_point started = Clock::now();
-  std::string reason;  // why it took the place of another runner of these weights
-
-  api::WallTime expires_at() const;
-  bool is(const ModelUse& other) const { return use.load.model_path == other.load.model_path; }
-  bool fits(const ModelUse& other) const { return is(other) && difference(other).empty(); }
-  // What has to be loaded anew to serve `other`, in words; empty: nothing.
-  std::string difference(const ModelUse& other) const;
-  // The requests that it serves at a time.
-  int64_t places() const {
-    return std::max<int64_t>(1, loaded ? loaded->parallel : use.load.parallel);
-  }
-  // Of a request that says nothing of it.
-  int64_t context() const {
-    return use.num_ctx > 0 ? std::min(use.num_ctx, loaded->longest_context)
-                           : loaded->context_length;
-  }
-  // How many more take a place than there are.
-  int64_t waiting() const { return std::max<int64_t>(0, takers - places()); }
-  // Whether it is idle and may write its prompts before it ends.
-  bool retires() const { return !use.load.prompt_file.empty() && loaded && leases == 0; }
-  void end(bool retires) const;
-};
-
-// The settings are those of the server, the same for all; what else a request says is a limit of
-// its own.
-std::string Slot::difference(const ModelUse& other) const {
-  const protocol::Load& a = use.load;
-  const protocol::Load& b = other.load;
-  if (a.adapter_paths != b.adapter_paths) return "other adapters";
-  // No more than there are cores, which is what a runner has that was not told.
-  const bool all = loaded && a.threads == 0 && b.threads >= loaded->threads;
-  if (b.threads == 0 || b.threads == a.threads || all) return {};
-  return a.threads == 0 ? fmt::format("num_thread is {}", b.threads)
-                        : fmt::format("num_thread is {} instead of {}", b.threads, a.threads);
-}
-
-// Ends its process, without the lock; what it was under the lock says how.
-void Slot::end(bool retires) const {
-  if (retires)
-    runner->retire();
-  else
-    runner->kill();
-}
-
-// Of one that is in use as if it fell idle now. "Forever" is the latest time that 64-bit
-// nanoseconds from now can say.
-api::WallTime Slot::expires_at() const {
-  const auto left = leases > 0 ? keep_alive
-                    : expires == Clock::time_point::max()
-                        ? api::kForever
-                        : std::chrono::duration_cast<api::Nanoseconds>(expires - Clock::now());
-  const auto now = std::chrono::system_clock::now();
-  return left >= api::WallTime::max() - now ? api::WallTime::max() : now + left;
-}
-
 int64_t kv_bytes_taken(const protocol::Loaded& loaded, const protocol::Usage& usage) {
   if (usage.pages <= 0) return loaded.kv_bytes;
   const double part = static_cast<double>(usage.pages_touched) / static_cast<double>(usage.pages);
@@ -97,11 +34,11 @@ struct Scheduler::Waiter {
   Clock::time_point since = Clock::now();
 };
 
-Lease::Lease(Scheduler& scheduler, std::shared_ptr<Slot> slot, bool takes_place)
-    : scheduler_(&scheduler), slot_(std::move(slot)), takes_place_(takes_place) {}
+Lease::Lease(Scheduler& scheduler, std::shared_ptr<Slot> slot, Takes takes)
+    : scheduler_(&scheduler), slot_(std::move(slot)), takes_(takes) {}
 
 Lease::~Lease() {
-  if (slot_) scheduler_->release(slot_, takes_place_);
+  if (slot_) scheduler_->release(slot_, takes_);
 }
 
 Runner& Lease::runner() const {
@@ -134,7 +71,7 @@ size_t Scheduler::waiting() const {
 }
 
 bool Scheduler::refuses(const Slot& slot, const ModelUse& use) const {
-  return use.takes_place && slot.takers >= slot.places() && waiting() >= options_.max_queue;
+  return slot.waiting(use.takes) > slot.waiting() && waiting() >= options_.max_queue;
 }
 
 void Scheduler::notify() {
@@ -186,19 +123,13 @@ Lease Scheduler::acquire(const ModelUse& use, std::optional<api::Nanoseconds> ke
       wait(lock, stop);
     }
     if (!slot) slot = find(use);
-    while (!slot) {
-      try {
-        slot = load(lock, use, self, stop);
-      } catch (const Error& e) {
-        if (e.kind() != ErrorKind::kOutOfMemory || !unload_idle(lock)) throw;
-      }
-    }
+    if (!slot) slot = load_with_room(lock, use, self, stop);
   }
   ++slot->leases;
-  if (use.takes_place) ++slot->takers;
+  slot->count(use.takes, 1);
   slot->expires = Clock::time_point::max();
   if (keep_alive) slot->keep_alive = *keep_alive;
-  return {*this, std::move(slot), use.takes_place};
+  return {*this, std::move(slot), use.takes};
 }
 
 // What loaded runners may still take for their KV caches is not free, though the system says so.
@@ -246,6 +177,8 @@ std::shared_ptr<Slot> Scheduler::start(Lock& lock, const ModelUse& use) {
 std::shared_ptr<Slot> Scheduler::load(Lock& lock, const ModelUse& use, const Waiter& self,
                                       const std::stop_token& stop) {
   reload_reason_.clear();
+  const bool replaces = std::ranges::any_of(slots_, [&](const auto& s) { return s->is(use); });
+  if (!replaces && slots_.size() >= options_.max_loaded) check_fits(lock, use);
   make_room(lock, use, stop);
   std::shared_ptr<Slot> slot;
   for (const auto& other : slots_)  // begun for a client that has gone, and others wait for it
@@ -271,49 +204,9 @@ std::shared_ptr<Slot> Scheduler::load(Lock& lock, const ModelUse& use, const Wai
   }
 }
 
-// The one with the shortest keep-alive. False when all are in use.
-bool Scheduler::unload_idle(Lock& lock) {
-  std::shared_ptr<Slot> going;
-  for (const auto& slot : slots_)
-    if (slot->loaded && slot->leases == 0 && (!going || slot->keep_alive < going->keep_alive))
-      going = slot;
-  if (going) remove(lock, going);
-  return going != nullptr;
-}
-
-// Until the model may be loaded: its own runner with other options is gone, and so is one of the
-// others when there are too many.
-void Scheduler::make_room(Lock& lock, const ModelUse& use, const std::stop_token& stop) {
-  for (;;) {
-    const auto dead =
-        std::ranges::find_if(slots_, [](const auto& s) { return !s->runner->alive(); });
-    if (dead != slots_.end()) {
-      remove(lock, std::shared_ptr(*dead));
-      continue;
-    }
-    auto victim = std::ranges::find_if(slots_, [&](const auto& s) { return s->is(use); });
-    if (victim == slots_.end()) {
-      if (slots_.size() < options_.max_loaded) return;
-      // The shortest keep-alive goes first, among the idle ones if there are any.
-      victim = std::ranges::min_element(slots_, {}, [](const auto& s) {
-        return std::tuple(s->leases > 0, s->keep_alive, s->use.load.model_path);
-      });
-    } else if (!(*victim)->loaded && (*victim)->fits(use)) {
-      return;  // it is loading, and we join
-    }
-    if ((*victim)->leases > 0) {
-      wait(lock, stop);
-      continue;
-    }
-    const std::shared_ptr<Slot> going = *victim;
-    if (going->is(use)) reload_reason_ = going->difference(use);
-    remove(lock, going);
-  }
-}
-
-void Scheduler::release(const std::shared_ptr<Slot>& slot, bool takes_place) {
+void Scheduler::release(const std::shared_ptr<Slot>& slot, Takes takes) {
   Lock lock(mutex_);
-  if (takes_place) --slot->takers;
+  slot->count(takes, -1);
   if (--slot->leases > 0) return;
   slot->expires = after(slot->keep_alive);
   notify();

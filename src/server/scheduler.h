@@ -8,13 +8,19 @@
 #include "api/duration.h"
 #include "server/runner.h"
 
+#include <cstdint>
 #include <deque>
+#include <map>
 #include <vector>
 
 namespace cria::server {
 
 // Bytes of a KV cache whose pages have been used.
 int64_t kv_bytes_taken(const protocol::Loaded& loaded, const protocol::Usage& usage);
+
+// What a request takes of its runner. Texts that are embedded or ranked share a place, as many
+// requests as the runner computes together.
+enum class Takes : uint8_t { kNothing, kPlace, kShare };
 
 // What a request needs. `load.model_path` is the model's identity: names that share weights share a
 // runner.
@@ -23,8 +29,8 @@ struct ModelUse {
   std::string digest;  // of the manifest
   Json details;
   protocol::Load load;
-  int64_t num_ctx = 0;      // the name's own, as /api/ps shows it; 0: the default
-  bool takes_place = true;  // one of those that a runner has
+  int64_t num_ctx = 0;  // the name's own, as /api/ps shows it; 0: the default
+  Takes takes = Takes::kPlace;
 };
 
 struct SchedulerOptions {
@@ -36,7 +42,8 @@ struct SchedulerOptions {
   // So long the queue's head lets others use the runners that it waits for.
   std::chrono::nanoseconds patience = std::chrono::seconds(5);
   std::string program = "/proc/self/exe";
-  // Told of every runner that starts, and of every one that ends without being asked to.
+  // Told of every runner that starts, and of every load that is refused and every runner that ends
+  // without being asked to.
   std::function<void(const std::string& model)> on_start, on_failure;
 };
 
@@ -46,7 +53,7 @@ struct Slot;
 // A runner that stays loaded while this lives.
 class Lease {
  public:
-  Lease(Scheduler& scheduler, std::shared_ptr<Slot> slot, bool takes_place);
+  Lease(Scheduler& scheduler, std::shared_ptr<Slot> slot, Takes takes);
   ~Lease();
   Lease(Lease&&) = default;
   Lease& operator=(Lease&&) = delete;
@@ -57,7 +64,7 @@ class Lease {
  private:
   Scheduler* scheduler_;
   std::shared_ptr<Slot> slot_;
-  bool takes_place_;
+  Takes takes_;
 };
 
 struct LoadedModel {
@@ -97,8 +104,8 @@ class Scheduler {
   ~Scheduler();
 
   // Throws Error{kBusy} when the queue is full, {kCancelled} when `stop` is requested, {kInternal}
-  // when the load fails, {kOutOfMemory} when no idle model is left that could make room. Without
-  // `keep_alive` a loaded model keeps the value it has.
+  // when the load fails, {kOutOfMemory} when it would not fit without the idle models either, which
+  // then stay. Without `keep_alive` a loaded model keeps the value it has.
   Lease acquire(const ModelUse& use, std::optional<api::Nanoseconds> keep_alive,
                 const std::stop_token& stop);
   // Ends the model's runner as soon as no request uses it.
@@ -120,14 +127,19 @@ class Scheduler {
   bool refuses(const Slot& slot, const ModelUse& use) const;
   std::shared_ptr<Slot> load(Lock& lock, const ModelUse& use, const Waiter& self,
                              const std::stop_token& stop);
-  bool unload_idle(Lock& lock);
+  std::shared_ptr<Slot> load_with_room(Lock& lock, const ModelUse& use, const Waiter& self,
+                                       const std::stop_token& stop);
+  bool free_memory(Lock& lock, int64_t missing);
+  std::vector<std::shared_ptr<Slot>> idle_that_hold(int64_t bytes) const;
+  Error refusal(const Error& why) const;
+  void check_fits(Lock& lock, const ModelUse& use) const;
   void make_room(Lock& lock, const ModelUse& use, const std::stop_token& stop);
   void wait(Lock& lock, const std::stop_token& stop);  // for any change
   void notify();                                       // the lock is held
   std::shared_ptr<Slot> start(Lock& lock, const ModelUse& use);
   int64_t promised_bytes() const;
   void remove(Lock& lock, const std::shared_ptr<Slot>& slot);
-  void release(const std::shared_ptr<Slot>& slot, bool takes_place);
+  void release(const std::shared_ptr<Slot>& slot, Takes takes);
   void sweep();  // the thread that unloads what has expired or died
 
   const SchedulerOptions options_;
@@ -136,6 +148,7 @@ class Scheduler {
   std::condition_variable_any changed_;
   std::vector<std::shared_ptr<Slot>> slots_;
   std::deque<Waiter*> queue_;
+  std::map<std::string, int64_t> needs_;  // bytes that loads were refused for, by model path
   uint64_t changes_ = 0;
   std::string reload_reason_;  // of the load that the queue's head is about to start
   int processes_ = 0;          // runners whose reader has not ended

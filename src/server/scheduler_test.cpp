@@ -3,8 +3,11 @@
 #include "tests/kind_of.h"
 
 #include <doctest/doctest.h>
+#include <fmt/core.h>
 #include <signal.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <filesystem>
 #include <fstream>
@@ -135,21 +138,96 @@ TEST_CASE("memory that a runner may still take is not offered to the next one") 
   CHECK(ask(two) == "10");
 }
 
-TEST_CASE("idle models make room where the memory does not hold another one, but no busy ones") {
-  Scheduler scheduler(options());
-  for (const char* const name : {"half-one", "half-two"}) {
-    const Lease lease = scheduler.acquire(model(name), std::nullopt, {});
+// Idle ones, each of which holds 123 of the 1000 bytes that the fake says there are.
+void load_halves(Scheduler& scheduler, std::initializer_list<const char*> names) {
+  auto keep = 10min;
+  for (const char* const name : names) {
+    const Lease lease = scheduler.acquire(model(name), keep++, {});
     REQUIRE(soon([&] { return scheduler.status().runners.back().usage.pages == 10; }));
   }
+}
+
+std::vector<std::string> names_of(const Scheduler& scheduler) {
+  std::vector<std::string> names;
+  for (const LoadedModel& one : scheduler.loaded()) names.push_back(one.name);
+  std::ranges::sort(names);
+  return names;
+}
+
+using Names = std::vector<std::string>;
+
+struct Counts {
+  std::atomic<int> starts = 0, failures = 0;
+};
+
+SchedulerOptions counted(Counts& counts) {
+  SchedulerOptions out = options();
+  out.max_loaded = 4;
+  out.on_start = [&](const std::string&) { ++counts.starts; };
+  out.on_failure = [&](const std::string&) { ++counts.failures; };
+  return out;
+}
+
+TEST_CASE("as many idle models go as make room for another one, and it counts as no failure") {
+  Counts counts;
+  Scheduler scheduler(counted(counts));
+  load_halves(scheduler, {"half-1", "half-2", "half-3"});
   {
-    const Lease lease = scheduler.acquire(model("greedy"), 0ns, {});  // wants all memory
-    CHECK(scheduler.status().runners.size() == 1);
+    const Lease lease = scheduler.acquire(model("needs-700"), 0ns, {});
   }
-  const Lease busy = scheduler.acquire(model("half-one"), std::nullopt, {});
-  REQUIRE(soon([&] { return scheduler.status().runners.back().usage.pages == 10; }));
-  CHECK(kind_of([&] { scheduler.acquire(model("greedy"), std::nullopt, {}); }) ==
+  CHECK(names_of(scheduler) == Names{"half-2", "half-3"});
+  {
+    const Lease lease = scheduler.acquire(model("needs-1000"), 0ns, {});
+  }
+  CHECK(names_of(scheduler).empty());
+  CHECK(counts.starts == 3 + 2 * 2);  // each was started, refused, and started again
+  CHECK(counts.failures == 0);
+}
+
+TEST_CASE("a load that can not fit leaves idle models alone, says why, and counts as one failure") {
+  Counts counts;
+  Scheduler scheduler(counted(counts));
+  load_halves(scheduler, {"half-1", "half-2"});
+  CHECK_THROWS_WITH(scheduler.acquire(model("needs-1001"), std::nullopt, {}),
+                    "too little memory; the 0.2 KiB of idle models would be too little");
+  CHECK(names_of(scheduler) == Names{"half-1", "half-2"});
+  CHECK(counts.failures == 1);
+  CHECK(counts.starts == 3);
+  const Lease busy = scheduler.acquire(model("half-1"), std::nullopt, {});
+  CHECK_THROWS_WITH(scheduler.acquire(model("needs-1000"), std::nullopt, {}),
+                    "too little memory; the 0.1 KiB of idle models would be too little; models in "
+                    "use hold 0.1 KiB: try again when they are idle");
+  CHECK(names_of(scheduler) == Names{"half-1", "half-2"});
+  CHECK(counts.failures == 2);
+  CHECK(kind_of([&] { scheduler.acquire(model("needs-1000"), std::nullopt, {}); }) ==
         ErrorKind::kOutOfMemory);
   CHECK(ask(busy) == "echo hi");
+}
+
+TEST_CASE("where too many are loaded, none goes for a model that the memory can not hold") {
+  Counts counts;
+  SchedulerOptions one = counted(counts);
+  one.max_loaded = 1;
+  Scheduler scheduler(one);
+  const auto file =
+      std::filesystem::temp_directory_path() / fmt::format("cria_scheduler_{}", ::getpid());
+  std::ofstream(file).put('x');
+  std::filesystem::resize_file(file, uintmax_t{8} << 40);  // with a hole: it occupies nothing
+  load_halves(scheduler, {"half-1"});
+  CHECK(kind_of([&] { scheduler.acquire(model(file), std::nullopt, {}); }) ==
+        ErrorKind::kOutOfMemory);
+  std::filesystem::remove(file);
+  CHECK(names_of(scheduler) == Names{"half-1"});
+  CHECK(counts.starts == 1);
+  CHECK(counts.failures == 1);
+  // What the file does not show is known from the first time.
+  const ModelUse hopeless = model("needs-1000000000000000000");
+  for (const Names& left : {Names{}, Names{"half-1"}}) {
+    load_halves(scheduler, {"half-1"});
+    CHECK(kind_of([&] { scheduler.acquire(hopeless, std::nullopt, {}); }) ==
+          ErrorKind::kOutOfMemory);
+    CHECK(names_of(scheduler) == left);
+  }
 }
 
 TEST_CASE("a reload waits for the requests that still run") {
@@ -181,10 +259,7 @@ TEST_CASE("too many models: the idle one with the shortest keep-alive goes") {
   {
     const Lease lease = scheduler.acquire(model("new"), 1h, {});
   }
-  std::vector<std::string> names;
-  for (const LoadedModel& one : scheduler.loaded()) names.push_back(one.name);
-  std::ranges::sort(names);
-  CHECK(names == std::vector<std::string>{"long", "new"});
+  CHECK(names_of(scheduler) == Names{"long", "new"});
 }
 
 TEST_CASE("a full queue is refused at once, a loaded model is not affected by it") {
@@ -224,7 +299,7 @@ TEST_CASE("who waits for a place in a loaded runner counts for the queue, with a
   CHECK(kind_of([&] { scheduler.acquire(use, std::nullopt, {}); }) == ErrorKind::kBusy);
   CHECK(kind_of([&] { scheduler.acquire(model("b"), std::nullopt, {}); }) == ErrorKind::kBusy);
   ModelUse tokenizes = use;
-  tokenizes.takes_place = false;
+  tokenizes.takes = Takes::kNothing;
   {
     const Lease lease = scheduler.acquire(tokenizes, std::nullopt, {});
   }
@@ -239,6 +314,31 @@ TEST_CASE("who waits for a place in a loaded runner counts for the queue, with a
   leases.pop_back();
   leases.push_back(std::make_unique<Lease>(scheduler.acquire(use, std::nullopt, {})));
   CHECK(kind_of([&] { scheduler.acquire(use, std::nullopt, {}); }) == ErrorKind::kBusy);
+}
+
+TEST_CASE("texts to embed share one place, as many requests as are computed together") {
+  SchedulerOptions small = options();
+  small.max_queue = 1;
+  Scheduler scheduler(small);
+  const ModelUse answers = model("x-mute");
+  ModelUse texts = answers;
+  texts.takes = Takes::kShare;
+  std::vector<std::unique_ptr<Lease>> leases;
+  const auto acquire = [&](const ModelUse& use) {
+    leases.push_back(std::make_unique<Lease>(scheduler.acquire(use, std::nullopt, {})));
+  };
+  for (int i = 0; i < 64 + 1; ++i) acquire(texts);  // the fake's 64, and one that waits
+  CHECK(kind_of([&] { acquire(texts); }) == ErrorKind::kBusy);
+  CHECK(kind_of([&] { acquire(answers); }) == ErrorKind::kBusy);  // there is one place
+  leases.pop_back();
+  acquire(answers);
+  CHECK(kind_of([&] { acquire(texts); }) == ErrorKind::kBusy);
+  leases.clear();
+  acquire(answers);
+  acquire(texts);
+  CHECK(kind_of([&] { acquire(texts); }) == ErrorKind::kBusy);  // none of them has begun
+  leases.erase(leases.begin());
+  for (int i = 1; i < 64; ++i) acquire(texts);
 }
 
 TEST_CASE("a runner that is never idle is not kept from the one who waits for its place") {

@@ -80,6 +80,7 @@ void post_chat(Service&, http::Exchange&, const std::string&);
 void post_openai_chat(Service&, http::Exchange&, const std::string&);
 void post_openai_completion(Service&, http::Exchange&, const std::string&);
 void post_openai_responses(Service&, http::Exchange&, const std::string&);
+void post_openai_count(Service&, http::Exchange&, const std::string&);
 void post_anthropic_messages(Service&, http::Exchange&, const std::string&);
 void post_anthropic_count(Service&, http::Exchange&, const std::string&);
 void get_openai_models(Service&, http::Exchange&, const std::string&);

@@ -24,6 +24,7 @@ Json shown(const RunnerStatus& one) {
   json["context_length"] = one.loaded->context_length;
   json["backend"] = one.loaded->backend;
   json["parallel"] = one.loaded->parallel;
+  json["texts_together"] = one.loaded->texts_together;
   json["threads"] = one.loaded->threads;
   json["sandboxed"] = one.loaded->sandboxed;
   json["memory"] = {{"weights", one.loaded->weight_bytes},

@@ -18,10 +18,11 @@ void ask(Service& service, http::Exchange& exchange, const std::string& name,
          std::optional<api::Nanoseconds> keep_alive, Request request,
          const std::function<void(protocol::Event&)>& take) {
   const std::stop_token gone = exchange.gone();
-  const Model model = service.models.find(name);
+  const std::shared_ptr<const Model> found = service.models.find(name);
+  const Model& model = *found;
   note_model(model.short_name);
   ModelUse use = use_of(service, model, Json::object(), gone);
-  use.takes_place = false;
+  use.takes = Takes::kNothing;
   const Lease lease = lease_for(service, use, keep_alive, gone);
   const auto answer = lease.runner().submit(std::move(request));
   for (;;) {

@@ -35,7 +35,7 @@ void take(protocol::Vector& vector, Vectors& vectors) {
 
 Vectors vectors_of(Service& service, const std::stop_token& gone, VectorCall call) {
   const auto start = Clock::now();
-  call.use.takes_place = !call.asked.inputs.empty();
+  call.use.takes = call.asked.inputs.empty() ? Takes::kNothing : Takes::kShare;
   const Lease lease = lease_for(service, call.use, call.keep_alive, gone);
   Vectors out = {.load = Clock::now() - start};
   if (call.asked.inputs.empty()) return out;

@@ -143,6 +143,26 @@ std::optional<StoredModel> Store::find(const ModelName& name) const {
   return read(manifest_path(stored), stored);
 }
 
+std::optional<ManifestStamp> Store::stamp(const ModelName& name) const {
+  constexpr std::chrono::seconds kCoarsestClock{2};  // of the file systems in use
+  struct stat info = {};
+  if (::stat(manifest_path(name).c_str(), &info) != 0 || !S_ISREG(info.st_mode))
+    return std::nullopt;
+  const auto ns = [](const timespec& time) {
+    return int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+  };
+  const int64_t now = std::chrono::duration_cast<std::chrono::nanoseconds>(
+                          std::chrono::system_clock::now().time_since_epoch())
+                          .count();
+  if (ns(info.st_ctim) > now - std::chrono::nanoseconds(kCoarsestClock).count())
+    return std::nullopt;
+  return ManifestStamp{.device = info.st_dev,
+                       .inode = info.st_ino,
+                       .size = info.st_size,
+                       .modified_ns = ns(info.st_mtim),
+                       .changed_ns = ns(info.st_ctim)};
+}
+
 StoredModel Store::require(const ModelName& name) const {
   auto model = find(name);
   if (!model) fail(ErrorKind::kNotFound, "model '{}' not found", name.short_text());

@@ -32,6 +32,13 @@ struct BrokenManifest {
   std::string why;
 };
 
+// Tells one state of a manifest's file from the next without reading it.
+struct ManifestStamp {
+  uint64_t device = 0, inode = 0;
+  int64_t size = 0, modified_ns = 0, changed_ns = 0;
+  bool operator==(const ManifestStamp&) const = default;
+};
+
 struct Inventory {
   std::vector<StoredModel> models;  // newest first
   std::vector<BrokenManifest> broken;
@@ -67,6 +74,9 @@ class Store {
   // nullopt when there is none of that name; throws Error{kInvalidInput} when its manifest is
   // broken.
   std::optional<StoredModel> find(const ModelName& name) const;
+  // Of the manifest in exactly this spelling; nullopt without one, and for one that was written so
+  // lately that the next state could have the same times.
+  std::optional<ManifestStamp> stamp(const ModelName& name) const;
   // As find, but throws Error{kNotFound} "model '<short name>' not found".
   StoredModel require(const ModelName& name) const;
 

@@ -3,7 +3,7 @@
 words separated by '-': "slow" loads for ever, "refuse" fails to load, "crash" dies at the first
 request, "garbage" sends no JSON, "endless" speaks until it is cancelled, "mute" never answers a prompt, "toil" gives
 signs of life for two seconds before it does, "half" has used half of its KV cache, "promised" says what it was told of
-other runners' memory, "greedy" does not load beside those."""
+other runners' memory, "needs" with a number after it takes so many of 1000 bytes, of which every "half" holds 123."""
 import json
 import socket
 import struct
@@ -40,11 +40,15 @@ if "slow" in words:
 if "refuse" in words:
     send({"type": "failure", "id": 0, "kind": "invalid_input", "message": "this file is broken"})
     sys.exit(1)
-if "greedy" in words and load["promised_bytes"]:
-    send({"type": "failure", "id": 0, "kind": "out_of_memory", "message": "too little memory"})
-    sys.exit(1)
+if "needs" in words:
+    needed = int(words[words.index("needs") + 1])
+    available = 1000 - 123 * (load["promised_bytes"] // 10)  # 10 of the 123 are not taken yet
+    if needed > available:
+        send({"type": "failure", "id": 0, "kind": "out_of_memory", "message": "too little memory",
+              "shortage": {"needed": needed, "available": available}})
+        sys.exit(1)
 send({"type": "loaded", "context_length": min(load["num_ctx"], 8192), "longest_context": 8192, "weight_bytes": 100, "kv_bytes": 20,
-      "scratch_bytes": 3, "backend": "fake", "threads": 1, "parallel": max(load["parallel"], 1), "sandboxed": True})
+      "scratch_bytes": 3, "backend": "fake", "threads": 1, "parallel": max(load["parallel"], 1), "texts_together": 64, "sandboxed": True})
 if "half" in words:
     send({"type": "usage", "pages": 10, "pages_used": 1, "pages_touched": 5})
 while True:

@@ -1,6 +1,7 @@
 """Embeddings: all-MiniLM-L6-v2 against sentence vectors of transformers, through the official
 clients; a decoder; what hostile clients send."""
 import base64
+import concurrent.futures
 import hashlib
 import json
 import math
@@ -17,6 +18,7 @@ import openai
 import pytest
 from bert_file import gguf
 from cria_server import eventually
+from server_models import server_with_model
 from test_openapi import CHECKS, schema
 
 FOLDER = pathlib.Path(os.environ["CRIA_TEST_MODEL"]).parent / "all-MiniLM-L6-v2"
@@ -264,6 +266,28 @@ def test_requests_at_the_same_time(embedder):
         thread.join()
     for i, answers in enumerate(got):
         assert answers == [[wanted[i]] * 20] * 3
+
+
+def test_requests_that_are_computed_together_do_not_wait(tmp_path):
+    """64 at once where three may wait: an encoder, and a decoder with a single place."""
+    server = server_with_model(tmp_path, OLLAMA_MAX_QUEUE="3", OLLAMA_NUM_PARALLEL="1")
+    names = ["smol"]
+    if FOLDER.exists():
+        create(server, "minilm", gguf(FOLDER))
+        names.append("minilm")
+    for name in names:
+        alone = embed(server, model=name, input="thread 0")["embeddings"]
+        assert json.loads(server.request("GET", "/api/status")[2])["loaded"][-1]["texts_together"] == 64
+        start = threading.Barrier(64)
+
+        def ask(i):
+            start.wait()
+            return server.request("POST", "/api/embed", {"model": name, "input": f"thread {i}"})
+        with concurrent.futures.ThreadPoolExecutor(64) as pool:
+            answers = list(pool.map(ask, range(64)))
+        assert [status for status, _, _ in answers] == [200] * 64, name
+        assert json.loads(answers[0][2])["embeddings"] == alone
+    server.close()
 
 
 def test_other_poolings(embedder):

@@ -142,3 +142,31 @@ def test_more_than_the_cache_holds(tmp_path):
         assert list(pool.map(long, prompts * 2)) == alone * 2
     assert starts(server) == 1
     server.close()
+
+
+def test_sixteen_users_at_once_without_a_word_about_places(tmp_path):
+    """All are answered, as many at a time as /api/status says, and as if each were alone."""
+    server = server_with_model(tmp_path, OLLAMA_NUM_PARALLEL="")
+    words = ["red", "sea", "old", "one", "tree", "song", "king", "rain", "gold", "moon", "ship", "fire", "snow", "road", "bird", "salt"]
+    never_ends = {**GREEDY, "num_predict": 200, "logit_bias": {"0": -100, "2": -100}}
+
+    def tell(word):
+        body = {**BODY, "prompt": f"Once upon a time there was a {word}", "options": never_ends}
+        status, _, text = server.request("POST", "/api/generate", body)
+        assert status == 200, text
+        return json.loads(text)["response"]
+    alone = [tell(word) for word in words]
+    assert len(set(alone)) == 16
+    places = loaded(server)["parallel"]
+    assert places > 1
+    most = 0
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        answers = [pool.submit(tell, word) for word in words]
+        while not all(one.done() for one in answers):
+            requests = json.loads(server.request("GET", "/api/status")[2])["requests"]
+            running = [one for one in requests if one["phase"] in ("prompt", "generating")]
+            most = max(most, len(running))
+        assert [one.result() for one in answers] == alone
+    assert most == min(16, places)
+    assert starts(server) == 1
+    server.close()

@@ -194,6 +194,26 @@ def test_response_format(client, form):
         assert answer.message.content.lstrip().startswith("{")
 
 
+def test_only_the_allowed_tools_are_offered(client, qwen):
+    mail = {"type": "function", "function": {"name": "send_mail", "parameters": {
+        "type": "object", "properties": {"to": {"type": "string"}}, "required": ["to"]}}}
+    settings = {"model": qwen, "tools": [WEATHER, mail], "temperature": 0, "max_tokens": 80,
+                "messages": [{"role": "user", "content": "Say hello."}]}
+
+    def allowed(mode, *names):
+        return {"type": "allowed_tools", "allowed_tools": {
+            "mode": mode, "tools": [{"type": "function", "function": {"name": name}} for name in names]}}
+    both = client.chat.completions.create(**settings)
+    one = client.chat.completions.create(**settings, tool_choice=allowed("auto", "send_mail"))
+    alone = client.chat.completions.create(**{**settings, "tools": [mail]})
+    assert one.usage.prompt_tokens == alone.usage.prompt_tokens < both.usage.prompt_tokens
+    (call,) = client.chat.completions.create(
+        **settings, tool_choice=allowed("required", "send_mail")).choices[0].message.tool_calls
+    assert call.function.name == "send_mail"
+    with pytest.raises(openai.BadRequestError, match="none of the tools"):
+        client.chat.completions.create(**settings, tool_choice=allowed("auto", "x"))
+
+
 def test_errors_have_their_kinds(client):
     create = client.chat.completions.create
     with pytest.raises(openai.NotFoundError) as error:

@@ -139,6 +139,62 @@ def test_tools(client, qwen):
     assert all(item.type == "message" for item in none.output)
 
 
+def test_strict_clients_find_every_field(server, qwen):
+    """Newer clients can be told to check answers against their types."""
+    strict = openai.OpenAI(base_url=server.url + "/v1", api_key="ignored", max_retries=0, _strict_response_validation=True)
+    first = strict.responses.create(**SETTINGS)
+    assert first.usage.input_tokens_details.cache_write_tokens == (
+        first.usage.input_tokens - first.usage.input_tokens_details.cached_tokens)
+    assert strict.responses.create(**SETTINGS).usage.input_tokens_details.cached_tokens > 0
+    assert check_events(list(strict.responses.create(**SETTINGS, stream=True))).output_text == first.output_text
+    for choice in ("auto", {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "get_weather"}]}):
+        called = strict.responses.create(model=qwen, tools=[TOOL], tool_choice=choice, temperature=0, max_output_tokens=80,
+                                         input="What is the weather in Paris?")
+        assert called.output[-1].name == "get_weather"
+    assert strict.responses.input_tokens.count(model="smol", input="Hi").input_tokens > 0
+
+
+def test_the_count_of_an_input_is_that_of_its_response(client, qwen):
+    for settings in ({"model": "smol", "input": "What is the capital of France?"},
+                     {"model": "smol", "input": [{"role": "user", "content": "Hi"}], "instructions": "Be brief."},
+                     {"model": qwen, "input": "Hi", "tools": [TOOL]},
+                     {"model": qwen, "input": "Hi", "tools": [TOOL], "tool_choice": {"type": "function", "name": "get_weather"}}):
+        count = client.responses.input_tokens.count(**settings)
+        assert count.object == "response.input_tokens"
+        answer = client.responses.create(**settings, max_output_tokens=1, temperature=0)
+        assert count.input_tokens == answer.usage.input_tokens > 0, settings
+    long = client.responses.input_tokens.count(model="smol", input="word " * 9000)
+    assert long.input_tokens > 9000  # whole, whatever the context
+    with pytest.raises(openai.NotFoundError):
+        client.responses.input_tokens.count(model="none", input="Hi")
+    with pytest.raises(openai.BadRequestError, match="input is required"):
+        client.responses.input_tokens.count(model="smol")
+
+
+def test_only_the_allowed_tools_are_offered(client, qwen):
+    other = {"type": "function", "name": "send_mail", "description": "Sends a mail",
+             "parameters": {"type": "object", "properties": {"to": {"type": "string"}}, "required": ["to"]}}
+    settings = {"model": qwen, "tools": [TOOL, other], "temperature": 0, "max_output_tokens": 80}
+
+    def allowed(mode, *names):
+        return {"type": "allowed_tools", "mode": mode, "tools": [{"type": "function", "name": name} for name in names]}
+
+    def count(**more):
+        return client.responses.input_tokens.count(model=qwen, input="Say hello.", **more).input_tokens
+    assert count(tools=settings["tools"], tool_choice=allowed("auto", "send_mail")) == count(tools=[other])
+    assert count(tools=settings["tools"], tool_choice=allowed("auto")) == count()
+    answer = client.responses.create(**settings, input="Say hello.", tool_choice=allowed("required", "send_mail"))
+    assert answer.output[-1].name == "send_mail"  # though the question asks for no call
+    assert answer.tool_choice.mode == "required" and len(answer.tools) == 2
+    for choice, text in [(allowed("must", "send_mail"), "must be auto or required"),
+                         (allowed("auto", "x"), 'allows "x", which is none of the tools'),
+                         (allowed("required"), "there are no tools"),
+                         ({**allowed("auto"), "tools": [{"type": "mcp"}]}, 'tools of type "mcp"')]:
+        with pytest.raises(openai.BadRequestError) as error:
+            client.responses.create(**settings, input="Hi", tool_choice=choice)
+        assert text in error.value.message, choice
+
+
 def test_errors_have_their_kinds(client):
     with pytest.raises(openai.NotFoundError, match="model 'none' not found"):
         client.responses.create(**{**SETTINGS, "model": "none"})

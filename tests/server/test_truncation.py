@@ -252,3 +252,16 @@ def test_answers_with_losses_are_as_the_document_says(server, path):
         response = case.call(base_url=server.url, timeout=60)
         assert response.status_code == 200 and losses_of(path, response.json())
         case.validate_response(response, checks=CHECKS)
+
+
+def test_pages_of_a_browser_may_read_the_header_where_their_origin_is_allowed(server):
+    body = body_of("/api/chat", LOSES_MESSAGES, 2, False)
+    for origin in ("http://localhost:3000", "app://obsidian.md"):
+        status, headers, _ = server.request("POST", "/api/chat", body, {"Origin": origin})
+        assert status == 200 and headers["X-Cria-Truncated"].startswith("messages=2"), origin
+        assert headers["Access-Control-Allow-Origin"] == origin
+        assert "X-Cria-Truncated" in headers["Access-Control-Expose-Headers"].split(", ")
+    status, headers, _ = server.request("POST", "/api/chat", body, {"Origin": "https://evil.example"})
+    assert status == 403
+    for name in ("Access-Control-Allow-Origin", "Access-Control-Expose-Headers", "X-Cria-Truncated"):
+        assert name not in headers

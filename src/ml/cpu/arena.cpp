@@ -15,7 +15,9 @@ constexpr int64_t kHugePage = 2 << 20;
 Arena::Arena(int64_t bytes) : bytes_(align_up(bytes > 0 ? bytes : 1, kHugePage)) {
   void* start = ::mmap(nullptr, static_cast<size_t>(bytes_ + kHugePage), PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (start == MAP_FAILED) fail(ErrorKind::kOutOfMemory, "cannot get {} bytes of memory", bytes_);
+  if (start == MAP_FAILED)
+    throw Error(ErrorKind::kOutOfMemory, fmt::format("cannot get {} bytes of memory", bytes_),
+                Shortage{.needed = bytes_});
   // Aligned by hand: the kernel gives huge pages only to aligned spans. The slack is returned.
   const auto address = reinterpret_cast<uintptr_t>(start);
   const uintptr_t aligned = (address + kHugePage - 1) / kHugePage * kHugePage;

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-namespace cria::engine {
+namespace cria {
 
 // The least of what the system has free and what the control group still allows; INT64_MAX when
 // neither can be read.
@@ -13,4 +13,4 @@ int64_t available_memory();
 int usable_threads();
 std::string human_bytes(int64_t bytes);  // "1.5 GiB"
 
-}  // namespace cria::engine
+}  // namespace cria

@@ -1,4 +1,4 @@
-#include "engine/resources.h"
+#include "base/resources.h"
 
 #include <fmt/format.h>
 
@@ -16,7 +16,7 @@
 #include <sched.h>
 #endif
 
-namespace cria::engine {
+namespace cria {
 namespace {
 
 std::string line_of(const std::string& path) {
@@ -140,4 +140,4 @@ std::string human_bytes(int64_t bytes) {
   return fmt::format("{:.1f} {}", value, kUnits[unit]);
 }
 
-}  // namespace cria::engine
+}  // namespace cria
