@@ -64,7 +64,10 @@ Prepared Preparer::operator()(Unprepared request, const Cancelled& cancelled) {
       [&](auto& one) {
         const log::RequestScope scope(one.request_id);
         Prepared out;
-        const Emit end = [&](const protocol::Event& event) { out = event; };
+        const Emit end = [&](const protocol::Event& event) {
+          log::debug("request {}: {}", one.id, std::get<protocol::Failure>(event).message);
+          out = event;
+        };
         guarded(end, one.id, [&] { out = prepare(one, cancelled); });
         return out;
       },
