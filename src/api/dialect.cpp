@@ -88,18 +88,18 @@ ToolChoice allowed_choice(std::string_view type, const Fields& given,
 void apply_tools(std::string_view type, const Json& tools, const ToolChoice& choice,
                  DialectChat& out) {
   Json checked = Json::array(), offered = Json::array();  // the same tools
-  std::set<std::string> known;
+  std::set<std::string> known, allowed;
+  if (choice.allowed) allowed.insert(choice.allowed->begin(), choice.allowed->end());
   for (size_t i = 0; i < tools.size(); ++i) {
     Json tool = check_tool(type, tools[i]);
     const std::string name = name_of(tool);
     if (name.empty()) fail(ErrorKind::kInvalidInput, "tools[{}] has no name", i);
     known.insert(name);
-    if (choice.allowed && std::ranges::find(*choice.allowed, name) == choice.allowed->end())
-      continue;
+    if (choice.allowed && !allowed.contains(name)) continue;
     checked.push_back(std::move(tool));
     offered.push_back(tools[i]);
   }
-  for (const std::string& name : choice.allowed.value_or(std::vector<std::string>()))
+  for (const std::string& name : allowed)
     if (!known.contains(name))
       fail(ErrorKind::kInvalidInput, "tool_choice allows \"{}\", which is none of the tools",
            one_line(name, 100));

@@ -31,6 +31,8 @@ class Embedder {
   // Whether texts have begun, that is: hold pages. Together they never hold more than one sequence
   // may, so that a runner that generates as well counts them as one of those that it runs.
   bool begun() const { return pages_held_ > 0; }
+  // Whether one could begin but for pages, all of which answers hold.
+  bool wants_pages() const { return !texts_.empty() && !begun(); }
   // Runs one step and answers what it ended. A request that fails ends with a Failure. `begins`:
   // inputs may begin.
   void step(bool begins = true);

@@ -101,7 +101,7 @@ bool Engine::with_pages(Generation& self, const std::function<void()>& body) {
 }
 
 void Engine::take_turns() {
-  const bool texts_wait = embedder_.busy() && !embedder_.begun() && places() > 0;
+  const bool texts_wait = embedder_.wants_pages() && places() > 0;
   if (!texts_wait && std::ranges::none_of(running_, &Generation::paused)) return;
   const auto it = std::ranges::find_if(
       running_, [](const Generation& one) { return !one.paused() && one.turn_is_over(); });
@@ -114,10 +114,12 @@ void Engine::take_turns() {
   if (texts_wait) embedder_.step(true);  // before answers take the pages
 }
 
-// Those that have shifted have had their share, and are served in turns.
+// Those that have shifted have had their share, and are served in turns: so many begin before one
+// that is paused as there are places.
 bool Engine::new_ones_wait() const {
-  return std::ranges::any_of(
-      running_, [](const Generation& one) { return one.paused() && !one.sequence().shifted(); });
+  return std::ranges::any_of(running_, [&](const Generation& one) {
+    return one.paused() && (!one.sequence().shifted() || one.overtaken() >= loaded_.parallel);
+  });
 }
 
 void Engine::make_room() {
@@ -248,6 +250,7 @@ void Engine::start_waiting() {
     std::optional<PreparedAnswer> next = queue_.take_answer();
     if (!next) return;
     embeds_next_ = true;
+    for (Generation& one : running_) one.note_begun();
     const protocol::Generate& request = next->request;
     const log::RequestScope scope(request.request_id);
     shared_.emit(protocol::Begun{.id = request.id});
@@ -261,9 +264,11 @@ void Engine::start_waiting() {
 void Engine::embed() {
   // While an answer waits for a place or for pages, no more texts begin, so that theirs becomes
   // free.
-  const bool begins = std::ranges::none_of(running_, &Generation::paused) &&
-                      (embedder_.begun() ? !queue_.has_answer() : places() > 0);
-  if (begins) embeds_next_ = false;
+  const bool begins = !new_ones_wait() && (embedder_.begun() ? !queue_.has_answer() : places() > 0);
+  if (begins) {
+    embeds_next_ = false;
+    for (Generation& one : running_) one.note_begun();
+  }
   if (begins || embedder_.begun()) embedder_.step(begins);
 }
 

@@ -62,9 +62,8 @@ void Generation::make_room() {
   if (!shift_ || options_.num_predict == -2) return finish("length");
   if (sequence_.pending() > 1) return;  // was paused: what is shifted is computed again first
   const int64_t discard = std::max<int64_t>((options_.num_ctx - keep_) / 2, 1);
-  const bool again = sequence_.repeats();
-  sequence_.shift(keep_, discard);  // may find no pages, and is tried again then
-  if (again) return;
+  // May find no pages, and is tried again then.
+  if (!sequence_.shift(keep_, discard)) return;
   if (shifted_ == 0)
     log::warn("the context of {} tokens is full: each time, {} behind the first {} give way",
               options_.num_ctx, discard, keep_);
@@ -81,6 +80,7 @@ void Generation::pause() {
   log::debug("request {}: waits for pages of the KV cache, after {} tokens", id_, generated_);
   sequence_.pause();
   paused_ = true;
+  overtaken_ = 0;
 }
 
 bool Generation::turn_is_over() const {

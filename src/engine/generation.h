@@ -61,6 +61,9 @@ class Generation {
   bool turn_is_over() const;
   void pause();
   void resume();
+  // Of other answers and of steps of texts, since the pause.
+  void note_begun() { overtaken_ += paused_ ? 1 : 0; }
+  int64_t overtaken() const { return overtaken_; }
   // Before a step: makes room when the context is full, or ends the request.
   void make_room();
   // How many of the best logits `take` looks at, 0: all.
@@ -112,6 +115,7 @@ class Generation {
   int64_t spelled_ = 0, sent_ = 0;  // bytes of output: of all tokens, and sent
   int64_t generated_ = 0, shifted_ = 0;
   int64_t turn_began_ = 0;  // with so many tokens generated
+  int64_t overtaken_ = 0;
   bool finished_ = false, spoke_ = false, paused_ = false;
   Clock::time_point start_, first_token_;
 };

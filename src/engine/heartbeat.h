@@ -7,7 +7,9 @@
 // round and round without a stage.
 //
 // Prompts are prepared beside the steps, by threads of their own. Whoever waits for an answer waits
-// for all of them, so a sign of the engine is one that none of its threads fails to give.
+// for all of them, so a sign of the engine is one that none of its threads fails to give. (The
+// server also hears what other answers say: a stuck preparation beside them is not seen as long as
+// they go on.)
 #pragma once
 
 #include "engine/generation.h"

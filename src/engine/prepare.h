@@ -65,7 +65,7 @@ class Preparer {
   // `loaded` outlives it.
   Preparer(const LoadedEngine& loaded, Render render);
   // Safe to call from several threads. What is wrong with a request is the Failure that it gets.
-  // Ends soon, with anything, when it was cancelled.
+  // When it was cancelled it ends, with anything, before the next text or the format.
   Prepared operator()(Unprepared request, const Cancelled& cancelled);
 
  private:

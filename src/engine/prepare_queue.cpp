@@ -16,14 +16,17 @@ size_t bytes_of(const Json& json) {
   if (json.is_string()) return json.get_ref<const std::string&>().size();
   if (!json.is_structured()) return 1;
   size_t out = 1;
-  for (const Json& part : json) out += bytes_of(part);
+  for (auto it = json.begin(); it != json.end(); ++it)
+    out += bytes_of(*it) + (json.is_object() ? it.key().size() : 0);
   return out;
 }
 
 size_t bytes_of(const protocol::Generate& request) {
   return request.prompt.size() + request.suffix.size() + request.system.size() +
          request.template_text.size() + request.context.size() + bytes_of(request.messages) +
-         bytes_of(request.tools) + kFormatWeight * bytes_of(request.format);
+         bytes_of(request.tools) + kFormatWeight * bytes_of(request.format) +
+         request.model.system.size() + request.model.template_text.size() +
+         bytes_of(request.model.messages);
 }
 
 size_t bytes_of(const protocol::Embed& request) {
@@ -60,9 +63,10 @@ void PrepareQueue::submit(Unprepared request) {
 }
 
 PrepareQueue::Item* PrepareQueue::next(Lane lane) {
-  if (full(lane)) return nullptr;
+  const bool is_full = full(lane);
   const auto found = std::ranges::find_if(items_, [&](const Item& item) {
-    return item.lane == lane && item.state == State::kWaits && !item.cancelled;
+    return item.lane == lane && item.state == State::kWaits && !item.cancelled &&
+           !(is_full && item.may_answer());
   });
   return found == items_.end() ? nullptr : &*found;
 }
@@ -118,8 +122,11 @@ bool PrepareQueue::any_ready() const {
 }
 
 bool PrepareQueue::all_ready() const {
-  return std::ranges::all_of(
-      items_, [](const Item& item) { return item.state == State::kReady || item.cancelled; });
+  const bool is_full[] = {full(kShort), full(kLong)};
+  return std::ranges::all_of(items_, [&](const Item& item) {
+    return item.state == State::kReady || item.cancelled ||
+           (item.state == State::kWaits && is_full[item.lane] && item.may_answer());
+  });
 }
 
 bool PrepareQueue::full(Lane lane) const {
@@ -172,7 +179,7 @@ void PrepareQueue::wait_for_one() const {
 
 void PrepareQueue::wait_for_all() const {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [&] { return all_ready() || full(kShort) || full(kLong); });
+  changed_.wait(lock, [&] { return all_ready(); });
 }
 
 }  // namespace cria::engine

@@ -63,6 +63,8 @@ class PrepareQueue {
     Unprepared request;
     Prepared result;
 
+    // Before it is prepared.
+    bool may_answer() const { return std::holds_alternative<protocol::Generate>(request); }
     bool is_answer() const {
       return state == State::kReady && std::holds_alternative<PreparedAnswer>(result);
     }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <thread>
 
 namespace cria::engine {
 namespace {
@@ -49,6 +50,11 @@ struct Fixture {
     const std::lock_guard lock(mutex);
     return begun.size();
   }
+  // It is told of what is ready a little after that can be taken.
+  void wait_told(int times) const {
+    while (told < times) std::this_thread::yield();
+    CHECK(told == times);
+  }
   uint64_t take() {
     queue.wait_for_one();
     const auto answer = queue.take_answer();
@@ -78,19 +84,37 @@ TEST_CASE("a short request does not wait for a long one that is prepared, and go
   f.let_go(1);
   CHECK(f.take() == 1);
   CHECK(f.queue.empty());
-  CHECK(f.told == 2);
+  f.wait_told(2);
+}
+
+TEST_CASE("what is long in any part is long") {
+  const std::string text(1 << 17, 'a');
+  const std::vector<protocol::Generate> requests = {
+      {.id = 1, .format = {{"properties", {{text, true}}}}},
+      {.id = 1, .tools = Json::array({{{text, 1}}})},
+      {.id = 1, .model = {.template_text = {}, .system = text, .messages = Json::array()}},
+      {.id = 1, .model = {.template_text = {}, .system = {}, .messages = Json::array({text})}}};
+  for (const protocol::Generate& request : requests) {
+    Fixture f;
+    f.hold(1);
+    f.queue.submit(request);
+    f.wait_begun(1);
+    f.queue.submit(short_request(2));
+    CHECK(f.take() == 2);
+    f.let_go(1);
+  }
 }
 
 TEST_CASE("of those that are ready the one that came first is the next") {
   Fixture f;
   f.hold(1);
-  for (const uint64_t id : {2, 3}) f.queue.submit(short_request(id));
+  for (const uint64_t id : {uint64_t{2}, uint64_t{3}}) f.queue.submit(short_request(id));
   f.queue.submit(long_request(1));
   f.queue.submit(short_request(4));
   f.wait_begun(4);
   f.let_go(1);
   f.queue.wait_for_all();
-  for (const uint64_t id : {2, 3, 1, 4}) CHECK(f.take() == id);
+  for (const uint64_t id : std::initializer_list<uint64_t>{2, 3, 1, 4}) CHECK(f.take() == id);
 }
 
 TEST_CASE("a request can be cancelled while it waits, is prepared, and is ready") {
@@ -108,7 +132,7 @@ TEST_CASE("a request can be cancelled while it waits, is prepared, and is ready"
   f.queue.wait_for_all();
   CHECK(f.saw_cancel.at(1));
   CHECK(f.count_begun() == 2);
-  CHECK(f.told == 1);
+  f.wait_told(1);
   CHECK(f.queue.cancel(3));
   CHECK(f.queue.empty());
   CHECK_FALSE(f.queue.has_ready());
@@ -118,13 +142,14 @@ TEST_CASE("a request can be cancelled while it waits, is prepared, and is ready"
 TEST_CASE("what ends or is embedded waits for no place among the answers") {
   Fixture f;
   f.queue.submit(short_request(1));
-  f.queue.submit(protocol::Embed{.id = 2, .inputs = {"a"}});
   f.queue.submit(protocol::Generate{.id = 3, .raw = true});
+  for (uint64_t id = 101; id < 141; ++id) f.queue.submit(short_request(id));
+  f.queue.submit(protocol::Embed{.id = 2, .inputs = {"a"}});  // behind more than are prepared
   f.queue.wait_for_all();
   const std::vector<Prepared> others = f.queue.take_others();
   REQUIRE(others.size() == 2);
-  CHECK(std::get<PreparedTexts>(others[0]).request.id == 2);
-  CHECK(std::get<protocol::Failure>(std::get<protocol::Event>(others[1])).id == 3);
+  CHECK(std::get<protocol::Failure>(std::get<protocol::Event>(others[0])).id == 3);
+  CHECK(std::get<PreparedTexts>(others[1]).request.id == 2);
   CHECK(f.queue.has_answer());
   CHECK(f.take() == 1);
 }

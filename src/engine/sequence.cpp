@@ -68,6 +68,7 @@ void Sequence::pause() {
   for (const int32_t page : std::exchange(pages_, {})) memory_.pool().release(page);
   stored_ = 0;
   if (!shifted()) return;
+  shifts_ = 0;
   next_ = first_shift_;
   tokens_.assign(all_.begin(), all_.begin() + static_cast<std::ptrdiff_t>(next_));
   pure_ = INT64_MAX;
@@ -99,7 +100,7 @@ void Sequence::make_exclusive(size_t first_page) {
   }
 }
 
-void Sequence::shift(int64_t keep, int64_t discard) {
+bool Sequence::shift(int64_t keep, int64_t discard) {
   CRIA_CHECK(keep >= 0 && discard > 0 && keep + discard <= stored_ && pending() == 1,
              "a shift drops stored tokens");
   make_exclusive(static_cast<size_t>(keep / kPageTokens));
@@ -116,6 +117,9 @@ void Sequence::shift(int64_t keep, int64_t discard) {
   const auto from_all = all_.begin() + static_cast<std::ptrdiff_t>(next_);
   tokens_.insert(tokens_.end(), from_all, from_all + static_cast<std::ptrdiff_t>(more));
   next_ += more;
+  if (++shifts_ <= most_shifts_) return false;
+  most_shifts_ = shifts_;
+  return true;
 }
 
 void Sequence::publish(bool finished) {

@@ -66,8 +66,9 @@ class Sequence {
   void advance(int64_t rows);
   // Drops the tokens [keep, keep + discard) and moves those behind them down. All but the last
   // token must be stored. Keeps its pages: it is about to fill them again. Throws OutOfPages. All
-  // shifts of a sequence are alike, and happen at the same size.
-  void shift(int64_t keep, int64_t discard);
+  // shifts of a sequence are alike, and happen at the same size. False for one that is done again
+  // after a pause.
+  bool shift(int64_t keep, int64_t discard);
   // Lets others find what is stored: whole pages, and the part-full last one when `finished`. After
   // a shift only the untouched beginning still is what its tokens say.
   void publish(bool finished);
@@ -96,6 +97,7 @@ class Sequence {
   // or have left it, and how many there were at the first shift.
   std::vector<TokenId> all_;
   size_t next_ = 0, first_shift_ = 0;
+  int64_t shifts_ = 0, most_shifts_ = 0;  // since the last pause, and that there ever were
 };
 
 }  // namespace cria::engine

@@ -113,6 +113,7 @@ struct Repair {
             [&](const store::OnStatus& on_status) {
               store::fetch_again(service.models.store(), service.downloads, blob, options,
                                  on_status);
+              service.models.forget();
             });
   }
   // The whole model: nobody knows any more what its manifest said.

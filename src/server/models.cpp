@@ -127,6 +127,11 @@ std::shared_ptr<const Model> Models::find(const std::string& name) {
   return model;
 }
 
+void Models::forget() {
+  const std::lock_guard lock(mutex_);
+  known_.clear();
+}
+
 std::vector<Model> Models::list() const {
   std::vector<Model> out;
   for (const store::StoredModel& stored : store_.list()) {

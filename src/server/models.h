@@ -72,6 +72,8 @@ class Models {
   // Throws Error{kInvalidInput} "invalid model name", {kNotFound} "model 'NAME' not found". Read
   // again only when its manifest has changed.
   std::shared_ptr<const Model> find(const std::string& name);
+  // After a file of the store was mended, which no manifest tells.
+  void forget();
   std::vector<Model> list() const;  // newest first; unreadable ones are left out
   // Of a file of the store; read once per blob. `verbose`: with long arrays, read each time.
   std::shared_ptr<const Facts> inspect(const std::string& path, bool verbose,

@@ -2,9 +2,12 @@
 import json
 import os
 import subprocess
+import time
 
 import pytest
+from cria_server import eventually
 from models import MIB, copy_name, digest_of, manifest_path, model_files, noise, tree, write_model
+from test_crashes import gguf
 from transfers import pull, push
 
 TEMPLATE = b"{{ .Prompt }}"
@@ -70,6 +73,26 @@ def test_damage_is_named_and_only_that_is_fetched(store, proxy, damage, why):
     assert 300_000 <= proxy.downloaded() < 310_000
     assert tree(store.models) == before
     model_files(store.models, store.name)
+
+
+def test_a_text_that_was_repaired_is_used_at_once(new_server, proxy):
+    writer, server = new_server("writer"), new_server("reader")
+    name = f"{proxy.host}/lab/texts:1"
+    write_model(writer.models, name, [("model", gguf(1)), ("template", TEMPLATE)])
+    push(writer, name)
+    pull(server, name)
+    manifest = manifest_path(server.models, name)
+    os.utime(manifest, (time.time() - 60, time.time() - 60))
+    assert eventually(lambda: time.time() - manifest.stat().st_ctime > 3)  # from then on it is read only once
+
+    def template():
+        status, _, text = server.request("POST", "/api/show", {"model": name})
+        assert status == 200, text
+        return json.loads(text)["template"]
+    blob(server, TEMPLATE).write_bytes(b"{{ .System }}")
+    assert template() == "{{ .System }}"
+    assert lines(server, repair=True, insecure=True, models=[name])[-1] == {"status": "success"}
+    assert template() == TEMPLATE.decode()
 
 
 def damaged_at(path, places):
