@@ -37,7 +37,9 @@ std::vector<std::shared_ptr<Slot>> Scheduler::idle_that_hold(int64_t bytes) cons
   std::vector<std::shared_ptr<Slot>> idle;
   for (const auto& slot : slots_)
     if (slot->loaded && slot->leases == 0) idle.push_back(slot);
-  std::ranges::stable_sort(idle, {}, [](const auto& slot) { return slot->keep_alive; });
+  std::ranges::sort(idle, {}, [](const auto& slot) {
+    return std::tie(slot->keep_alive, slot->use.load.model_path);
+  });
   int64_t held = 0;
   for (const auto& slot : idle) held += slot->held_bytes();
   if (held < bytes) return {};
