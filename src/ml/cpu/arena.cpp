@@ -21,7 +21,7 @@ Arena::Arena(int64_t bytes) : bytes_(align_up(bytes > 0 ? bytes : 1, kHugePage))
   // Aligned by hand: the kernel gives huge pages only to aligned spans. The slack is returned.
   const auto address = reinterpret_cast<uintptr_t>(start);
   const uintptr_t aligned = (address + kHugePage - 1) / kHugePage * kHugePage;
-  data_ = reinterpret_cast<uint8_t*>(aligned);
+  data_ = static_cast<uint8_t*>(start) + (aligned - address);
   if (aligned > address) ::munmap(start, aligned - address);
   const uintptr_t slack = address + kHugePage - aligned;
   if (slack > 0) ::munmap(data_ + bytes_, slack);
