@@ -4,33 +4,17 @@
 
 #include "base/error.h"
 #include "engine/engine_for_tests.h"
-#include "tests/skip.h"
+#include "tests/model_files.h"
 
 #include <doctest/doctest.h>
 
-#include <cstdlib>
-#include <filesystem>
 #include <utility>
 
 namespace cria::engine {
 namespace {
 
-constexpr const char* kSmall = "SmolLM2-135M-Instruct.Q4_1.gguf";
+using test::have_model, test::kSmall, test::test_model;
 constexpr const char* kBigHead = "gemma-3-270m-q4_k_m.gguf";  // of kQ8_0
-
-fs::path test_model(const char* name = kSmall) {
-  const char* folder = std::getenv("CRIA_TEST_MODELS");
-  const char* home = std::getenv("HOME");
-  return (folder != nullptr ? fs::path(folder)
-                            : fs::path(home == nullptr ? "/" : home) / ".cache/cria-test-models") /
-         name;
-}
-
-bool have_model(const char* name = kSmall) {
-  if (fs::exists(test_model(name))) return true;
-  test::skip("no " + test_model(name).string() + "; set CRIA_TEST_MODELS");
-  return false;
-}
 
 struct Fixture : EngineFixture {
   explicit Fixture(LoadSettings settings, const char* model = kSmall)

@@ -1,31 +1,15 @@
 // Answers that go on past their context, in a KV cache with room for little more than one of them.
 #include "engine/engine_for_tests.h"
-#include "tests/skip.h"
+#include "tests/model_files.h"
 
 #include <doctest/doctest.h>
 
-#include <cstdlib>
-#include <filesystem>
 #include <utility>
 
 namespace cria::engine {
 namespace {
 
-constexpr const char* kSmall = "SmolLM2-135M-Instruct.Q4_1.gguf";
-
-fs::path test_model(const char* name = kSmall) {
-  const char* folder = std::getenv("CRIA_TEST_MODELS");
-  const char* home = std::getenv("HOME");
-  return (folder != nullptr ? fs::path(folder)
-                            : fs::path(home == nullptr ? "/" : home) / ".cache/cria-test-models") /
-         name;
-}
-
-bool have_model(const char* name = kSmall) {
-  if (fs::exists(test_model(name))) return true;
-  test::skip("no " + test_model(name).string() + "; set CRIA_TEST_MODELS");
-  return false;
-}
+using test::have_model, test::kSmall, test::test_model;
 
 struct Fixture : EngineFixture {
   explicit Fixture(LoadSettings settings, const char* model = kSmall)

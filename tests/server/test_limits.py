@@ -168,7 +168,7 @@ def test_sixteen_users_at_once_without_a_word_about_places(tmp_path):
             running = [one for one in requests if one["phase"] in ("prompt", "generating")]
             most = max(most, len(running))
         assert [one.result() for one in answers] == alone
-    assert 1 < most <= places
+    assert most == min(16, places)
     assert starts(server) == 1
     server.close()
 
