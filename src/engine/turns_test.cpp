@@ -76,5 +76,25 @@ TEST_CASE("answers that have all shifted take turns, and a new one begins among 
   CHECK(f.answers[late].text == alone.ask(kStory, brief.c_str()).text);
 }
 
+TEST_CASE("an answer that has shifted is not passed over for ever by new ones that keep coming") {
+  if (!have_model()) return;
+  Fixture f({.parallel = 3, .kv_memory = kOneContext});
+  const int64_t context = f.loaded.longest, most = context + 300;
+  const std::string endless = options(most), brief = options(20);
+  const uint64_t first = f.submit("One, two", endless.c_str());
+  while (f.answers[first].tokens < context + 10) f.engine->step();
+  std::vector<uint64_t> others;
+  int64_t sent = 0;
+  while (!f.answers[first].ended) {
+    for (; others.size() < 6; ++sent) others.push_back(f.submit(kStory, brief.c_str()));
+    REQUIRE(sent < 100);  // three begin for each of its turns of 64 tokens or more
+    f.engine->step();
+    std::erase_if(others, [&](uint64_t id) { return f.answers[id].ended; });
+  }
+  CHECK(sent > 6);  // they were served meanwhile
+  CHECK(f.answers[first].done.generated_tokens == most);
+  f.finish();
+}
+
 }  // namespace
 }  // namespace cria::engine

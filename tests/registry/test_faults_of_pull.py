@@ -10,7 +10,7 @@ from transfers import check_progress, events, pull, push
 
 SIZE = 12 * MIB
 PART = MIB
-SETTINGS = {"CRIA_PART_BYTES": str(PART), "CRIA_STALL_TIMEOUT": "1s"}
+SETTINGS = {"CRIA_PART_BYTES": str(PART), "CRIA_STALL_TIMEOUT": "2s"}
 
 
 @pytest.fixture(scope="module")
@@ -56,9 +56,13 @@ def test_transient_faults(reader, proxy, stored, fault, more):
     check(reader, proxy, stored)
 
 
-def test_faults_of_the_manifest_are_retried(reader, proxy, stored):
-    proxy.add("GET .*/manifests/", 2, status=503)
+@pytest.mark.parametrize("fault", [
+    {"status": 503, "times": 2}, {"drop_after": 0}, {"stall_after": 10},
+], ids=lambda fault: next(iter(fault)))
+def test_faults_of_the_manifest_are_retried(reader, proxy, stored, fault):
+    proxy.add("GET .*/manifests/", **fault)
     pull(reader, f"{proxy.host}/{stored[0]}")
+    assert proxy.faults[0].times == 0
     check(reader, proxy, stored)
 
 
