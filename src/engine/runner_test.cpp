@@ -187,35 +187,49 @@ std::function<bool(const Event&)> is(uint64_t id) {
   };
 }
 
-constexpr int64_t kManyTokens = 8;  // of a stream meanwhile: no stall, which would give one or two
+// Of a stream meanwhile: no stall, which would give one or two. A busy machine may hold up the
+// stream's own thread for as long, but not each time.
+constexpr int64_t kManyTokens = 8;
+
+bool goes_on(const std::function<int64_t(Stream&)>& tokens_meanwhile) {
+  for (int i = 0; i < 3; ++i) {
+    Stream stream;
+    if (tokens_meanwhile(stream) >= kManyTokens) return true;
+  }
+  return false;
+}
 
 TEST_CASE("answers go on, and short ones begin, while a prompt of megabytes is prepared") {
   if (!have_model()) return;
-  Stream stream;
-  stream.runner.send(long_prompt(2));
   Generate request{.id = 3, .prompt = "The capital of France is", .raw = true};
   request.options = {{"temperature", 0}, {"num_predict", 2}};
-  stream.runner.send(request);
   const auto begins = [&](const Event& event) {
     return is<Begun>(2)(event) || is<Begun>(3)(event);
   };
-  CHECK(std::get<Begun>(stream.receive_until(begins)).id == 3);
-  const int64_t before = stream.tokens;
-  stream.receive_until(begins);
-  CHECK(stream.tokens >= before + kManyTokens);
-  const Done done = std::get<Done>(stream.receive_until(is<Done>(2)));
-  CHECK(done.prompt_tokens < 256);
-  CHECK(done.truncated.tokens > 1'000'000);
+  CHECK(goes_on([&](Stream& stream) {
+    stream.runner.send(long_prompt(2));
+    stream.runner.send(request);
+    CHECK(std::get<Begun>(stream.receive_until(begins)).id == 3);
+    const int64_t before = stream.tokens;
+    stream.receive_until(begins);
+    const int64_t meanwhile = stream.tokens - before;
+    const Done done = std::get<Done>(stream.receive_until(is<Done>(2)));
+    CHECK(done.prompt_tokens < 256);
+    CHECK(done.truncated.tokens > 1'000'000);
+    return meanwhile;
+  }));
 }
 
 TEST_CASE("texts of megabytes to embed hold up no answer") {
   if (!have_model()) return;
-  Stream stream;
-  stream.runner.send(Embed{.id = 2, .inputs = {long_prompt(2).prompt}, .num_ctx = 256});
-  const int64_t before = stream.tokens;
-  stream.receive_until(is<Begun>(2));
-  CHECK(stream.tokens >= before + kManyTokens);
-  stream.receive_until(is<Done>(2));
+  CHECK(goes_on([](Stream& stream) {
+    stream.runner.send(Embed{.id = 2, .inputs = {long_prompt(2).prompt}, .num_ctx = 256});
+    const int64_t before = stream.tokens;
+    stream.receive_until(is<Begun>(2));
+    const int64_t meanwhile = stream.tokens - before;
+    stream.receive_until(is<Done>(2));
+    return meanwhile;
+  }));
 }
 
 TEST_CASE("a request that is cancelled while it is prepared ends at once") {

@@ -125,13 +125,11 @@ void ExchangeState::fail_input(ErrorKind kind, std::string message) {
 }
 
 void ExchangeState::abandon() {
-  {
-    const std::lock_guard lock(mutex_);
-    abandoned_ = true;
-    wake_ = [] {};  // the connection, which it would wake, is going
-    changed_.notify_all();
-  }
-  gone.request_stop();  // outside the lock: callbacks run here
+  gone.request_stop();  // outside the lock: callbacks run here; first, so that who fails knows why
+  const std::lock_guard lock(mutex_);
+  abandoned_ = true;
+  wake_ = [] {};  // the connection, which it would wake, is going
+  changed_.notify_all();
 }
 
 void Exchange::replace_body(std::string body) {

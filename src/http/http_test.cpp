@@ -92,7 +92,7 @@ TEST_CASE("a stream arrives line by line while it is made, and can be ended by t
     return ++lines < 1000;
   });
   CHECK(lines == 1000);
-  for (int i = 0; i < 500 && !saw_gone; ++i) std::this_thread::sleep_for(10ms);
+  for (int i = 0; i < 2000 && !saw_gone; ++i) std::this_thread::sleep_for(10ms);
   CHECK(saw_gone);
 }
 
@@ -101,7 +101,7 @@ TEST_CASE("a handler learns at once that its client has gone, also with a second
     std::atomic<int> entered = 0, left = 0;
     Running running([&](Exchange& exchange) {
       ++entered;
-      for (int i = 0; i < 1000 && !exchange.gone().stop_requested(); ++i)
+      for (int i = 0; i < 12'000 && !exchange.gone().stop_requested(); ++i)
         std::this_thread::sleep_for(5ms);
       ++left;
     });
@@ -111,7 +111,7 @@ TEST_CASE("a handler learns at once that its client has gone, also with a second
       if (pipelined) raw.say("GET /2 HTTP/1.1\r\n");
       while (entered == 0) std::this_thread::sleep_for(1ms);
     }
-    for (int i = 0; i < 200 && left == 0; ++i) std::this_thread::sleep_for(5ms);
+    for (int i = 0; i < 4000 && left == 0; ++i) std::this_thread::sleep_for(5ms);
     CHECK(left == 1);
   }
 }
@@ -217,13 +217,15 @@ TEST_CASE("bodies and headers over their limits and broken framing are refused")
 }
 
 TEST_CASE("a client too slow with its headers, its body or its reading is cut off") {
+  std::atomic<bool> cut = false;
   Running running(
-      [](Exchange& exchange) {
+      [&cut](Exchange& exchange) {
         if (exchange.request().path != "/stream") return echo(exchange);
         exchange.start_stream({});
         try {
           for (;;) exchange.write(std::string(100'000, 's'));
         } catch (const Error&) {
+          cut = true;
         }
       },
       {.header_timeout = 100ms, .body_timeout = 100ms, .write_timeout = 200ms});
@@ -233,7 +235,8 @@ TEST_CASE("a client too slow with its headers, its body or its reading is cut of
   CHECK(headers.hear().empty());
   CHECK(body.hear().empty());
   stream.say("GET /stream HTTP/1.1\r\n\r\n");
-  std::this_thread::sleep_for(600ms);
+  for (int i = 0; i < 2000 && !cut; ++i) std::this_thread::sleep_for(10ms);
+  REQUIRE(cut);
   const std::string rest = stream.hear();
   CHECK(rest.size() < 50'000'000);
   CHECK(rest.find("\r\n0\r\n\r\n") == std::string::npos);
@@ -245,8 +248,7 @@ TEST_CASE("a handler that throws gives 500, too many at once give 503") {
       [&waits](Exchange& exchange) {
         if (exchange.request().path == "/throw") throw std::runtime_error("oops");
         waits = true;
-        for (int i = 0; i < 1000 && !exchange.gone().stop_requested(); ++i)
-          std::this_thread::sleep_for(5ms);
+        while (!exchange.gone().stop_requested()) std::this_thread::sleep_for(5ms);
         exchange.respond({});
       },
       {.max_handlers = 1});
@@ -284,7 +286,7 @@ TEST_CASE("one connection too many is told so, and there is room again when anot
     CHECK(ask(first) == "HTTP/1.1 200");
   }
   bool again = false;
-  for (int i = 0; i < 200 && !again; ++i) {
+  for (int i = 0; i < 2000 && !again; ++i) {
     again = ask(Raw(running)) == "HTTP/1.1 200";
     if (!again) std::this_thread::sleep_for(10ms);
   }
@@ -308,7 +310,7 @@ TEST_CASE("stop cuts running streams and waiting handlers, and run returns") {
   auto running = std::make_unique<Running>([](Exchange& exchange) {
     exchange.start_stream({});
     exchange.write("first\n");
-    for (int i = 0; i < 2000 && !exchange.gone().stop_requested(); ++i)
+    for (int i = 0; i < 12'000 && !exchange.gone().stop_requested(); ++i)
       std::this_thread::sleep_for(5ms);
   });
   const Raw raw(*running), idle(*running);
@@ -316,7 +318,7 @@ TEST_CASE("stop cuts running streams and waiting handlers, and run returns") {
   raw.hear("first");
   const auto start = std::chrono::steady_clock::now();
   running.reset();
-  CHECK(std::chrono::steady_clock::now() - start < 2s);
+  CHECK(std::chrono::steady_clock::now() - start < 30s);  // of the handler's 60
 }
 
 TEST_CASE("no server, a stop request and an unreadable scheme are errors of the client") {
@@ -333,8 +335,7 @@ TEST_CASE("no server, a stop request and an unreadable scheme are errors of the 
   }
   CHECK_THROWS_AS(fetch({.url = "file:///etc/hostname"}), Error);
   Running running([](Exchange& exchange) {
-    for (int i = 0; i < 1000 && !exchange.gone().stop_requested(); ++i)
-      std::this_thread::sleep_for(5ms);
+    while (!exchange.gone().stop_requested()) std::this_thread::sleep_for(5ms);
   });
   std::stop_source source;
   std::thread stopper([&] {

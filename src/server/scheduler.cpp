@@ -148,6 +148,7 @@ std::shared_ptr<Slot> Scheduler::start(Lock& lock, const ModelUse& use) {
   slot->use.load.promised_bytes = promised_bytes();
   slot->keep_alive = options_.keep_alive;
   slot->reason = std::exchange(reload_reason_, {});
+  ++processes_;  // now, so that shut_down waits for it
   lock.unlock();
   if (slot->reason.empty())
     log::info("loading {} from {}", use.name, use.load.model_path);
@@ -164,11 +165,18 @@ std::shared_ptr<Slot> Scheduler::start(Lock& lock, const ModelUse& use) {
         Runner::start(spawner_, slot->use.load, {.watchdog = options_.watchdog, .on_end = on_end});
   } catch (const Error&) {
     lock.lock();
+    --processes_;
+    notify();
     throw;
   }
   if (options_.on_start) options_.on_start(use.name);
   lock.lock();
-  ++processes_;
+  if (ending_) {  // shut_down has not seen this one
+    lock.unlock();
+    slot->end(false);
+    lock.lock();
+    fail(ErrorKind::kBusy, "the server is shutting down");
+  }
   slots_.push_back(slot);
   return slot;
 }

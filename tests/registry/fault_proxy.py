@@ -14,6 +14,8 @@ import ssl
 import threading
 import time
 
+from listener import Listener
+
 PIECE = 16 << 10
 DROPPED = object()  # what a fault does instead of an answer
 
@@ -55,8 +57,7 @@ class FaultProxy:
         self.next_piece = 0.0
         self.closed = threading.Event()
         handler = type("Handler", (Relay,), {"proxy": self, "scheme": "https" if certificate else "http"})
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self.server.daemon_threads = True
+        self.server = Listener(("127.0.0.1", 0), handler)
         if certificate:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(certificate.certificate, certificate.key)
@@ -223,8 +224,9 @@ class Relay(http.server.BaseHTTPRequestHandler):
             if stall and record.sent + len(piece) > stall.stall_after:
                 piece = piece[:stall.stall_after - record.sent]
             proxy.wait_turn(len(piece))
-            self.wfile.write(self.corrupted(piece))
-            record.sent += len(piece)
+            piece = self.corrupted(piece)
+            record.sent += len(piece)  # before: the other side may be done as soon as it has them
+            self.wfile.write(piece)
             if drop and record.sent >= drop.drop_after:
                 return self.drop()
             if stall and record.sent >= stall.stall_after:

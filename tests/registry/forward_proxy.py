@@ -4,6 +4,7 @@ import socket
 import threading
 import urllib.parse
 
+from listener import Listener
 
 
 class ForwardProxy:
@@ -12,8 +13,7 @@ class ForwardProxy:
     def __init__(self, port):
         self.upstream = port
         self.lines = []  # the first line of every request
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Forward,), {"proxy": self}))
-        self.server.daemon_threads = True
+        self.server = Listener(("127.0.0.1", 0), type("Handler", (Forward,), {"proxy": self}))
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
 

@@ -6,6 +6,7 @@ import ssl
 import threading
 import time
 
+from listener import Listener
 from models import config_of, digest_of, manifest_of, noise
 
 WEIGHTS = noise(300_000, 7)
@@ -24,8 +25,7 @@ class Hostile:
         self.uploads = {}
         self.closed = threading.Event()
         handler = type("Handler", (Handler,), {"registry": self})
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self.server.daemon_threads = True
+        self.server = Listener(("127.0.0.1", 0), handler)
         self.scheme = "https" if certificate else "http"
         if certificate:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

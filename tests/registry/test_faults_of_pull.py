@@ -10,7 +10,8 @@ from transfers import check_progress, events, pull, push
 
 SIZE = 12 * MIB
 PART = MIB
-SETTINGS = {"CRIA_PART_BYTES": str(PART), "CRIA_STALL_TIMEOUT": "2s"}
+SETTINGS = {"CRIA_PART_BYTES": str(PART)}
+HASTY = {**SETTINGS, "CRIA_STALL_TIMEOUT": "2s"}  # where a fault is a stall
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +34,11 @@ def reader(new_server):
     return new_server("reader", **SETTINGS)
 
 
+@pytest.fixture
+def hasty_reader(new_server):
+    return new_server("reader", **HASTY)
+
+
 def check(reader, proxy, stored):
     assert model_files(reader.models, f"{proxy.host}/{stored[0]}") == stored[1]
     leftovers = [path.name for path in (reader.models / "blobs").iterdir() if "-" in path.name[7:]]
@@ -48,7 +54,8 @@ def check(reader, proxy, stored):
     ({"stall_after": 200_000, "times": 2}, MIB // 4),
     ({"stall_after": 0, "times": 1}, MIB // 4),
 ], ids=lambda value: "-".join(map(str, value)) if isinstance(value, dict) else "")
-def test_transient_faults(reader, proxy, stored, fault, more):
+def test_transient_faults(hasty_reader, proxy, stored, fault, more):
+    reader = hasty_reader
     proxy.add("GET .*/blobs/", **fault)
     pull(reader, f"{proxy.host}/{stored[0]}")
     assert proxy.faults[0].times == 0
@@ -59,7 +66,8 @@ def test_transient_faults(reader, proxy, stored, fault, more):
 @pytest.mark.parametrize("fault", [
     {"status": 503, "times": 2}, {"drop_after": 0}, {"stall_after": 10},
 ], ids=lambda fault: next(iter(fault)))
-def test_faults_of_the_manifest_are_retried(reader, proxy, stored, fault):
+def test_faults_of_the_manifest_are_retried(hasty_reader, proxy, stored, fault):
+    reader = hasty_reader
     proxy.add("GET .*/manifests/", **fault)
     pull(reader, f"{proxy.host}/{stored[0]}")
     assert proxy.faults[0].times == 0

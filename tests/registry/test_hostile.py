@@ -5,10 +5,10 @@ import time
 
 import pytest
 from hostile import WEIGHTS, Hostile
-from models import config_of, digest_of, layer, manifest_of, model_files, noise, tree, write_model
-from transfers import pull, push, refusal
+from models import digest_of, layer, manifest_of, model_files, noise, tree, write_model
+from transfers import pull, refusal
 
-SETTINGS = {"CRIA_STALL_TIMEOUT": "1s", "CRIA_RETRY_DELAY": "10ms"}
+SETTINGS = {"CRIA_STALL_TIMEOUT": "10s", "CRIA_RETRY_DELAY": "10ms"}
 PRIVATE = "http://169.254.169.254/latest/meta-data/"
 
 

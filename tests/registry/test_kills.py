@@ -5,7 +5,7 @@ import random
 from models import MIB, model_files, noise, write_model
 from transfers import check_progress, events, pull, push
 
-SIZE = 48 * MIB
+SIZE = 128 * MIB
 PART = MIB
 KILLS = 20
 
@@ -21,8 +21,8 @@ def test_twenty_kills(new_server, proxy):
     for _ in range(KILLS):
         reader = new_server("reader", CRIA_PART_BYTES=str(PART))
         before = proxy.downloaded()
-        # Progress comes every 60 ms, so each kill is up to 0.7 MiB late: all of them must fit into SIZE.
-        goal = furthest + chance.randrange(SIZE // KILLS // 4, SIZE // KILLS // 2)
+        # A kill comes late by what arrives until this thread sees the progress: 0.7 MiB, and on a busy machine more.
+        goal = furthest + chance.randrange(600 << 10, 1200 << 10)
         seen = []
         try:
             for event in events(reader, "pull", name, insecure=True):
@@ -36,6 +36,7 @@ def test_twenty_kills(new_server, proxy):
         furthest = max(event.get("completed", 0) for event in seen if event.get("total") == SIZE)
         assert furthest >= goal and seen[-1] != {"status": "success"}
         moved.append(proxy.downloaded() - before)
+    proxy.bytes_per_second = 0
     reader = new_server("reader", CRIA_PART_BYTES=str(PART))
     pull(reader, name)
     assert model_files(reader.models, name) == model_files(writer.models, name)

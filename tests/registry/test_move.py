@@ -3,6 +3,7 @@ import hashlib
 import json
 import os
 import pathlib
+import time
 
 import pytest
 from docker_registry import DockerRegistry
@@ -158,7 +159,9 @@ def test_a_client_may_leave(new_server, proxy):
     for event in started:
         if event.get("completed", 0) > 2 * MIB:
             break
+    proxy.bytes_per_second = MIB  # else much may be sent before the server has seen that nobody waits
     started.close()
+    time.sleep(1)
     proxy.bytes_per_second = 0
     pull(reader, name)
     assert proxy.downloaded() < 11 * MIB

@@ -5,7 +5,7 @@ import pathlib
 import subprocess
 
 import pytest
-from models import digest_of, model_files, noise, write_model
+from models import digest_of, noise, write_model
 from transfers import pull, push
 
 WEIGHTS = noise(300_000, 7)

@@ -28,7 +28,7 @@ class Server:
             try:
                 urllib.request.urlopen(self.url, timeout=5)
                 return
-            except urllib.error.URLError:
+            except OSError:
                 assert self.process.poll() is None, "the server ended at its start"
                 time.sleep(0.05)
         raise AssertionError("the server does not answer")
@@ -76,8 +76,20 @@ class Server:
         fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
+    def busy_seconds(self):
+        """Processor time of its runners."""
+        return sum(self.processor_seconds(pid) for pid in self.children("runner"))
 
-def eventually(condition, seconds=10):
+    def comes_to_rest(self):
+        """Sooner than an answer of 4,000 tokens would end by itself."""
+        def idle():
+            before = self.busy_seconds()
+            time.sleep(1)
+            return self.busy_seconds() - before < 0.3
+        return eventually(idle, 8)
+
+
+def eventually(condition, seconds=30):
     end = time.time() + seconds
     while time.time() < end:
         if condition():

@@ -2,7 +2,7 @@
 """A runner without a model, for tests of the scheduler. The model's path says how it behaves:
 words separated by '-': "slow" loads for ever, "refuse" fails to load, "crash" dies at the first
 request, "garbage" sends no JSON, "endless" speaks until it is cancelled, "mute" never answers a prompt, "toil" gives
-signs of life for two seconds before it does, "half" has used half of its KV cache, "promised" says what it was told of
+signs of life for five seconds before it does, "half" has used half of its KV cache, "promised" says what it was told of
 other runners' memory, "needs" with a number after it takes so many of 1000 bytes, of which every "half" holds 123."""
 import json
 import socket
@@ -67,20 +67,18 @@ while True:
     if "mute" in words:
         continue
     if "toil" in words:
-        for _ in range(40):
+        for _ in range(100):
             send({"type": "alive", "steps": True})
             time.sleep(0.05)
     if "endless" in words:
-        channel.setblocking(False)
         while True:
             try:
-                if channel.recv(1, socket.MSG_PEEK):
+                if channel.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT):
                     break
             except BlockingIOError:
                 pass
             send({"type": "text", "id": request["id"], "content": "again "})
             time.sleep(0.001)
-        channel.setblocking(True)
         cancel = receive()
         assert cancel == {"type": "cancel", "id": request["id"]}, cancel
         send({"type": "failure", "id": request["id"], "kind": "cancelled", "message": "the request was cancelled"})

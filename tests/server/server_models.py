@@ -10,6 +10,9 @@ from cria_server import Server
 # Calls tools. CRIA_TEST_QWEN names a larger one instead, which follows the tests' wishes better.
 QWEN = os.environ.get("CRIA_TEST_QWEN", "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf")
 
+# Options of SmolLM2's answers that do not end by themselves.
+NO_END = {"repeat_penalty": 1.3, "logit_bias": {"0": -100, "2": -100}}
+
 
 def upload(server, path=None):
     path = path or pathlib.Path(os.environ["CRIA_TEST_MODEL"])

@@ -10,7 +10,6 @@ import pathlib
 import re
 import socket
 import struct
-import subprocess
 import threading
 
 import ollama

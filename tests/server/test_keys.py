@@ -5,7 +5,6 @@ import json
 import os
 import socket
 import subprocess
-import time
 
 import anthropic
 import openai
@@ -177,11 +176,11 @@ def test_thousands_of_keys_and_two_commands_at_once(server):
         for secret in secrets:
             assert server.request("GET", "/api/ps", headers=bearer(secret))[0] == 200
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
-        start = time.monotonic()
+        start = server.processor_seconds(server.process.pid)
         for _ in range(100):
             connection.request("GET", "/api/ps", headers=bearer(secrets[-1]))
             assert connection.getresponse().read()
-        assert time.monotonic() - start < 5
+        assert server.processor_seconds(server.process.pid) - start < 3
     finally:
         path.write_bytes(good)
 

@@ -5,7 +5,6 @@ import os
 import re
 import urllib.request
 
-import openai
 import pytest
 from cria_server import eventually
 from server_models import server_with_model

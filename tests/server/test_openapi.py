@@ -12,7 +12,6 @@ import pytest
 import schemathesis
 import yaml
 from server_models import server_with_model
-from cria_server import Server
 from schemathesis.checks import (content_type_conformance, response_headers_conformance, response_schema_conformance,
                                  status_code_conformance)
 

@@ -1,6 +1,7 @@
 """CRIA_PROMPT_CACHE: prompts outlive the runner and the server."""
 import json
 import signal
+import time
 
 import pytest
 from bert_file import gguf
@@ -62,13 +63,17 @@ def test_prompts_outlive_runner_server_and_kill(cold):
     server = Server(folder, CRIA_PROMPT_CACHE="1")
     assert chat(server)[:2] == (text, prompt - 1)
     # What an idle runner has written survives its being killed.
-    third = "A third one. " + STORY
-    assert chat(server, third)[1] < 60
-    eventually(lambda: False, 1)
-    server.process.send_signal(signal.SIGKILL)
-    server.process.wait()
-    server = Server(folder, CRIA_PROMPT_CACHE="1")
-    assert chat(server, third)[1] > 400
+    for idle in (1, 5, 20):  # seconds: on a busy machine it begins to write later
+        third = f"Number {idle}. {STORY}"
+        assert chat(server, third)[1] < 60
+        time.sleep(idle)
+        server.process.send_signal(signal.SIGKILL)
+        server.process.wait()
+        server = Server(folder, CRIA_PROMPT_CACHE="1")
+        cached = chat(server, third)[1]
+        if cached > 400:
+            break
+    assert cached > 400
     assert chat(server)[0] == text
     server.close()
 

@@ -6,6 +6,8 @@ import threading
 import time
 
 import pytest
+from cria_server import eventually
+from server_models import NO_END
 
 DATA = pathlib.Path(__file__).resolve().parents[3] / "shared/data"
 
@@ -85,29 +87,35 @@ def test_bad_input(server, path, body, status, wanted):
 def test_a_long_text_holds_up_no_stream(server):
     """Tokenizing runs beside the steps, in the runner that is there whatever its context."""
     long = "Some words \u00e9\u00e8 and more. " * 120_000
-    stream = {"model": "smol", "prompt": "Once upon a time", "raw": True, "options": {"num_predict": 150, "num_ctx": 512}}
+    stream = {"model": "smol", "prompt": "Once upon a time", "raw": True,
+              "options": {**NO_END, "num_predict": 100_000, "num_ctx": 512}}
     tokens(server, "warm")
-    marks = []
+    marks, done = [], threading.Event()
 
     def listen():
-
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)
         connection.request("POST", "/api/generate", json.dumps(stream))
         answer = connection.getresponse()
-        while answer.readline():
+        while answer.readline() and not done.is_set():
             marks.append(time.monotonic())
+        answer.close()
+        connection.close()
     listener = threading.Thread(target=listen)
     listener.start()
-    while len(marks) < 5:
-        time.sleep(0.01)
-    before = server.children("runner")
-    start = time.monotonic()
-    assert len(tokens(server, long)) > 500_000
-    end = time.monotonic()
-    assert server.children("runner") == before  # no other runner for the default context
-    listener.join()
-    during = [mark for mark in marks if start < mark < end]
-    assert len(during) >= 5, (start, end, marks)
+    try:
+        assert eventually(lambda: len(marks) >= 5)
+        before = server.children("runner")
+        during = []
+        for _ in range(3):  # a busy machine may hold up the listener
+            start = time.monotonic()
+            assert len(tokens(server, long)) > 500_000
+            end = time.monotonic()
+            during.append(sum(start < mark < end for mark in marks))
+        assert max(during) >= 5, during
+        assert server.children("runner") == before  # no other runner for the default context
+    finally:
+        done.set()
+        listener.join()
 
 
 def test_a_model_that_embeds_tokenizes(server):

@@ -10,9 +10,9 @@ import time
 import pytest
 
 from cria_server import eventually
-from server_models import server_with_model
+from server_models import NO_END, server_with_model
 
-LIMIT = 3  # seconds
+LIMIT = 6  # seconds
 BODY = {"model": "smol", "prompt": "Once upon a time", "raw": True, "stream": False, "options": {"num_predict": 4}}
 NO_PROGRESS = f"the model runner made no progress for {LIMIT}s and was ended; the next request starts a new one"
 SEIZE, INTERRUPT, WAIT_ALL = 0x4206, 0x4207, 0x40000000
@@ -72,7 +72,7 @@ def test_a_stopped_process_is_ended(server):
     os.kill(runner, signal.SIGSTOP)
     start = time.time()
     assert server.error("POST", "/api/generate", BODY) == (500, NO_PROGRESS)
-    assert LIMIT * 0.9 < time.time() - start < 3 * LIMIT
+    assert LIMIT * 0.8 < time.time() - start < 3 * LIMIT
     assert eventually(lambda: not alive(runner))
     assert runner_of(server) != runner
     assert f"runner {runner}: {NO_PROGRESS} (requests: 1)" in (server.folder / "log").read_text()
@@ -80,7 +80,7 @@ def test_a_stopped_process_is_ended(server):
 
 def test_a_process_that_stops_in_an_answer_ends_it_with_the_reason(server):
     runner = runner_of(server)
-    body = {**BODY, "stream": True, "options": {"num_predict": 4000, "temperature": 1, "repeat_penalty": 1.3}}
+    body = {**BODY, "stream": True, "options": {**NO_END, "num_predict": 4000, "temperature": 1}}
     lines = []
 
     def ask():
@@ -110,7 +110,7 @@ def test_a_stuck_engine_is_ended_though_its_process_goes_on(server):
                 answered += server.request("POST", "/api/tokenize", {"model": "smol", "content": "Hi"})[0] == 200
                 time.sleep(0.1)
             assert asked.result() == (500, NO_PROGRESS)
-            assert answered > 5
+            assert answered > 3
     finally:
         stopped.end()
     assert runner_of(server) != runner
@@ -131,7 +131,7 @@ def test_a_slow_runner_is_left_alone(tmp_path):
     server = server_with_model(tmp_path, CRIA_WATCHDOG=str(LIMIT), CRIA_CPU="scalar", OLLAMA_NUM_THREADS="1")
     try:
         runner = runner_of(server)
-        body = {**BODY, "prompt": "word " * 60, "options": {"num_predict": 1}}
+        body = {**BODY, "prompt": "word " * 130, "options": {"num_predict": 1}}
         start = time.time()
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
             asked = pool.submit(server.request, "POST", "/api/generate", body)
