@@ -84,9 +84,10 @@ TEST_CASE("an answer that has shifted is not passed over for ever by new ones th
   const uint64_t first = f.submit("One, two", endless.c_str());
   while (f.answers[first].tokens < context + 10) f.engine->step();
   std::vector<uint64_t> others;
-  int64_t sent = 0;
+  int64_t sent = 0, steps = 0;
   while (!f.answers[first].ended) {
     for (; others.size() < 6; ++sent) others.push_back(f.submit(kStory, brief.c_str()));
+    REQUIRE(++steps < 50'000);
     REQUIRE(sent < 100);  // three begin for each of its turns of 64 tokens or more
     f.engine->step();
     std::erase_if(others, [&](uint64_t id) { return f.answers[id].ended; });

@@ -263,7 +263,7 @@ TEST_CASE("a handler that throws gives 500, too many at once give 503") {
     std::this_thread::sleep_for(10ms);
   }
   REQUIRE(waits);
-  CHECK(fetch({.url = running.url("/wait")}).status == 503);
+  CHECK(fetch({.url = running.url("/wait"), .total_timeout = 30s}).status == 503);
 }
 
 TEST_CASE("one connection too many is told so, and there is room again when another ends") {
@@ -343,7 +343,7 @@ TEST_CASE("no server, a stop request and an unreadable scheme are errors of the 
     source.request_stop();
   });
   try {
-    fetch({.url = running.url("/"), .stop = source.get_token()});
+    fetch({.url = running.url("/"), .stop = source.get_token(), .total_timeout = 30s});
     FAIL("was not stopped");
   } catch (const Error& e) {
     CHECK(e.kind() == ErrorKind::kCancelled);

@@ -163,7 +163,7 @@ std::shared_ptr<Slot> Scheduler::start(Lock& lock, const ModelUse& use) {
   try {
     slot->runner =
         Runner::start(spawner_, slot->use.load, {.watchdog = options_.watchdog, .on_end = on_end});
-  } catch (const Error&) {
+  } catch (...) {
     lock.lock();
     --processes_;
     notify();

@@ -11,6 +11,7 @@
 #include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <stop_token>
 #include <thread>
 
@@ -274,7 +275,7 @@ TEST_CASE("a full queue is refused at once, a loaded model is not affected by it
     CHECK(kind_of([&] { scheduler.acquire(model("slow"), std::nullopt, stop.get_token()); }) ==
           ErrorKind::kCancelled);
   });
-  REQUIRE(soon([&] { return scheduler.status().runners.size() == 2; }));
+  CHECK(soon([&] { return scheduler.status().runners.size() == 2; }));
   CHECK(kind_of([&] { scheduler.acquire(model("third"), std::nullopt, {}); }) == ErrorKind::kBusy);
   {
     const Lease again = scheduler.acquire(ready, std::nullopt, {});
@@ -506,6 +507,28 @@ TEST_CASE("dropping a request cancels it in the runner, which goes on serving") 
   CHECK(lease.runner().alive());
 }
 
+TEST_CASE("a runner that starts while the server shuts down is ended with it") {
+  SchedulerOptions held = options();
+  held.load_timeout = 10s;
+  std::promise<void> started, go_on;
+  held.on_start = [&](const std::string&) {
+    started.set_value();
+    go_on.get_future().wait();
+  };
+  Scheduler scheduler(held);
+  std::thread loading([&] {
+    CHECK(kind_of([&] { scheduler.acquire(model("slow"), std::nullopt, {}); }) == ErrorKind::kBusy);
+  });
+  started.get_future().wait();
+  std::thread ending([&] { scheduler.shut_down(); });
+  // Queued behind the other until then.
+  CHECK(kind_of([&] { scheduler.acquire(model("b"), std::nullopt, {}); }) == ErrorKind::kBusy);
+  go_on.set_value();
+  loading.join();
+  ending.join();
+  CHECK(scheduler.status().runners.empty());
+}
+
 TEST_CASE("shutting down ends every runner and every waiting request") {
   const auto descriptors = [] {
     return std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {});
@@ -515,7 +538,7 @@ TEST_CASE("shutting down ends every runner and every waiting request") {
     Scheduler scheduler(options());
     std::thread waiting(
         [&] { CHECK_THROWS_AS(scheduler.acquire(model("slow"), std::nullopt, {}), Error); });
-    REQUIRE(soon([&] { return !scheduler.status().runners.empty(); }));
+    CHECK(soon([&] { return !scheduler.status().runners.empty(); }));
     scheduler.shut_down();
     waiting.join();
   }

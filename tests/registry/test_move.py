@@ -162,6 +162,9 @@ def test_a_client_may_leave(new_server, proxy):
     proxy.bytes_per_second = MIB  # else much may be sent before the server has seen that nobody waits
     started.close()
     time.sleep(1)
+    left = proxy.downloaded()
+    time.sleep(1)
+    assert proxy.downloaded() - left < MIB // 2  # nothing more is fetched
     proxy.bytes_per_second = 0
     pull(reader, name)
     assert proxy.downloaded() < 11 * MIB

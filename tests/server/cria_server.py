@@ -76,17 +76,19 @@ class Server:
         fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-    def busy_seconds(self):
-        """Processor time of its runners."""
-        return sum(self.processor_seconds(pid) for pid in self.children("runner"))
-
     def comes_to_rest(self):
-        """Sooner than an answer of 4,000 tokens would end by itself."""
+        """Whether its runners stop working, and are the same ones then."""
+        runners = self.children("runner")
+        assert runners
+
+        def busy():
+            return sum(self.processor_seconds(pid) for pid in runners)
+
         def idle():
-            before = self.busy_seconds()
+            before = busy()
             time.sleep(1)
-            return self.busy_seconds() - before < 0.3
-        return eventually(idle, 8)
+            return busy() - before < 0.3
+        return eventually(idle, 20) and self.children("runner") == runners
 
 
 def eventually(condition, seconds=30):

@@ -267,7 +267,7 @@ def test_wrong_types_in_every_field(server, path):
         assert status == 400 and json.loads(text)["error"]["type"] == "invalid_request_error", body[:20]
 
 
-ENDLESS = {**SETTINGS, "max_tokens": 4000, "extra_body": {"temperature": 1.5, "options": NO_END}}
+ENDLESS = {**SETTINGS, "max_tokens": 100_000, "extra_body": {"temperature": 1.5, "options": NO_END}}
 
 
 def test_a_client_that_goes_away_stops_the_work(server, client):

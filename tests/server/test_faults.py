@@ -17,7 +17,7 @@ from cria_server import Server, eventually
 from server_models import NO_END, server_with_model
 
 ENDLESS = {"model": "smol", "prompt": "Once upon a time", "raw": True,
-           "options": {**NO_END, "num_predict": 4000, "temperature": 1}}
+           "options": {**NO_END, "num_predict": 100_000, "temperature": 1}}
 
 
 # Of their own: these tests count runners.
@@ -59,7 +59,7 @@ def test_killed_runner_fails_its_request_only(server):
 
 def test_disconnect_stops_the_work(server):
     assert works(server)
-    long_prompt = {**ENDLESS, "prompt": "word " * 3000, "options": {**NO_END, "num_predict": 4000, "num_ctx": 4096}}
+    long_prompt = {**ENDLESS, "prompt": "word " * 3000, "options": {**NO_END, "num_predict": 100_000, "num_ctx": 4096}}
     for body, wait in ((ENDLESS, 0.5), (long_prompt, 0.3)):
         connection = open_stream(server, body)
         time.sleep(wait)

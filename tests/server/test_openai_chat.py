@@ -277,7 +277,7 @@ def test_wrong_types_in_every_field(server):
 
 
 def test_a_client_that_goes_away_stops_the_work(server, client):
-    stream = client.chat.completions.create(model="smol", messages=QUESTION, stream=True, max_tokens=4000,
+    stream = client.chat.completions.create(model="smol", messages=QUESTION, stream=True, max_tokens=100_000,
                                             temperature=1.5, extra_body={"options": NO_END}, n=4)
     next(iter(stream))
     stream.close()
@@ -285,7 +285,7 @@ def test_a_client_that_goes_away_stops_the_work(server, client):
 
 
 def test_a_runner_that_dies_ends_the_stream_with_an_error(server, client):
-    stream = client.chat.completions.create(model="smol", messages=QUESTION, stream=True, max_tokens=4000,
+    stream = client.chat.completions.create(model="smol", messages=QUESTION, stream=True, max_tokens=100_000,
                                             temperature=1.5, extra_body={"options": NO_END})
     next(iter(stream))
     for runner in server.children("runner"):

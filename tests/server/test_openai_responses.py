@@ -240,7 +240,7 @@ def test_wrong_types_in_every_field(server):
 
 
 def test_a_client_that_goes_away_stops_the_work(server, client):
-    stream = client.responses.create(**{**SETTINGS, "max_output_tokens": 4000, "temperature": 1.5}, stream=True,
+    stream = client.responses.create(**{**SETTINGS, "max_output_tokens": 100_000, "temperature": 1.5}, stream=True,
                                      extra_body={"options": NO_END})
     next(iter(stream))
     stream.close()
@@ -248,7 +248,7 @@ def test_a_client_that_goes_away_stops_the_work(server, client):
 
 
 def test_a_runner_that_dies_fails_the_response(server, client):
-    stream = client.responses.create(**{**SETTINGS, "max_output_tokens": 4000, "temperature": 1.5}, stream=True,
+    stream = client.responses.create(**{**SETTINGS, "max_output_tokens": 100_000, "temperature": 1.5}, stream=True,
                                      extra_body={"options": NO_END})
     events = list(itertools.islice(stream, 8))
     for runner in server.children("runner"):

@@ -21,7 +21,7 @@ from test_embeddings import create
 from test_rerank import FOLDER as RERANKER
 
 BODY = {"model": "smol", "prompt": "Once upon a time", "raw": True, "stream": False, "options": {"num_predict": 8}}
-ENDLESS = {**BODY, "stream": True, "options": {**NO_END, "num_predict": 4000, "temperature": 1}}
+ENDLESS = {**BODY, "stream": True, "options": {**NO_END, "num_predict": 100_000, "temperature": 1}}
 
 
 @pytest.fixture(scope="module")

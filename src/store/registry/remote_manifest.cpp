@@ -9,10 +9,8 @@
 namespace cria::store {
 namespace {
 
-constexpr int kTriesWhenBusy = 4;
-constexpr int kTriesWhenBroken = 2;            // few: a host that is not there should be told soon
-constexpr std::chrono::seconds kMaxTime{30};   // of all tries together
-constexpr std::chrono::seconds kShortest{10};  // another try needs so much: it waits first
+constexpr int kTries = 4;
+constexpr std::chrono::seconds kMaxTime{30};
 
 }  // namespace
 
@@ -30,32 +28,19 @@ void pause_before_retry(int attempt, const std::stop_token& stop) {
 
 std::string fetch_manifest(Registry& registry, const ModelName& name,
                            const TransferOptions& options) {
-  using Clock = std::chrono::steady_clock;
-  const auto deadline = Clock::now() + kMaxTime;
-  const auto left = [&] {
-    return std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
-  };
   return in_context("pull model manifest", [&] {
     for (int attempt = 0;; ++attempt) {
-      std::string why;
-      http::ClientResponse response;
-      try {
-        response = registry.follow({.url = registry.url(name, "manifests/" + name.tag()),
-                                    .headers = {{"Accept", std::string(kManifestType)}},
-                                    .stop = options.stop,
-                                    .total_timeout = left()});
-        why = fmt::format("{}", response.status);
-      } catch (const Error& e) {
-        const bool again = e.kind() == ErrorKind::kUpstream && attempt + 1 < kTriesWhenBroken;
-        if (!again || left() < kShortest) throw;
-        why = e.what();
-      }
-      const bool failed = response.status == 0 || response.status == 429 || response.status >= 500;
-      if (!failed || attempt + 1 >= kTriesWhenBusy || left() < kShortest) {
+      const http::ClientResponse response =
+          registry.follow({.url = registry.url(name, "manifests/" + name.tag()),
+                           .headers = {{"Accept", std::string(kManifestType)}},
+                           .stop = options.stop,
+                           .total_timeout = kMaxTime});
+      const bool busy = response.status >= 500 || response.status == 429;
+      if (!busy || attempt + 1 >= kTries) {
         require_ok(response);
-        return std::move(response.body);
+        return response.body;
       }
-      log::debug("manifest of {}: {}, asked again", name.short_text(), why);
+      log::debug("manifest of {}: {}, asked again", name.short_text(), response.status);
       pause_before_retry(attempt, options.stop);
     }
   });

@@ -12,8 +12,8 @@ void pause_before_retry(int attempt, const std::stop_token& stop);
 
 RegistryOptions registry_options(const TransferOptions& options);
 
-// The bytes, unchecked. Tried again while the registry is busy, and once when it breaks off,
-// stalls or cannot be reached. Throws Error "pull model manifest: file does not exist" and others.
+// The bytes, unchecked. Tried again while the registry is busy. Throws Error "pull model manifest:
+// file does not exist" and others.
 std::string fetch_manifest(Registry& registry, const ModelName& name,
                            const TransferOptions& options);
 

@@ -96,7 +96,7 @@ CRIA_INLINE void dot_block(Floats (&out)[kColumns], const uint8_t* p, const Colu
     Ints zero[kColumns];
     for (int c = 0; c < kColumns; ++c) {
       const int32_t sum = read_int(x.tail(2, c)), half = read_int(x.tail(3, c));
-      acc[c] = offset_halves<Format::kOffset>(scales, half, sum - half);
+      acc[c] = splat_int(-Format::kOffset) * weigh_halves(scales, half, sum - half);
       zero[c] = splat_int(0);
     }
     dot_narrow_groups<Format, kColumns, 0, 4>(
@@ -188,18 +188,14 @@ constexpr bool kUnpackFirst = kTile == 4;  // too few registers to unpack in the
 constexpr int64_t kPieceBlocks = 8;        // 256 k: 4 KiB of quants, which stay in the first cache
 constexpr int64_t kBatchColumns = 64;      // their activations stay in the second cache
 
-// A block of a piece: the scales as floats, the halves' scales as they are used, a byte for each
-// quant.
+// A block of a piece: the scales as floats, the halves' scales as they are, a byte for each quant.
 template <class Format>
 struct Unpacked : Format {
   using Head = NoHead;
   static constexpr bool kStreams = false;
   static constexpr int kSub = 1, kHeadBytes = 0;
   static constexpr int kMinAt = 64, kHalvesAt = Format::kHasMin ? 128 : 64;
-  static constexpr int kHalfBytes = sizeof(HalfScales);
-  static constexpr int kHalfMinsAt = kHalvesAt + (Format::kHalves ? kHalfBytes : 0);
-  static constexpr int kQuantsAt =
-      kHalfMinsAt + (Format::kHalves && Format::kHasMin ? kHalfBytes : 0);
+  static constexpr int kQuantsAt = kHalvesAt + (Format::kHalves ? 64 : 0);
   static constexpr int kBytes = kQuantsAt + 512;
   CRIA_INLINE static Head head(const uint8_t*) { return {}; }
   CRIA_INLINE static Scales scales(const uint8_t* p, Head) {
@@ -207,19 +203,15 @@ struct Unpacked : Format {
     if constexpr (Format::kHasMin) return {load(floats), load(floats + 16)};
     return {load(floats), splat(0)};
   }
-  CRIA_INLINE static HalfScales half_scales(const uint8_t* p) { return stored(p + kHalvesAt); }
-  CRIA_INLINE static HalfScales half_mins(const uint8_t* p) { return stored(p + kHalfMinsAt); }
+  CRIA_INLINE static HalfScales half_scales(const uint8_t* p) {
+    return load_half_scales(p + kHalvesAt);
+  }
+  CRIA_INLINE static HalfScales half_mins(const uint8_t* p) {
+    return load_half_scales(p + kHalvesAt + 32);
+  }
   template <int g>
   CRIA_INLINE static Bytes group(const uint8_t* p) {
     return load_bytes(p + kQuantsAt + 64 * g);
-  }
-  CRIA_INLINE static HalfScales stored(const uint8_t* p) {
-    HalfScales out;
-    __builtin_memcpy(&out, p, sizeof out);
-    return out;
-  }
-  CRIA_INLINE static void store_halves(uint8_t* p, const HalfScales& scales) {
-    __builtin_memcpy(p, &scales, sizeof scales);
   }
 };
 
@@ -243,9 +235,8 @@ const uint8_t* unpack_piece(const uint8_t* p, int64_t blocks, uint8_t* out) {
       const Scales s = Format::scales(p, head);
       store(reinterpret_cast<float*>(out), s.scale);
       if constexpr (Format::kHasMin) store(reinterpret_cast<float*>(out + To::kMinAt), s.min);
-      if constexpr (Format::kHalves) To::store_halves(out + To::kHalvesAt, Format::half_scales(p));
-      if constexpr (Format::kHalves && Format::kHasMin)
-        To::store_halves(out + To::kHalfMinsAt, Format::half_mins(p));
+      if constexpr (Format::kHalves)
+        __builtin_memcpy(out + To::kHalvesAt, p, Format::kHasMin ? 64 : 32);
       unpack_groups<Format>(p, out + To::kQuantsAt);
     }
   }

@@ -78,21 +78,6 @@ CRIA_INLINE Ints weigh_halves(const HalfScales& s, int32_t first, int32_t second
 CRIA_INLINE Floats weighed_halves(const HalfScales& s, int32_t first, int32_t second) {
   return to_floats(weigh_halves(s, first, second));
 }
-// -kOffset times that, of sums of 16 values of a block.
-template <int kOffset>
-CRIA_INLINE Ints offset_halves(const HalfScales& s, int32_t first, int32_t second) {
-  constexpr int kMost = 32767 / (16 * 127);  // weigh_halves takes sums of 16 bits
-  if constexpr (kOffset == 0) {
-    return splat_int(0);
-  } else if constexpr (kOffset <= kMost) {
-    return weigh_halves(s, -kOffset * first, -kOffset * second);
-  } else if constexpr (kOffset == 2 * kMost) {
-    const Ints half = weigh_halves(s, -kMost * first, -kMost * second);
-    return half + half;
-  } else {
-    return splat_int(-kOffset) * weigh_halves(s, first, second);
-  }
-}
 #endif
 
 CRIA_INLINE Floats load_first(const float* p, int64_t n, float other) {
