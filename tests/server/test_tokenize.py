@@ -111,7 +111,9 @@ def test_a_long_text_holds_up_no_stream(server):
             assert len(tokens(server, long)) > 500_000
             end = time.monotonic()
             during.append(sum(start < mark < end for mark in marks))
-        assert max(during) >= 5, during
+            if during[-1] >= 5:
+                break
+        assert during[-1] >= 5, during
         assert server.children("runner") == before  # no other runner for the default context
     finally:
         done.set()
