@@ -72,7 +72,8 @@ def test_a_stopped_process_is_ended(server):
     os.kill(runner, signal.SIGSTOP)
     start = time.time()
     assert server.error("POST", "/api/generate", BODY) == (500, NO_PROGRESS)
-    assert LIMIT * 0.8 < time.time() - start < 3 * LIMIT
+    # A look that began with the request before counts whole: an eighth of the limit.
+    assert LIMIT * 0.87 < time.time() - start < 3 * LIMIT
     assert eventually(lambda: not alive(runner))
     assert runner_of(server) != runner
     assert f"runner {runner}: {NO_PROGRESS} (requests: 1)" in (server.folder / "log").read_text()
@@ -110,7 +111,7 @@ def test_a_stuck_engine_is_ended_though_its_process_goes_on(server):
                 answered += server.request("POST", "/api/tokenize", {"model": "smol", "content": "Hi"})[0] == 200
                 time.sleep(0.1)
             assert asked.result() == (500, NO_PROGRESS)
-            assert answered > 3
+            assert answered > 5
     finally:
         stopped.end()
     assert runner_of(server) != runner
