@@ -8,17 +8,20 @@ namespace cria::ml::cpu::CRIA_ISA {
 namespace {
 
 // Independent sums, to hide the latency of one; as many as fit into the registers.
-constexpr int kChains = 8;
 #if defined(__AVX512F__)
-constexpr int kFloatChains = 8;
+constexpr int kChains = 12, kFloatChains = 8;
 #else
-constexpr int kFloatChains = 6;
+constexpr int kChains = 4, kFloatChains = 6;
 #endif
 
-// Keeps the compiler from working out ahead of time what the loop does.
-template <class Vector>
-CRIA_INLINE void hide(Vector& x) {
+// Keeps the compiler from working out ahead of time what the loop does, and from doing once what
+// it does in every round or in every chain.
+template <class Value>
+CRIA_INLINE void hide(Value& x) {
   __asm__ volatile("" : "+m"(x));
+}
+CRIA_INLINE void hide_pointer(const uint8_t*& p) {
+  __asm__ volatile("" : "+r"(p));
 }
 
 }  // namespace
@@ -26,18 +29,21 @@ CRIA_INLINE void hide(Vector& x) {
 int64_t probe_int8(int64_t rounds) noexcept {
   uint8_t weights[64];
   int8_t values[4 * kChains];
-  for (int i = 0; i < 64; ++i) weights[i] = 1;
-  for (int i = 0; i < 4 * kChains; ++i) values[i] = 1;
-  Bytes w = load_bytes(weights);
-  hide(w);
+  for (uint8_t& w : weights) w = 1;
+  for (int8_t& x : values) x = 1;
+  hide(values);
   Ints total = splat_int(0);
   constexpr int kFit = 128;  // groups until 16-bit sums are full: 2 * 128 < 32767
   for (int64_t i = 0; i < rounds; i += kFit) {
     Pairs sums[kChains];
     for (auto& sum : sums) sum = begin_pairs(splat_int(0));
-    for (int j = 0; j < kFit; ++j)
+    const uint8_t* p = weights;
+    for (int j = 0; j < kFit; ++j) {
+      hide_pointer(p);
+      const Bytes w = load_bytes(p);
       for (int c = 0; c < kChains; ++c) sums[c] = dot_pairs(sums[c], w, values + 4 * c);
-    for (const auto& sum : sums) total = end_pairs(total, sum);
+    }
+    for (const auto& sum : sums) total = total + end_pairs(splat_int(0), sum);
   }
   hide(total);
   return (rounds + kFit - 1) / kFit * kFit * kChains * 128;
