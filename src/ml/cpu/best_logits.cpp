@@ -175,7 +175,7 @@ void CpuPlan::bound_rows(const Run& run, const Weight& w, const uint8_t* x, int 
   args.blocks = mine.column.blocks();
   args.rounding = mine.column.rounding();
   args.slack = best_.slack();
-  pool_.share(thread, phase, w.panels(), grain(w.panels(), w.panels() * w.stride),
+  pool_.share(thread, phase, w.panels(), grain(w.panels(), w.panels() * w.stride, 1),
               [&](int64_t first, int64_t last) {
                 args.first_panel = first;
                 args.last_panel = last;

@@ -237,9 +237,11 @@ void CpuPlan::run_quantize(const Run& run, const RowOp& op, int64_t row, int thr
 
 // ---- matmuls ----
 
-// Panels that a thread claims at once, of so many with so many bytes together.
-int64_t CpuPlan::grain(int64_t panels, int64_t bytes) const noexcept {
-  return std::clamp<int64_t>(kGrainBytes * panels / std::max<int64_t>(bytes, 1), 1,
+// Panels that a thread claims at once, of so many with so many bytes together. For several columns
+// these are pairs, since kernels take two neighbours at once.
+int64_t CpuPlan::grain(int64_t panels, int64_t bytes, int64_t columns) const noexcept {
+  const int64_t fit = kGrainBytes * panels / std::max<int64_t>(bytes, 1);
+  return std::clamp<int64_t>(columns > 1 ? std::max<int64_t>((fit + 1) / 2 * 2, 2) : fit, 1,
                              std::max<int64_t>(1, panels / (int64_t{2} * pool_.active())));
 }
 
@@ -256,7 +258,8 @@ void CpuPlan::run_matmul(const Run& run, const MatmulStage& stage, int thread,
     panels += part.weight->panels();
     bytes += part.weight->panels() * std::max(part.weight->stride, int64_t{1});
   }
-  pool_.share(thread, phase, panels, grain(panels, bytes), [&](int64_t first, int64_t last) {
+  const int64_t step = grain(panels, bytes, live_rows(run, stage.axis));
+  pool_.share(thread, phase, panels, step, [&](int64_t first, int64_t last) {
     int64_t start = 0;
     for (const MatmulPart& part : stage.parts) {
       const int64_t count = part.weight->panels();

@@ -100,7 +100,7 @@ class CpuPlan final : public Plan {
 
   const uint8_t* quantized(const Run& run, const MatmulStage& stage, int thread) const noexcept;
   float* at(const Ref& ref, int64_t row, const Run& run, int thread) const noexcept;
-  int64_t grain(int64_t panels, int64_t bytes) const noexcept;
+  int64_t grain(int64_t panels, int64_t bytes, int64_t columns) const noexcept;
   int64_t live_rows(const Run& run, Axis axis) const noexcept;
 
   Pool pool_;

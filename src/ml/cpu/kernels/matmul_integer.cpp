@@ -13,23 +13,35 @@
 namespace cria::ml::cpu::CRIA_ISA {
 namespace {
 
+// Columns at once of one panel, and of two neighbours, for which a column's values are loaded once.
 #if defined(__AVX512F__)
-constexpr int kTile = 8;  // columns at once: 8 integer and 8 float accumulators
+constexpr int kTile = 8, kPairTile = 6;  // as many integer and float accumulators as fit
 #elif defined(__AVX2__) || defined(CRIA_NEON)
-constexpr int kTile = 4;
+constexpr int kTile = 4, kPairTile = 0;
 #else
-constexpr int kTile = 1;  // nothing to gain without registers, and a minute of compilation to lose
+constexpr int kTile = 1, kPairTile = 0;  // nothing to gain, and a minute of compilation to lose
 #endif
 
-// Where a tile's columns lie inside their group.
+constexpr int64_t kFewestForPairs = 4;
+
+// A tile's columns: where their values and what stands behind these are, in one block after
+// another.
 struct Columns {
-  const uint8_t* block;  // of the group, at k = 0
-  int64_t group_columns, first;
-  CRIA_INLINE const int8_t* values(int c) const {
-    return signed_bytes(block + (first + c) * kBlock);
-  }
-  CRIA_INLINE const uint8_t* tail(int field, int c) const {
-    return block + group_columns * (kBlock + 4 * field) + (first + c) * 4;
+  const uint8_t* first;  // the first column's values
+  const uint8_t* tails;  // its scale
+  int64_t field;         // bytes from one field of the tails to the next
+  int64_t stride;        // bytes from one block to the next
+  // `block` is a block of a group of so many columns.
+  CRIA_INLINE Columns(const uint8_t* block, int64_t group_columns, int64_t column)
+      : first(block + column * kBlock),
+        tails(block + group_columns * kBlock + column * 4),
+        field(group_columns * 4),
+        stride(column_block_bytes(group_columns)) {}
+  CRIA_INLINE const int8_t* values(int c) const { return signed_bytes(first + c * kBlock); }
+  CRIA_INLINE const uint8_t* tail(int i, int c) const { return tails + i * field + c * 4; }
+  CRIA_INLINE void next() {
+    first += stride;
+    tails += stride;
   }
 };
 
@@ -39,147 +51,219 @@ CRIA_INLINE Ints start(int32_t sum) {
   return splat_int(-Format::kOffset * sum);
 }
 
+// kPanels panels, one behind another.
+template <int kPanels>
+struct Panels {
+  const uint8_t* p;
+  int64_t bytes;  // of one
+  CRIA_INLINE const uint8_t* operator[](int q) const { return kPanels == 1 ? p : p + q * bytes; }
+};
+
+// What comes from memory next is asked for while the tiles of a pair are multiplied, some lines in
+// each block, so that reading it costs no time of its own.
+struct Ahead {
+  const uint8_t* p;
+  const uint8_t* end;
+  int64_t bytes;  // a block
+  CRIA_INLINE void ask() {
+    if (p >= end) return;
+    for (int64_t at = 0; at < bytes; at += 64) __builtin_prefetch(p + at, 0, 2);
+    p += bytes;
+  }
+};
+
 // acc += the products of groups g to kEnd - 1, one after another.
-template <class Format, int kColumns, int g, int kEnd>
-CRIA_INLINE void dot_wide_groups(Ints (&acc)[kColumns], const uint8_t* p, const Columns& x) {
+template <class Format, int kPanels, int kColumns, int g, int kEnd>
+CRIA_INLINE void dot_wide_groups(Ints (&acc)[kPanels][kColumns], const Panels<kPanels>& p,
+                                 const Columns& x) {
   if constexpr (g < kEnd) {
-    const Bytes w = Format::template group<g>(p);
-    for (int c = 0; c < kColumns; ++c) acc[c] = dot_wide(acc[c], w, x.values(c) + 4 * g);
-    dot_wide_groups<Format, kColumns, g + 1, kEnd>(acc, p, x);
+    Bytes w[kPanels];
+    for (int q = 0; q < kPanels; ++q) w[q] = Format::template group<g>(p[q]);
+    for (int c = 0; c < kColumns; ++c)
+      for (int q = 0; q < kPanels; ++q) acc[q][c] = dot_wide(acc[q][c], w[q], x.values(c) + 4 * g);
+    dot_wide_groups<Format, kPanels, kColumns, g + 1, kEnd>(acc, p, x);
   }
 }
 
-template <class Format, int kColumns, int g, int kEnd>
-CRIA_INLINE void dot_pair_groups(Pairs (&acc)[kColumns], const uint8_t* p, const Columns& x) {
+template <class Format, int kPanels, int kColumns, int g, int kEnd>
+CRIA_INLINE void dot_pair_groups(Pairs (&acc)[kPanels][kColumns], const Panels<kPanels>& p,
+                                 const Columns& x) {
   if constexpr (g < kEnd) {
-    const Bytes w = Format::template group<g>(p);
-    for (int c = 0; c < kColumns; ++c) acc[c] = dot_pairs(acc[c], w, x.values(c) + 4 * g);
-    dot_pair_groups<Format, kColumns, g + 1, kEnd>(acc, p, x);
+    Bytes w[kPanels];
+    for (int q = 0; q < kPanels; ++q) w[q] = Format::template group<g>(p[q]);
+    for (int c = 0; c < kColumns; ++c)
+      for (int q = 0; q < kPanels; ++q) acc[q][c] = dot_pairs(acc[q][c], w[q], x.values(c) + 4 * g);
+    dot_pair_groups<Format, kPanels, kColumns, g + 1, kEnd>(acc, p, x);
   }
 }
 
-// The same for narrow quants, as many groups at a time as their 16-bit sums can hold; end(c, sums)
-// takes what came out for column c.
-template <class Format, int kColumns, int g, int kEnd, class End>
-CRIA_INLINE void dot_narrow_groups(const uint8_t* p, const Columns& x,
-                                   const Ints (&begin)[kColumns], const End& end) {
+// The same for narrow quants, as many groups at a time as their 16-bit sums can hold;
+// end(q, c, sums) takes what came out for panel q and column c.
+template <class Format, int kPanels, int kColumns, int g, int kEnd, class End>
+CRIA_INLINE void dot_narrow_groups(const Panels<kPanels>& p, const Columns& x,
+                                   const Ints (&begin)[kPanels][kColumns], const End& end) {
   if constexpr (g < kEnd) {
     constexpr int kFit = 32767 / (2 * 127 * Format::kMax);
     constexpr int kNext = g + kFit < kEnd ? g + kFit : kEnd;
-    Pairs pairs[kColumns];
-    for (int c = 0; c < kColumns; ++c) pairs[c] = begin_pairs(begin[c]);
-    dot_pair_groups<Format, kColumns, g, kNext>(pairs, p, x);
-    for (int c = 0; c < kColumns; ++c) end(c, pairs[c]);
-    dot_narrow_groups<Format, kColumns, kNext, kEnd>(p, x, begin, end);
+    Pairs pairs[kPanels][kColumns];
+    for (int q = 0; q < kPanels; ++q)
+      for (int c = 0; c < kColumns; ++c) pairs[q][c] = begin_pairs(begin[q][c]);
+    dot_pair_groups<Format, kPanels, kColumns, g, kNext>(pairs, p, x);
+    for (int q = 0; q < kPanels; ++q)
+      for (int c = 0; c < kColumns; ++c) end(q, c, pairs[q][c]);
+    dot_narrow_groups<Format, kPanels, kColumns, kNext, kEnd>(p, x, begin, end);
   }
 }
 
 // The sums of a block for each row and column, scaled where halves have scales: exact integers, or
 // rounded once to float where they are too large.
-template <class Format, int kColumns>
-CRIA_INLINE void dot_block(Floats (&out)[kColumns], const uint8_t* p, const Columns& x) {
-  Ints acc[kColumns];
-  if constexpr (Format::kHalves && kFloatHalves) {
-    const auto scales = Format::half_scales(p);
-    const auto end = [&](int c, Pairs sums) { acc[c] = end_pairs(acc[c], sums); };
-    for (int c = 0; c < kColumns; ++c) acc[c] = start<Format>(read_int(x.tail(3, c)));
-    dot_narrow_groups<Format, kColumns, 0, 4>(p, x, acc, end);
+template <class Format, int kPanels, int kColumns>
+CRIA_INLINE void dot_block(Floats (&out)[kPanels][kColumns], const Panels<kPanels>& p,
+                           const Columns& x) {
+  Ints acc[kPanels][kColumns];
+  const auto begin = [&](const auto& sum_of_column) {
     for (int c = 0; c < kColumns; ++c) {
-      out[c] = to_floats(acc[c]) * scales.first;
-      acc[c] = start<Format>(read_int(x.tail(2, c)) - read_int(x.tail(3, c)));
+      const Ints first = start<Format>(sum_of_column(c));
+      for (int q = 0; q < kPanels; ++q) acc[q][c] = first;
     }
-    dot_narrow_groups<Format, kColumns, 4, 8>(p, x, acc, end);
-    for (int c = 0; c < kColumns; ++c) out[c] = fma(to_floats(acc[c]), scales.second, out[c]);
+  };
+  const auto end = [&](int q, int c, Pairs sums) { acc[q][c] = end_pairs(acc[q][c], sums); };
+  if constexpr (Format::kHalves && kFloatHalves) {
+    begin([&](int c) { return read_int(x.tail(3, c)); });
+    dot_narrow_groups<Format, kPanels, kColumns, 0, 4>(p, x, acc, end);
+    for (int q = 0; q < kPanels; ++q) {
+      const Floats scale = Format::half_scales(p[q]).first;
+      for (int c = 0; c < kColumns; ++c) out[q][c] = to_floats(acc[q][c]) * scale;
+    }
+    begin([&](int c) { return read_int(x.tail(2, c)) - read_int(x.tail(3, c)); });
+    dot_narrow_groups<Format, kPanels, kColumns, 4, 8>(p, x, acc, end);
+    for (int q = 0; q < kPanels; ++q) {
+      const Floats scale = Format::half_scales(p[q]).second;
+      for (int c = 0; c < kColumns; ++c) out[q][c] = fma(to_floats(acc[q][c]), scale, out[q][c]);
+    }
     return;
   } else if constexpr (Format::kHalves) {
-    const auto scales = Format::half_scales(p);
-    Ints zero[kColumns];
+    static_assert(kPanels == 1);
+    const auto scales = Format::half_scales(p[0]);
+    Ints zero[1][kColumns];
     for (int c = 0; c < kColumns; ++c) {
       const int32_t sum = read_int(x.tail(2, c)), half = read_int(x.tail(3, c));
-      acc[c] = splat_int(-Format::kOffset) * weigh_halves(scales, half, sum - half);
-      zero[c] = splat_int(0);
+      acc[0][c] = splat_int(-Format::kOffset) * weigh_halves(scales, half, sum - half);
+      zero[0][c] = splat_int(0);
     }
-    dot_narrow_groups<Format, kColumns, 0, 4>(
-        p, x, zero, [&](int c, Pairs sums) { acc[c] = end_first_half(acc[c], sums, scales); });
-    dot_narrow_groups<Format, kColumns, 4, 8>(
-        p, x, zero, [&](int c, Pairs sums) { acc[c] = end_second_half(acc[c], sums, scales); });
+    dot_narrow_groups<Format, 1, kColumns, 0, 4>(p, x, zero, [&](int, int c, Pairs sums) {
+      acc[0][c] = end_first_half(acc[0][c], sums, scales);
+    });
+    dot_narrow_groups<Format, 1, kColumns, 4, 8>(p, x, zero, [&](int, int c, Pairs sums) {
+      acc[0][c] = end_second_half(acc[0][c], sums, scales);
+    });
   } else {
-    for (int c = 0; c < kColumns; ++c) acc[c] = start<Format>(read_int(x.tail(2, c)));
+    begin([&](int c) { return read_int(x.tail(2, c)); });
     if constexpr (Format::kWide)
-      dot_wide_groups<Format, kColumns, 0, 8>(acc, p, x);
+      dot_wide_groups<Format, kPanels, kColumns, 0, 8>(acc, p, x);
     else
-      dot_narrow_groups<Format, kColumns, 0, 8>(
-          p, x, acc, [&](int c, Pairs sums) { acc[c] = end_pairs(acc[c], sums); });
+      dot_narrow_groups<Format, kPanels, kColumns, 0, 8>(p, x, acc, end);
   }
-  for (int c = 0; c < kColumns; ++c) out[c] = to_floats(acc[c]);
+  for (int q = 0; q < kPanels; ++q)
+    for (int c = 0; c < kColumns; ++c) out[q][c] = to_floats(acc[q][c]);
 }
 
-// 16 rows by kColumns columns over k values: y += w x.
-template <class Format, int kColumns>
-CRIA_INLINE void tile(const uint8_t* p, Columns x, int64_t k, Floats (&y)[kColumns]) {
-  const int64_t stride = column_block_bytes(x.group_columns);
+// kPanels times 16 rows by kColumns columns over k values: y += w x.
+template <class Format, int kPanels, int kColumns>
+CRIA_INLINE void tile(Panels<kPanels> p, Columns x, int64_t k, Ahead& ahead,
+                      Floats (&y)[kPanels][kColumns]) {
   for (int64_t i = 0; i < k; i += kBlock * Format::kSub) {
-    const typename Format::Head head = Format::head(p);
-    p += Format::kHeadBytes;
-    for (int sub = 0; sub < Format::kSub; ++sub, p += Format::kBytes, x.block += stride) {
-      if constexpr (Format::kStreams && kColumns <= 4) prefetch_block<Format>(p);
-      Floats sums[kColumns];
-      dot_block<Format, kColumns>(sums, p, x);
-      const Scales s = Format::scales(p, head);
-      for (int c = 0; c < kColumns; ++c)
-        y[c] = fma(sums[c] * splat(read_float(x.tail(0, c))), s.scale, y[c]);
+    typename Format::Head head[kPanels];
+    for (int q = 0; q < kPanels; ++q) head[q] = Format::head(p[q]);
+    p.p += Format::kHeadBytes;
+    for (int sub = 0; sub < Format::kSub; ++sub, p.p += Format::kBytes, x.next()) {
+      if constexpr (kPanels > 1)
+        ahead.ask();
+      else if constexpr (Format::kStreams && kColumns <= 4)
+        prefetch_block<Format>(p[0]);
+      Floats sums[kPanels][kColumns];
+      dot_block<Format, kPanels, kColumns>(sums, p, x);
+      Scales s[kPanels];
+      for (int q = 0; q < kPanels; ++q) s[q] = Format::scales(p[q], head[q]);
+      for (int c = 0; c < kColumns; ++c) {
+        const Floats scale = splat(read_float(x.tail(0, c)));
+        for (int q = 0; q < kPanels; ++q) y[q][c] = fma(sums[q][c] * scale, s[q].scale, y[q][c]);
+      }
       if constexpr (Format::kHasMin && Format::kHalves) {
-        const auto mins = Format::half_mins(p);
-        for (int c = 0; c < kColumns; ++c) {
-          const int32_t sum = read_int(x.tail(2, c)), half = read_int(x.tail(3, c));
-          const Floats weighed = weighed_halves(mins, half, sum - half);
-          y[c] = fma(weighed * splat(read_float(x.tail(0, c))), s.min, y[c]);
+        for (int q = 0; q < kPanels; ++q) {
+          const auto mins = Format::half_mins(p[q]);
+          for (int c = 0; c < kColumns; ++c) {
+            const int32_t sum = read_int(x.tail(2, c)), half = read_int(x.tail(3, c));
+            const Floats weighed = weighed_halves(mins, half, sum - half);
+            y[q][c] = fma(weighed * splat(read_float(x.tail(0, c))), s[q].min, y[q][c]);
+          }
         }
       } else if constexpr (Format::kHasMin) {
-        for (int c = 0; c < kColumns; ++c) y[c] = fma(s.min, splat(read_float(x.tail(1, c))), y[c]);
+        for (int c = 0; c < kColumns; ++c) {
+          const Floats weighed = splat(read_float(x.tail(1, c)));
+          for (int q = 0; q < kPanels; ++q) y[q][c] = fma(s[q].min, weighed, y[q][c]);
+        }
       }
     }
   }
 }
 
-template <class Format, int kColumns>
-[[gnu::noinline]] void tile_out(const uint8_t* panel, const Columns& x, int64_t k, float* y,
-                                int64_t y_stride, int64_t rows) {
-  Floats sums[kColumns];
-  for (int c = 0; c < kColumns; ++c) sums[c] = splat(0);
-  tile<Format, kColumns>(panel, x, k, sums);
-  for (int c = 0; c < kColumns; ++c) store_first(y + c * y_stride, sums[c], rows);
+template <class Format, int kPanels, int kColumns>
+[[gnu::noinline]] void tile_out(const Panels<kPanels>& p, const Columns& x, int64_t k, Ahead& ahead,
+                                float* y, int64_t y_stride, int64_t rows) {
+  Floats sums[kPanels][kColumns];
+  for (int q = 0; q < kPanels; ++q)
+    for (int c = 0; c < kColumns; ++c) sums[q][c] = splat(0);
+  tile<Format, kPanels, kColumns>(p, x, k, ahead, sums);
+  for (int q = 0; q < kPanels; ++q)
+    for (int c = 0; c < kColumns; ++c)
+      store_first(y + c * y_stride + q * kPanelRows, sums[q][c], rows - q * kPanelRows);
 }
 
-template <class Format, int kColumns = kTile>
-CRIA_INLINE void some_columns(int64_t count, const uint8_t* panel, const Columns& x, int64_t k,
-                              float* y, int64_t y_stride, int64_t rows) {
-  if (count == kColumns) return tile_out<Format, kColumns>(panel, x, k, y, y_stride, rows);
+template <class Format, int kPanels, int kColumns>
+CRIA_INLINE void some_columns(int64_t count, const Panels<kPanels>& p, const Columns& x, int64_t k,
+                              Ahead& ahead, float* y, int64_t y_stride, int64_t rows) {
+  if (count == kColumns)
+    return tile_out<Format, kPanels, kColumns>(p, x, k, ahead, y, y_stride, rows);
   if constexpr (kColumns > 1)
-    some_columns<Format, kColumns - 1>(count, panel, x, k, y, y_stride, rows);
+    some_columns<Format, kPanels, kColumns - 1>(count, p, x, k, ahead, y, y_stride, rows);
 }
 
-// Columns [first, last) of all panels; `first` begins a group.
+// Columns [first, last) of kPanels panels; `first` begins a group.
+template <class Format, int kPanels, int kMost>
+CRIA_INLINE void columns_of(const MatmulArgs& a, int64_t panel, int64_t first, int64_t last) {
+  const auto* x = static_cast<const uint8_t*>(a.x);
+  const int64_t group_bytes = quantized_bytes(kGroup, a.k), row = panel * kPanelRows;
+  const Panels<kPanels> w = {a.panels + panel * a.panel_bytes, a.panel_bytes};
+  const int64_t all_bytes = kPanels * a.panel_bytes, all_tiles = (last - first + kMost - 1) / kMost;
+  const int64_t ahead_bytes = all_bytes / (a.k / kBlock) / all_tiles;
+  Ahead ahead = {
+      .p = w.p + all_bytes, .end = w.p + 2 * all_bytes, .bytes = (ahead_bytes + 63) / 64 * 64};
+  for (int64_t column = first; column < last; column += kGroup) {
+    const int64_t left = a.columns - column;
+    const int64_t columns = left < kGroup ? left : kGroup;
+    int64_t done = 0;
+    // As few tiles as can be, all about as wide.
+    for (int64_t tiles = (columns + kMost - 1) / kMost; tiles > 0; --tiles) {
+      const int64_t count = (columns - done + tiles - 1) / tiles;
+      const Columns some(x + column / kGroup * group_bytes, columns, done);
+      some_columns<Format, kPanels, kMost>(count, w, some, a.k, ahead,
+                                           a.y + (column + done) * a.y_stride + row, a.y_stride,
+                                           a.rows - row);
+      done += count;
+    }
+  }
+}
+
+// Columns [first, last) of all panels.
 template <class Format>
 CRIA_INLINE void few_columns(const MatmulArgs& a, int64_t first, int64_t last) {
-  const auto* x = static_cast<const uint8_t*>(a.x);
-  const int64_t group_bytes = quantized_bytes(kGroup, a.k);
-  for (int64_t panel = a.first_panel; panel < a.last_panel; ++panel) {
-    const uint8_t* w = a.panels + panel * a.panel_bytes;
-    const int64_t row = panel * kPanelRows;
-    for (int64_t column = first; column < last; column += kGroup) {
-      const int64_t left = a.columns - column;
-      Columns group = {.block = x + column / kGroup * group_bytes,
-                       .group_columns = left < kGroup ? left : kGroup,
-                       .first = 0};
-      for (; group.first < group.group_columns; group.first += kTile) {
-        const int64_t count = group.group_columns - group.first;
-        some_columns<Format>(count < kTile ? count : kTile, w, group, a.k,
-                             a.y + (column + group.first) * a.y_stride + row, a.y_stride,
-                             a.rows - row);
-      }
-    }
-  }
+  int64_t panel = a.first_panel;
+  if constexpr (kPairTile > 0)
+    if (last - first >= kFewestForPairs)
+      for (; panel + 2 <= a.last_panel; panel += 2)
+        columns_of<Format, 2, kPairTile>(a, panel, first, last);
+  for (; panel < a.last_panel; ++panel) columns_of<Format, 1, kTile>(a, panel, first, last);
 }
 
 // ---- many columns: a piece of a panel is unpacked once for all of them ----
@@ -245,10 +329,11 @@ const uint8_t* unpack_piece(const uint8_t* p, int64_t blocks, uint8_t* out) {
 
 template <class Format, int kColumns>
 [[gnu::noinline]] void add_tile(const uint8_t* piece, const Columns& x, int64_t k, float* y) {
-  Floats sums[kColumns];
-  for (int c = 0; c < kColumns; ++c) sums[c] = load(y + c * kPanelRows);
-  tile<Unpacked<Format>, kColumns>(piece, x, k, sums);
-  for (int c = 0; c < kColumns; ++c) store(y + c * kPanelRows, sums[c]);
+  Floats sums[1][kColumns];
+  for (int c = 0; c < kColumns; ++c) sums[0][c] = load(y + c * kPanelRows);
+  Ahead ahead = {};
+  tile<Unpacked<Format>, 1, kColumns>({piece, 0}, x, k, ahead, sums);
+  for (int c = 0; c < kColumns; ++c) store(y + c * kPanelRows, sums[0][c]);
 }
 
 // One panel by at most kBatchColumns columns, the first of which is the first of a group.
@@ -265,10 +350,9 @@ void panel_by_batch(const uint8_t* panel, const uint8_t* x, int64_t k, int64_t c
     for (int64_t column = 0; column < columns; column += kTile) {
       const int64_t group = column / kGroup * kGroup, rest = columns - group;
       const int64_t group_columns = rest < kGroup ? rest : kGroup;
-      const Columns tile = {
-          .block = x + group / kGroup * group_bytes + block * column_block_bytes(group_columns),
-          .group_columns = group_columns,
-          .first = column - group};
+      const Columns tile(
+          x + group / kGroup * group_bytes + block * column_block_bytes(group_columns),
+          group_columns, column - group);
       const int64_t count = columns - column;
       float* y = sums + column * kPanelRows;
       if (count >= kTile)
