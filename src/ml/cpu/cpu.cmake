@@ -6,6 +6,7 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   set(avx512 -Wno-uninitialized $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized> -mavx512f -mavx512bw
     -mavx512vl -mavx512dq -mavx512vnni -mfma -mf16c -mprefer-vector-width=512)
   cria_kernel_variant(avx512 ${avx512})
+  cria_kernel_variant(avx512_bf16 FOLDER bf16 ${avx512} -mavx512bf16)
   cria_kernel_variant(amx FOLDER amx ${avx512})
 elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
   cria_kernel_variant(neon -DCRIA_NEON)

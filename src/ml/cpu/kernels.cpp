@@ -24,6 +24,9 @@ void fill_table(Kernels& table) noexcept;
 namespace avx512 {
 void fill_table(Kernels& table) noexcept;
 }
+namespace avx512_bf16 {
+void fill_table(Kernels& table, const Kernels& avx512) noexcept;
+}  // namespace avx512_bf16
 namespace amx {
 void fill_table(Kernels& table, const Kernels& avx512) noexcept;
 }
@@ -61,7 +64,7 @@ KernelList find_kernels() {
   static Kernels scalar_table = {};
   list.items[list.size++] = &filled(scalar::fill_table, scalar_table);
 #if defined(__x86_64__)
-  static Kernels avx2_table = {}, avx512_table = {}, amx_table = {};
+  static Kernels avx2_table = {}, avx512_table = {}, bf16_table = {}, amx_table = {};
   const bool avx2 = __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0 &&
                     __builtin_cpu_supports("f16c") != 0;
   if (avx2) list.items[list.size++] = &filled(avx2::fill_table, avx2_table);
@@ -70,8 +73,13 @@ KernelList find_kernels() {
       __builtin_cpu_supports("avx512vl") != 0 && __builtin_cpu_supports("avx512dq") != 0 &&
       __builtin_cpu_supports("avx512vnni") != 0;
   if (avx512) list.items[list.size++] = &filled(avx512::fill_table, avx512_table);
+  const bool bf16 = avx512 && __builtin_cpu_supports("avx512bf16") != 0;
+  if (bf16) {
+    avx512_bf16::fill_table(bf16_table, avx512_table);
+    list.items[list.size++] = &bf16_table;
+  }
   if (avx512 && may_use_tiles()) {
-    amx::fill_table(amx_table, avx512_table);
+    amx::fill_table(amx_table, bf16 ? bf16_table : avx512_table);
     list.items[list.size++] = &amx_table;
   }
 #elif defined(__aarch64__)

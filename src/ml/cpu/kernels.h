@@ -1,9 +1,10 @@
 // kernels.h - the table of CPU kernels and the choice of one table at start-up.
 //
-// Every file in kernels/ is compiled once per instruction set (cpu.cmake); kernels/amx/ is what AMX
-// does otherwise than AVX-512. Each variant fills one Kernels table; nothing else in the program
-// may call a variant directly. Kernels are single-threaded and noexcept: shapes were checked when
-// the graph was built. All variants give the same bits.
+// Every file in kernels/ is compiled once per instruction set (cpu.cmake); kernels/bf16/ and
+// kernels/amx/ are what AVX512_BF16 and AMX do otherwise than AVX-512. Each variant fills one
+// Kernels table; nothing else in the program may call a variant directly. Kernels are
+// single-threaded and noexcept: shapes were checked when the graph was built. All variants give the
+// same bits.
 #pragma once
 
 #include <stddef.h>
@@ -15,7 +16,7 @@ namespace cria::ml::cpu {
 enum class PanelKind : uint8_t {
   kF32,
   kF16,
-  kBF16,  // activations stay float
+  kBF16,  // activations come as floats
   kQ4_0,
   kQ4_1,
   kQ5_0,
@@ -112,7 +113,7 @@ struct AttentionArgs {
 };
 
 struct Kernels {
-  const char* name;  // "scalar", "avx2", "avx512", "amx", "neon", "neon_dot"
+  const char* name;  // "scalar", "avx2", "avx512", "avx512_bf16", "amx", "neon", "neon_dot"
   // y = w x for a range of panels; [PanelKind].
   void (*matmul[kPanelKinds])(const MatmulArgs&) noexcept;
   // The products without the low bits' deviation from their middle, and what that may change.

@@ -238,10 +238,12 @@ void CpuPlan::run_quantize(const Run& run, const RowOp& op, int64_t row, int thr
 // ---- matmuls ----
 
 // Panels that a thread claims at once, of so many with so many bytes together. For several columns
-// these are pairs, since kernels take two neighbours at once.
+// these are pairs, since kernels take two neighbours at once, and for many two pairs at least:
+// columns are then fetched, and some rounded, for each claim.
 int64_t CpuPlan::grain(int64_t panels, int64_t bytes, int64_t columns) const noexcept {
   const int64_t fit = kGrainBytes * panels / std::max<int64_t>(bytes, 1);
-  return std::clamp<int64_t>(columns > 1 ? std::max<int64_t>((fit + 1) / 2 * 2, 2) : fit, 1,
+  const int64_t least = columns >= kGroup ? 4 : columns > 1 ? 2 : 1;
+  return std::clamp<int64_t>(std::max((fit + least - 1) / least * least, least), 1,
                              std::max<int64_t>(1, panels / (int64_t{2} * pool_.active())));
 }
 

@@ -30,6 +30,7 @@ int64_t probe_int8(int64_t rounds) noexcept;
 int64_t probe_float(int64_t rounds) noexcept;
 void probe_read(const uint8_t* p, int64_t bytes) noexcept;
 void matmul_q8_0(const MatmulArgs& args) noexcept;
+void matmul_bf16(const MatmulArgs& args) noexcept;
 // Fills the rows of table.matmul that the file defines.
 void set_float_matmuls(Kernels& table) noexcept;
 void set_integer_matmuls(Kernels& table) noexcept;

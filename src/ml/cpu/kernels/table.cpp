@@ -11,6 +11,7 @@ void fill_table(Kernels& table) noexcept {
   table.name = CRIA_STRING(CRIA_ISA);
   set_float_matmuls(table);
   set_integer_matmuls(table);
+  table.matmul[static_cast<int>(PanelKind::kBF16)] = matmul_bf16;
   table.bound_planes = bound_planes;
   table.multiply_planes = multiply_planes;
   table.sum_low_bits = sum_low_bits;
