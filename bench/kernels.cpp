@@ -86,26 +86,46 @@ struct Floor {
   double times;  // faster than the plain loop, an operation
 };
 constexpr Floor kFloors[] = {
-    {"avx2", PanelKind::kQ4_0, 1, 20},   {"avx2", PanelKind::kQ4_0, 128, 35},
-    {"avx2", PanelKind::kQ8_0, 1, 15},   {"avx2", PanelKind::kQ8_0, 128, 17},
-    {"avx2", PanelKind::kQ4_K, 1, 20},   {"avx2", PanelKind::kQ4_K, 128, 32},
-    {"avx2", PanelKind::kQ6_K, 1, 12},   {"avx2", PanelKind::kQ6_K, 128, 24},
-    {"avx2", PanelKind::kIQ2, 1, 9},     {"avx2", PanelKind::kF16, 128, 12},
-    {"avx512", PanelKind::kQ4_0, 1, 30}, {"avx512", PanelKind::kQ4_0, 128, 50},
-    {"avx512", PanelKind::kQ8_0, 1, 20}, {"avx512", PanelKind::kQ8_0, 128, 50},
-    {"avx512", PanelKind::kQ4_K, 1, 25}, {"avx512", PanelKind::kQ4_K, 128, 45},
-    {"avx512", PanelKind::kQ6_K, 1, 18}, {"avx512", PanelKind::kQ6_K, 128, 38},
-    {"amx", PanelKind::kQ4_0, 1, 28},    {"amx", PanelKind::kQ4_0, 128, 80},
-    {"amx", PanelKind::kQ8_0, 1, 15},    {"amx", PanelKind::kQ8_0, 128, 80},
-    {"amx", PanelKind::kQ4_K, 1, 22},    {"amx", PanelKind::kQ4_K, 128, 78},
-    {"amx", PanelKind::kQ6_K, 1, 15},    {"amx", PanelKind::kQ6_K, 128, 52},
+    {"avx2", PanelKind::kQ4_0, 1, 20},
+    {"avx2", PanelKind::kQ4_0, 128, 35},
+    {"avx2", PanelKind::kQ8_0, 1, 15},
+    {"avx2", PanelKind::kQ8_0, 128, 17},
+    {"avx2", PanelKind::kQ4_K, 1, 20},
+    {"avx2", PanelKind::kQ4_K, 128, 32},
+    {"avx2", PanelKind::kQ6_K, 1, 12},
+    {"avx2", PanelKind::kQ6_K, 128, 24},
+    {"avx2", PanelKind::kIQ2, 1, 9},
+    {"avx2", PanelKind::kF16, 128, 12},
+    {"avx512", PanelKind::kQ4_0, 1, 30},
+    {"avx512", PanelKind::kQ4_0, 128, 50},
+    {"avx512", PanelKind::kQ8_0, 1, 20},
+    {"avx512", PanelKind::kQ8_0, 128, 50},
+    {"avx512", PanelKind::kQ4_K, 1, 25},
+    {"avx512", PanelKind::kQ4_K, 128, 45},
+    {"avx512", PanelKind::kQ6_K, 1, 18},
+    {"avx512", PanelKind::kQ6_K, 128, 38},
+    {"avx512_bf16", PanelKind::kBF16, 128, 24},
+    {"amx", PanelKind::kQ4_0, 1, 28},
+    {"amx", PanelKind::kQ4_0, 128, 80},
+    {"amx", PanelKind::kQ8_0, 1, 15},
+    {"amx", PanelKind::kQ8_0, 128, 80},
+    {"amx", PanelKind::kQ4_K, 1, 22},
+    {"amx", PanelKind::kQ4_K, 128, 78},
+    {"amx", PanelKind::kQ6_K, 1, 15},
+    {"amx", PanelKind::kQ6_K, 128, 52},
 };
+
+// Whether the kernels in use are these, or these but for BF16.
+bool has_kernels_of(std::string_view name) {
+  const std::string_view used = kernels().name;
+  return name == used || (name == "avx512" && used == "avx512_bf16");
+}
 
 int check() {
   constexpr int64_t kWidth = 1024, kRows = 2048;
   int below = 0, known = 0;
   for (const Floor& floor : kFloors) {
-    if (std::string_view(floor.kernels) != kernels().name) continue;
+    if (!has_kernels_of(floor.kernels)) continue;
     ++known;
     const int64_t bytes = panel_bytes(floor.kind, kWidth) * (kRows / kPanelRows);
     const Arena weights(bytes + 64);
