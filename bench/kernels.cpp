@@ -118,7 +118,8 @@ constexpr Floor kFloors[] = {
 // Whether the kernels in use are these, or these but for BF16.
 bool has_kernels_of(std::string_view name) {
   const std::string_view used = kernels().name;
-  return name == used || (name == "avx512" && used == "avx512_bf16");
+  return name == used || (name == "avx512" && used == "avx512_bf16") ||
+         (name == "avx512_bf16" && used == "amx" && __builtin_cpu_supports("avx512bf16") != 0);
 }
 
 int check() {

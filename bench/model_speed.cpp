@@ -110,9 +110,9 @@ void report(Options& options) {
   fmt::print(
       "{{\"threads\":{},\"streams\":{},\"depth\":{},\"prompt_tps\":{{{}}},"
       "\"generated\":{},\"generate_tps\":{:.2f},\"weight_bytes\":{},\"int8_ops\":{},"
-      "\"float_ops\":{}}}\n",
+      "\"float_ops\":{},\"bf16_ops\":{}}}\n",
       number("--threads"), streams, depth, fmt::join(prompts, ","), generated,
-      median(generate_speed), cost.weight_bytes, cost.int8_ops, cost.float_ops);
+      median(generate_speed), cost.weight_bytes, cost.int8_ops, cost.float_ops, cost.bf16_ops);
 }
 
 }  // namespace

@@ -66,7 +66,9 @@ constexpr std::array kRows = {
                "1: requests need an API key also while there is none; without one no start outside "
                "loopback"},
     SettingRow{"CRIA_LOG_FORMAT", "text", "json: every line of the log is an object"},
-    SettingRow{"CRIA_CPU", "", "force a kernel set: scalar, avx2, avx512, amx, neon"},
+    SettingRow{"CRIA_CPU", "",
+               "force a kernel set: scalar, avx2, avx512, avx512_bf16, amx, neon, "
+               "neon_dot"},
     SettingRow{"CRIA_SPECULATION", "1", "0: no step verifies guessed tokens; answers are the same"},
     SettingRow{"CRIA_TRACE", "", "\"layers\": log the first values of every layer's output"},
     SettingRow{"CRIA_PROFILE", "", "1: log the time of every op at exit"},

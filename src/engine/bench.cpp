@@ -119,7 +119,8 @@ Json share_of_limit(const LoadedEngine& loaded, bool prompt, int64_t depth, doub
   if (cost.weight_bytes == 0) return nullptr;
   if (prompt)
     return per_second * (static_cast<double>(cost.int8_ops) / limits.int8_ops +
-                         static_cast<double>(cost.float_ops) / limits.float_ops);
+                         static_cast<double>(cost.float_ops) / limits.float_ops +
+                         static_cast<double>(cost.bf16_ops) / limits.bf16_ops);
   const ml::KvStore& store = loaded.memory->store();
   const int64_t kv = store.bytes() / (store.pages() * ml::kPageTokens) * depth;
   return per_second * static_cast<double>(cost.weight_bytes + kv) / limits.read_bytes;
@@ -138,7 +139,8 @@ Json machine_report(const std::vector<int>& threads) {
     rows.push_back({{"threads", count},
                     {"read_gigabytes_per_second", limits.read_bytes * 1e-9},
                     {"int8_gigaops_per_second", limits.int8_ops * 1e-9},
-                    {"float_gigaops_per_second", limits.float_ops * 1e-9}});
+                    {"float_gigaops_per_second", limits.float_ops * 1e-9},
+                    {"bf16_gigaops_per_second", limits.bf16_ops * 1e-9}});
   }
   return {{"kernels", ml::cpu::kernels().name}, {"limits", rows}};
 }

@@ -72,7 +72,7 @@ struct StepInput {
 struct StepCost {
   int64_t weight_bytes = 0;  // that any step with an output reads
   // Of matmuls, for each row that yields no output; a multiplication and an addition are two.
-  int64_t int8_ops = 0, float_ops = 0;
+  int64_t int8_ops = 0, float_ops = 0, bf16_ops = 0;
 };
 
 // How far a plan's run is: the numbers change as long as it gets on.

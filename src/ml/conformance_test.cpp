@@ -19,10 +19,9 @@ constexpr int64_t kCapacity = 512;
 // Squared relative errors. Floats differ in the order of sums only; exp and tanh of a vector unit
 // are good to about 1e-6. Against quantised weights a backend may round activations to 8 bits per
 // 32 values: a step of 1/127 of the largest gives about 2.5e-5 on average, and single results lie
-// three or four deviations out. Against BF16 it may round them to BF16, which gives 1e-6 on
-// average.
+// three or four deviations out. Against BF16 it may round
+// them to BF16, so these are BF16 here.
 constexpr double kExact = 0, kFloat = 1e-11, kHalfCache = 1e-6, kEightBit = 4e-4;
-constexpr double kBf16 = 1e-5;
 // Keys, values and queries in 8 bits: an error of 0.4 % in each, and weights that move with scores.
 constexpr double kEightBitCache = 4e-4;
 
@@ -41,9 +40,9 @@ struct Example {
   Graph graph{kCapacity};
   KvLayout kv{.dtype = DType::kF32};
 
-  // Rows of a float table stand for the activations: {width, n}.
-  Tensor activations(int64_t width) {
-    return rows(weights.make(DType::kF32, {width, kVocabulary, 1, 1}), graph.tokens());
+  // Rows of a table stand for the activations: {width, n}.
+  Tensor activations(int64_t width, DType dtype = DType::kF32) {
+    return rows(weights.make(dtype, {width, kVocabulary, 1, 1}), graph.tokens());
   }
   void finish(Tensor y, int64_t width) {
     graph.set_result(rows(reshape(y, {width, graph.capacity()}), graph.outputs()));
@@ -87,8 +86,9 @@ void compare_matmul(DType dtype, int64_t k, int64_t r) {
   CAPTURE(k);
   CAPTURE(r);
   Example example;
-  example.finish(matmul(example.weights.make(dtype, {k, r, 1, 1}), example.activations(k)), r);
-  compare(example, dtype == DType::kBF16 ? kBf16 : is_plain(dtype) ? kFloat : kEightBit);
+  const Tensor x = example.activations(k, dtype == DType::kBF16 ? dtype : DType::kF32);
+  example.finish(matmul(example.weights.make(dtype, {k, r, 1, 1}), x), r);
+  compare(example, is_plain(dtype) ? kFloat : kEightBit);
   compare(example, kFloat, {.float_weights = true});
 }
 

@@ -59,34 +59,39 @@ bool may_use_tiles() noexcept {
 }
 #endif
 
+void add(KernelList& list, const Kernels& table) {
+  CRIA_CHECK(list.size < kMostVariants, "room for every variant");
+  list.items[list.size++] = &table;
+}
+
 KernelList find_kernels() {
   KernelList list = {};
   static Kernels scalar_table = {};
-  list.items[list.size++] = &filled(scalar::fill_table, scalar_table);
+  add(list, filled(scalar::fill_table, scalar_table));
 #if defined(__x86_64__)
   static Kernels avx2_table = {}, avx512_table = {}, bf16_table = {}, amx_table = {};
   const bool avx2 = __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0 &&
                     __builtin_cpu_supports("f16c") != 0;
-  if (avx2) list.items[list.size++] = &filled(avx2::fill_table, avx2_table);
+  if (avx2) add(list, filled(avx2::fill_table, avx2_table));
   const bool avx512 =
       avx2 && __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512bw") != 0 &&
       __builtin_cpu_supports("avx512vl") != 0 && __builtin_cpu_supports("avx512dq") != 0 &&
       __builtin_cpu_supports("avx512vnni") != 0;
-  if (avx512) list.items[list.size++] = &filled(avx512::fill_table, avx512_table);
+  if (avx512) add(list, filled(avx512::fill_table, avx512_table));
   const bool bf16 = avx512 && __builtin_cpu_supports("avx512bf16") != 0;
   if (bf16) {
     avx512_bf16::fill_table(bf16_table, avx512_table);
-    list.items[list.size++] = &bf16_table;
+    add(list, bf16_table);
   }
   if (avx512 && may_use_tiles()) {
     amx::fill_table(amx_table, bf16 ? bf16_table : avx512_table);
-    list.items[list.size++] = &amx_table;
+    add(list, amx_table);
   }
 #elif defined(__aarch64__)
   static Kernels neon_table = {}, dot_table = {};
-  list.items[list.size++] = &filled(neon::fill_table, neon_table);
+  add(list, filled(neon::fill_table, neon_table));
   if ((getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0)
-    list.items[list.size++] = &filled(neon_dot::fill_table, dot_table);
+    add(list, filled(neon_dot::fill_table, dot_table));
 #endif
   return list;
 }

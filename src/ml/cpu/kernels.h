@@ -4,7 +4,7 @@
 // kernels/amx/ are what AVX512_BF16 and AMX do otherwise than AVX-512. Each variant fills one
 // Kernels table; nothing else in the program may call a variant directly. Kernels are
 // single-threaded and noexcept: shapes were checked when the graph was built. All variants give the
-// same bits.
+// same bits, but for products of BF16 with magnitudes below 2^-126 (kernels/bf16.h).
 #pragma once
 
 #include <stddef.h>
@@ -146,16 +146,18 @@ struct Kernels {
   void (*merge_attention)(float* out, int64_t n, const float* sums, int64_t stride,
                           const float* maxima, const float* totals, int64_t parts) noexcept;
   void (*to_half)(uint16_t* y, const float* x, int64_t n) noexcept;
-  // For probe.h: products of 8-bit integers, or of floats, on registers; return the operations
+  // For probe.h: products of 8-bit integers, floats or BF16, on registers; return the operations
   // done. Reading `bytes` from p.
   int64_t (*probe_int8)(int64_t rounds) noexcept;
   int64_t (*probe_float)(int64_t rounds) noexcept;
+  int64_t (*probe_bf16)(int64_t rounds) noexcept;
   void (*probe_read)(const uint8_t* p, int64_t bytes) noexcept;
 };
 
 // Variants compiled into this binary that this CPU can run, slowest first; never empty.
+inline constexpr int kMostVariants = 5;
 struct KernelList {
-  const Kernels* items[4];
+  const Kernels* items[kMostVariants];
   int size;
 };
 KernelList runnable_kernels() noexcept;

@@ -9,8 +9,10 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <numeric>
 #include <random>
 #include <vector>
@@ -123,14 +125,21 @@ double rounded_to_bf16(double x) {
   return std::ldexp(std::nearbyint(std::ldexp(fraction, 8)), exponent - 8);
 }
 
+// x, {k, columns}, in groups.
+std::vector<uint8_t> quantize(const Kernels& kernels, const std::vector<float>& x, int64_t k,
+                              int64_t columns) {
+  std::vector<uint8_t> out(static_cast<size_t>(quantized_bytes(columns + kGroup, k)));
+  for (int64_t c = 0; c < columns; ++c)
+    kernels.quantize(x.data() + c * k, k, out.data() + c / kGroup * quantized_bytes(kGroup, k),
+                     std::min(kGroup, columns - c / kGroup * kGroup), c % kGroup);
+  return out;
+}
+
 std::vector<float> multiply(const Kernels& kernels, const Packed& w, const std::vector<float>& x,
                             int64_t columns) {
-  std::vector<uint8_t> quantized(static_cast<size_t>(quantized_bytes(columns + kGroup, w.k)));
   const bool floats = takes_floats(w.kind);
-  for (int64_t c = 0; c < columns && !floats; ++c)
-    kernels.quantize(x.data() + c * w.k, w.k,
-                     quantized.data() + c / kGroup * quantized_bytes(kGroup, w.k),
-                     std::min(kGroup, columns - c / kGroup * kGroup), c % kGroup);
+  std::vector<uint8_t> quantized;
+  if (!floats) quantized = quantize(kernels, x, w.k, columns);
   std::vector<float> y(static_cast<size_t>(columns * w.rows), -1.0f);
   kernels.matmul[static_cast<size_t>(w.kind)](
       {.panels = w.panels.data(),
@@ -181,11 +190,15 @@ TEST_CASE(
     "matmul is near the exact product and the same in every variant, alone or among columns") {
   for (const DType dtype : kPacked) {
     CAPTURE(std::string(quant::info(dtype).name));
-    // Three panels, and four of which the last is not whole: kernels take one or two at once.
-    const Packed w = pack(dtype, dtype == DType::kQ4_K || dtype == DType::kBF16 ? 59 : 37, 512);
-    const std::vector<float> x = noise(35 * w.k, 3);
+    // Three panels, or four whose last is not whole, since kernels take one or two at once; where
+    // k may be any number, one that is odd and does not fill vectors.
+    const bool plain = takes_floats(*panel_kind(dtype));
+    const bool pairs = plain || dtype == DType::kQ4_K || dtype == DType::kQ6_K;
+    const int64_t most = plain ? 97 : 35;
+    const Packed w = pack(dtype, pairs ? 59 : 37, plain ? 515 : 512);
+    const std::vector<float> x = noise(most * w.k, 3);
     const Kernels& scalar = *runnable_kernels().items[0];
-    const std::vector<float> all = multiply(scalar, w, x, 35);
+    const std::vector<float> all = multiply(scalar, w, x, most);
     std::vector<float> row(static_cast<size_t>(w.k));
     for (int64_t r = 0; r < w.rows; ++r) {
       quant::info(dtype).dequantize(w.native.data() + r * *quant::row_bytes(dtype, w.k), row.data(),
@@ -199,7 +212,8 @@ TEST_CASE(
       const double tolerance = (takes_floats(w.kind) ? 1e-4 : 0.05) * std::sqrt(magnitude) + 1e-5;
       CHECK(std::abs(all[static_cast<size_t>(r)] - exact) <= tolerance);
     }
-    for (const int64_t columns : {1, 2, 3, 7, 8, 9, 16, 17, 24, 35}) {
+    for (const int64_t columns : {1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 17, 18, 24, 35, 49, 97}) {
+      if (columns > most) continue;
       CAPTURE(columns);
       const std::vector<float> some = multiply(scalar, w, x, columns);
       CHECK(std::memcmp(some.data(), all.data(), some.size() * 4) == 0);
@@ -207,6 +221,86 @@ TEST_CASE(
         CHECK(same_bits(multiply(fast, w, x, columns), some));
       });
     }
+  }
+}
+
+TEST_CASE("matmul keeps to its panels, whatever lies between rows of activations and results") {
+  for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16, DType::kQ4_K, DType::kQ6_K}) {
+    CAPTURE(std::string(quant::info(dtype).name));
+    constexpr int64_t kColumns = 20, kPad = 3;
+    constexpr float kUntouched = 7;
+    const Packed w = pack(dtype, 59, 512);
+    const std::vector<float> x = noise(kColumns * w.k, 3);
+    const Kernels& scalar = *runnable_kernels().items[0];
+    const std::vector<float> all = multiply(scalar, w, x, kColumns);
+    const std::vector<uint8_t> quantized = quantize(scalar, x, w.k, kColumns);
+    std::vector<float> padded(static_cast<size_t>(kColumns * (w.k + kPad)), 1e9f);
+    for (int64_t c = 0; c < kColumns; ++c)
+      std::copy_n(x.begin() + c * w.k, w.k, padded.begin() + c * (w.k + kPad));
+    const auto keeps_to = [&](const Kernels& table, int64_t first, int64_t last) {
+      const int64_t stride = w.rows + kPad;
+      std::vector<float> y(static_cast<size_t>(kColumns * stride), kUntouched);
+      MatmulArgs args = {.panels = w.panels.data(),
+                         .panel_bytes = panel_bytes(w.kind, w.k),
+                         .first_panel = first,
+                         .last_panel = last,
+                         .rows = w.rows,
+                         .k = w.k,
+                         .x = quantized.data(),
+                         .x_stride = w.k + kPad,
+                         .columns = kColumns,
+                         .y = y.data(),
+                         .y_stride = stride};
+      if (takes_floats(w.kind)) args.x = padded.data();
+      table.matmul[static_cast<size_t>(w.kind)](args);
+      bool right = true;
+      for (int64_t i = 0; i < kColumns * stride; ++i) {
+        const int64_t c = i / stride, r = i % stride;
+        const bool own = r >= first * kPanelRows && r < std::min(last * kPanelRows, w.rows);
+        right &= y[static_cast<size_t>(i)] ==
+                 (own ? all[static_cast<size_t>(c * w.rows + r)] : kUntouched);
+      }
+      return right;
+    };
+    for (int i = 0; i < runnable_kernels().size; ++i) {
+      const Kernels& table = *runnable_kernels().items[i];
+      CAPTURE(std::string(table.name));
+      CHECK(keeps_to(table, 1, 3));
+      CHECK(keeps_to(table, 1, 4));
+      CHECK(keeps_to(table, 2, 3));
+      CHECK(keeps_to(table, 0, 1));
+    }
+  }
+}
+
+TEST_CASE("activations of BF16 weights are rounded to nearest, ties to even") {
+  constexpr int64_t kWidth = 32;
+  Packed w = {.kind = PanelKind::kBF16, .rows = 1, .k = kWidth, .native = {}, .panels = {}};
+  w.native.resize(kWidth * 2);
+  const uint16_t one = quant::float_to_bfloat(1);
+  std::memcpy(w.native.data(), &one, 2);
+  w.panels.resize(static_cast<size_t>(panel_bytes(w.kind, kWidth) + 64));
+  pack_panel(w.kind, DType::kBF16, w.native, kWidth, w.panels.data());
+  const float infinity = std::numeric_limits<float>::infinity();
+  const std::vector<std::pair<float, float>> cases = {
+      {1.00390625f, 1.0f},       // 1 + 2^-8, half-way
+      {1.01171875f, 1.015625f},  // 1 + 3 * 2^-8, half-way
+      {1.00390637f, 1.0078125f}, {-1.00390625f, -1.0f},  {3.4e38f, infinity},
+      {-infinity, -infinity},    {0x1p-126f, 0x1p-126f}, {1e-39f, 0.0f}};
+  for (int i = 0; i < runnable_kernels().size; ++i) {
+    const Kernels& table = *runnable_kernels().items[i];
+    CAPTURE(std::string(table.name));
+    const auto product = [&](float value) {
+      std::vector<float> x(kWidth);
+      x[0] = value;
+      return multiply(table, w, x, 1)[0];
+    };
+    for (const auto& [value, rounded] : cases) {
+      CAPTURE(value);
+      CHECK(product(value) == rounded);
+    }
+    // The NaN of which rounding could make an infinity.
+    CHECK(std::isnan(product(std::bit_cast<float>(0x7f800001u))));
   }
 }
 

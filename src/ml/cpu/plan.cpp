@@ -51,8 +51,11 @@ StepCost CpuPlan::cost() const {
       cost.weight_bytes += (w.in_panels() ? w.panels() : w.rows) * w.stride;
       if (w.form == WeightForm::kPlanes) cost.weight_bytes += w.panels() * kPanelRows * w.k / 2;
       if (matmul->axis == Axis::kOutputs) continue;
-      const bool integers = w.in_panels() && !takes_floats(w.kind);
-      (integers ? cost.int8_ops : cost.float_ops) += 2 * w.rows * w.k;
+      int64_t& ops = !w.in_panels() || w.kind == PanelKind::kF32 || w.kind == PanelKind::kF16
+                         ? cost.float_ops
+                     : w.kind == PanelKind::kBF16 ? cost.bf16_ops
+                                                  : cost.int8_ops;
+      ops += 2 * w.rows * w.k;
     }
   }
   return cost;
@@ -242,9 +245,10 @@ void CpuPlan::run_quantize(const Run& run, const RowOp& op, int64_t row, int thr
 // columns are then fetched, and some rounded, for each claim.
 int64_t CpuPlan::grain(int64_t panels, int64_t bytes, int64_t columns) const noexcept {
   const int64_t fit = kGrainBytes * panels / std::max<int64_t>(bytes, 1);
+  const int64_t most = panels / (int64_t{2} * pool_.active());
   const int64_t least = columns >= kGroup ? 4 : columns > 1 ? 2 : 1;
-  return std::clamp<int64_t>(std::max((fit + least - 1) / least * least, least), 1,
-                             std::max<int64_t>(1, panels / (int64_t{2} * pool_.active())));
+  if (most < least) return std::max<int64_t>(most, 1);
+  return std::clamp((fit + least - 1) / least * least, least, most / least * least);
 }
 
 const uint8_t* CpuPlan::quantized(const Run& run, const MatmulStage& stage,

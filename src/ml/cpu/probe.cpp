@@ -45,6 +45,7 @@ MachineLimits measure_limits(int threads, int64_t bytes) {
   };
   limits.int8_ops = rate(table.probe_int8);
   limits.float_ops = rate(table.probe_float);
+  limits.bf16_ops = rate(table.probe_bf16);
   return limits;
 }
 

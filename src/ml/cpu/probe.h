@@ -9,7 +9,7 @@ namespace cria::ml::cpu {
 struct MachineLimits {
   double read_bytes;  // per second, from memory on huge pages
   double int8_ops;    // per second; a multiplication and an addition are two
-  double float_ops;
+  double float_ops, bf16_ops;
 };
 
 // With `threads` threads at once, each on its own part of `bytes` bytes, which should be many times

@@ -3,7 +3,8 @@
 //
 // Activations are rounded to BF16, to nearest even. A product of two is exact in float; the two of
 // k = 2i + 1 and 2i are added to the one accumulator of an output, in this order, each with one
-// rounding. So does VDPBF16PS, but that it counts magnitudes below 2^-126 as 0.
+// rounding. So does VDPBF16PS, but that weights and sums below 2^-126 count as 0 there. A NaN gives
+// a NaN; its payload is not promised.
 #pragma once
 
 #include "ml/cpu/kernels.h"

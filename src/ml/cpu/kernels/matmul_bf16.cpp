@@ -16,13 +16,16 @@ struct AsFloats {
   static constexpr int kPanels = 1, kColumns = 2;
 #endif
 
-  // To nearest, ties to even; a NaN stays one.
+  // To nearest, ties to even; a NaN stays one, and what is below 2^-126 becomes 0.
   CRIA_INLINE static void round(const float* x, int64_t n, float* out) {
     for (int64_t i = 0; i < n; ++i) {
       uint32_t bits;
       __builtin_memcpy(&bits, x + i, 4);
       const uint32_t rounded = (bits + 0x7fff + ((bits >> 16) & 1)) & 0xffff0000;
-      const uint32_t kept = (bits & 0x7fffffff) > 0x7f800000 ? bits | 0x400000 : rounded;
+      const uint32_t magnitude = bits & 0x7fffffff;
+      const uint32_t kept = magnitude > 0x7f800000 ? (bits | 0x400000) & 0xffff0000
+                            : magnitude < 0x800000 ? bits & 0x80000000
+                                                   : rounded;
       __builtin_memcpy(out + i, &kept, 4);
     }
   }

@@ -76,7 +76,7 @@ template <class Format, int kPanels, int kColumns>
   };
   int64_t i = 0;
   for (; i + 2 <= k; i += 2, p += 2 * Format::kBytes) {
-    for (int q = 0; q < kPanels; ++q)  // as in matmul_integer.cpp
+    for (int q = 0; q < kPanels; ++q)  // see prefetch_block in formats.h
       for (int at = 0; at < 2 * Format::kBytes; at += 64)
         __builtin_prefetch(p + q * panel_bytes + 2048 + at);
     add(even, p, x + i);
@@ -91,6 +91,7 @@ template <class Format, int kPanels, int kColumns>
 template <class Format, int kPanels, int kColumns, class... Rest>
 CRIA_INLINE void some_columns(int64_t count, const uint8_t* p, int64_t panel_bytes,
                               const Rest&... rest) {
+  static_assert(kPanels == 1 || kColumns <= kTogether);
   if (count == kColumns) {
     if constexpr (kColumns > kTogether) return tile_in_turns<Format, kColumns>(p, rest...);
     return tile<Format, kPanels, kColumns>(p, panel_bytes, rest...);

@@ -15,7 +15,7 @@ namespace {
 
 // Columns at once of one panel, and of two neighbours, for which a column's values are loaded once.
 #if defined(__AVX512F__)
-constexpr int kTile = 8, kPairTile = 6;  // as many integer and float accumulators as fit
+constexpr int kTile = 8, kPairTile = 6;  // halves of blocks spill some, and are faster all the same
 #elif defined(__AVX2__) || defined(CRIA_NEON)
 constexpr int kTile = 4, kPairTile = 0;
 #else
@@ -235,10 +235,12 @@ CRIA_INLINE void columns_of(const MatmulArgs& a, int64_t panel, int64_t first, i
   const auto* x = static_cast<const uint8_t*>(a.x);
   const int64_t group_bytes = quantized_bytes(kGroup, a.k), row = panel * kPanelRows;
   const Panels<kPanels> w = {a.panels + panel * a.panel_bytes, a.panel_bytes};
-  const int64_t all_bytes = kPanels * a.panel_bytes, all_tiles = (last - first + kMost - 1) / kMost;
-  const int64_t ahead_bytes = all_bytes / (a.k / kBlock) / all_tiles;
-  Ahead ahead = {
-      .p = w.p + all_bytes, .end = w.p + 2 * all_bytes, .bytes = (ahead_bytes + 63) / 64 * 64};
+  Ahead ahead = {};
+  if constexpr (kPanels > 1) {
+    const int64_t bytes = kPanels * a.panel_bytes, tiles = (last - first + kMost - 1) / kMost;
+    const int64_t part = bytes / (a.k / kBlock) / tiles;
+    ahead = {.p = w.p + bytes, .end = w.p + 2 * bytes, .bytes = (part + 63) / 64 * 64};
+  }
   for (int64_t column = first; column < last; column += kGroup) {
     const int64_t left = a.columns - column;
     const int64_t columns = left < kGroup ? left : kGroup;

@@ -33,7 +33,7 @@ void fill_table(Kernels& table) noexcept {
   table.merge_attention = merge_attention;
   table.to_half = to_half;
   table.probe_int8 = probe_int8;
-  table.probe_float = probe_float;
+  table.probe_float = table.probe_bf16 = probe_float;
   table.probe_read = probe_read;
 }
 

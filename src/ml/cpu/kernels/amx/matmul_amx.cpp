@@ -1,5 +1,6 @@
 // matmul_amx.cpp - y = w x for many columns on Intel's AMX tiles; the contract and thus the bits of
-// matmul_integer.cpp. What is not here, and fewer columns, is done by the table for AVX-512.
+// matmul_integer.cpp. What is not here, and fewer columns, is done by the table for AVX-512, with
+// or without BF16.
 //
 // A piece of a panel (256 k) is unpacked to signed bytes: 8 lines of 16 rows by 4 k for each block
 // of 32, which is a tile as TDPBSSD wants it. A group of 16 columns, 32 bytes each, is the other

@@ -62,12 +62,27 @@ void matmul(const MatmulArgs& args) noexcept {
   matmul_bf16_by<Dot>(args);
 }
 
+// See Kernels::probe_bf16.
+int64_t probe_bf16(int64_t rounds) noexcept {
+  constexpr int kChains = 12;
+  int32_t ones = 0x3f803f80;
+  __asm__ volatile("" : "+r"(ones));
+  const auto x = reinterpret_cast<__m512bh>(_mm512_set1_epi32(ones));
+  __m512 sums[kChains];
+  for (auto& sum : sums) sum = _mm512_setzero_ps();
+  for (int64_t i = 0; i < rounds; ++i)
+    for (auto& sum : sums) sum = _mm512_dpbf16_ps(sum, x, x);
+  for (auto& sum : sums) __asm__ volatile("" : "+m"(sum));
+  return rounds * kChains * 64;
+}
+
 }  // namespace
 
 void fill_table(Kernels& table, const Kernels& avx512) noexcept {
   table = avx512;
   table.name = "avx512_bf16";
   table.matmul[static_cast<int>(PanelKind::kBF16)] = matmul;
+  table.probe_bf16 = probe_bf16;
 }
 
 }  // namespace cria::ml::cpu::CRIA_ISA
