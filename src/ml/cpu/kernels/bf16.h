@@ -9,6 +9,7 @@
 
 #include "ml/cpu/kernels.h"
 #include "ml/cpu/kernels/simd.h"
+#include "ml/cpu/kernels/tiles.h"
 
 namespace cria::ml::cpu::CRIA_ISA {
 
@@ -59,9 +60,7 @@ CRIA_INLINE void matmul_bf16_by(const MatmulArgs& a) {
         step = a.last_panel - panel >= Set::kPanels ? Set::kPanels : 1;
         const uint8_t* w = a.panels + panel * a.panel_bytes + begin * kBf16Row;
         const int64_t row = panel * kPanelRows;
-        int64_t done = 0;
-        for (int64_t tiles = (columns + Set::kColumns - 1) / Set::kColumns; tiles > 0; --tiles) {
-          const int64_t count = (columns - done + tiles - 1) / tiles;
+        for_tiles(columns, Set::kColumns, [&](int64_t done, int64_t count) {
           const auto* of = values + done * piece;
           float* y = a.y + (first + done) * a.y_stride + row;
           if (step == 1)
@@ -70,8 +69,7 @@ CRIA_INLINE void matmul_bf16_by(const MatmulArgs& a) {
           else
             bf16_columns<Set, Set::kPanels, Set::kColumns>(count, w, a.panel_bytes, of, piece, k, y,
                                                            a.y_stride, a.rows - row, begin == 0);
-          done += count;
-        }
+        });
       }
     }
   }

@@ -3,6 +3,7 @@
 
 #include "ml/cpu/kernels/row_ops.h"
 #include "ml/cpu/kernels/simd.h"
+#include "ml/cpu/kernels/tiles.h"
 
 namespace cria::ml::cpu::CRIA_ISA {
 namespace {
@@ -16,7 +17,6 @@ constexpr int kTile = 6, kPairTile = 0, kTogether = 2;
 #else
 constexpr int kTile = 2, kPairTile = 0, kTogether = 2;
 #endif
-constexpr int64_t kFewestForPairs = 4;
 constexpr int64_t kPiece = 128;  // k of a turn: its weights and values stay in the first cache
 
 struct F32 {
@@ -128,12 +128,13 @@ void matmul(const MatmulArgs& a) noexcept {
   const int64_t batch = columns_in_batch(a.k);
   for (int64_t first = 0; first < a.columns; first += batch) {
     const int64_t last = first + batch < a.columns ? first + batch : a.columns;
-    int64_t panel = a.first_panel;
+    const auto one = [&](int64_t panel) { columns_of<Format, 1, kTile>(a, panel, first, last); };
     if constexpr (kPairTile > 0)
-      if (last - first >= kFewestForPairs)
-        for (; panel + 2 <= a.last_panel; panel += 2)
-          columns_of<Format, 2, kPairTile>(a, panel, first, last);
-    for (; panel < a.last_panel; ++panel) columns_of<Format, 1, kTile>(a, panel, first, last);
+      for_panels(
+          a, last - first,
+          [&](int64_t panel) { columns_of<Format, 2, kPairTile>(a, panel, first, last); }, one);
+    else
+      for (int64_t panel = a.first_panel; panel < a.last_panel; ++panel) one(panel);
   }
 }
 

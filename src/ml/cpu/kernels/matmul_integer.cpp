@@ -9,6 +9,7 @@
 
 #include "ml/cpu/kernels/formats.h"
 #include "ml/cpu/kernels/row_ops.h"
+#include "ml/cpu/kernels/tiles.h"
 
 namespace cria::ml::cpu::CRIA_ISA {
 namespace {
@@ -21,8 +22,6 @@ constexpr int kTile = 4, kPairTile = 0;
 #else
 constexpr int kTile = 1, kPairTile = 0;  // nothing to gain, and a minute of compilation to lose
 #endif
-
-constexpr int64_t kFewestForPairs = 4;
 
 // A tile's columns: where their values and what stands behind these are, in one block after
 // another.
@@ -244,28 +243,24 @@ CRIA_INLINE void columns_of(const MatmulArgs& a, int64_t panel, int64_t first, i
   for (int64_t column = first; column < last; column += kGroup) {
     const int64_t left = a.columns - column;
     const int64_t columns = left < kGroup ? left : kGroup;
-    int64_t done = 0;
-    // As few tiles as can be, all about as wide.
-    for (int64_t tiles = (columns + kMost - 1) / kMost; tiles > 0; --tiles) {
-      const int64_t count = (columns - done + tiles - 1) / tiles;
+    for_tiles(columns, kMost, [&](int64_t done, int64_t count) {
       const Columns some(x + column / kGroup * group_bytes, columns, done);
       some_columns<Format, kPanels, kMost>(count, w, some, a.k, ahead,
                                            a.y + (column + done) * a.y_stride + row, a.y_stride,
                                            a.rows - row);
-      done += count;
-    }
+    });
   }
 }
 
 // Columns [first, last) of all panels.
 template <class Format>
 CRIA_INLINE void few_columns(const MatmulArgs& a, int64_t first, int64_t last) {
-  int64_t panel = a.first_panel;
+  const auto one = [&](int64_t panel) { columns_of<Format, 1, kTile>(a, panel, first, last); };
   if constexpr (kPairTile > 0)
-    if (last - first >= kFewestForPairs)
-      for (; panel + 2 <= a.last_panel; panel += 2)
-        columns_of<Format, 2, kPairTile>(a, panel, first, last);
-  for (; panel < a.last_panel; ++panel) columns_of<Format, 1, kTile>(a, panel, first, last);
+    return for_panels(
+        a, last - first,
+        [&](int64_t panel) { columns_of<Format, 2, kPairTile>(a, panel, first, last); }, one);
+  for (int64_t panel = a.first_panel; panel < a.last_panel; ++panel) one(panel);
 }
 
 // ---- many columns: a piece of a panel is unpacked once for all of them ----
