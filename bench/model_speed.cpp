@@ -2,14 +2,16 @@
 // process.
 //
 //   bench_model_speed FILE [--threads N] [--prompt N,N,...] [--generate N] [--repeats N]
-//                     [--depth N] [--streams N] [--best N] [--kv f16|q8_0|f32]
+//                     [--depth N] [--streams N] [--best N] [--kv f16|q8_0|f32] [--late 1]
 //
 // Every one of --streams sequences reads --depth tokens, unmeasured; behind these it reads --prompt
 // tokens (each number in turn), and behind the same depth gives --generate tokens, a row of each
 // sequence in a step.
 // --best is how many of the best logits are asked for: 40, as a request does whose options are the
-// default ones; 0 asks for all. Prints one JSON object: medians in tokens per second, of all
-// streams together. bench/compare runs it in turn with the peer.
+// default ones; 0 asks for all. --late leaves weights to the first steps, as a runner does: without
+// a prompt and generation what is measured from outside is the start to the first token. Prints one
+// JSON object: medians in tokens per second, of all streams together. bench/compare runs it in turn
+// with the peer.
 #include "measure.h"
 #include "plan_runner.h"
 
@@ -31,7 +33,8 @@ struct Options {
   std::string kv = "f16";
   std::vector<int64_t> prompts = {512};
   std::map<std::string, int64_t> numbers = {{"--threads", 1}, {"--generate", 64}, {"--repeats", 1},
-                                            {"--depth", 0},   {"--streams", 1},   {"--best", 40}};
+                                            {"--depth", 0},   {"--streams", 1},   {"--best", 40},
+                                            {"--late", 0}};
 };
 
 int64_t number_in(std::string_view text, const std::string& name) {
@@ -79,7 +82,8 @@ void report(Options& options) {
                      .context = std::max(warm_up, depth + std::max(prompt, generated)),
                      .sequences = streams,
                      .kv_type = kv_type->dtype,
-                     .best = number("--best")});
+                     .best = number("--best"),
+                     .late_weights = number("--late") != 0});
   runner.prompt({.count = warm_up});
   std::vector<Rows> rows(static_cast<size_t>(streams));
   for (size_t i = 0; i < rows.size(); ++i) {

@@ -24,7 +24,8 @@ struct PlanRunnerOptions {
   int64_t context = 0;  // positions of each sequence
   int64_t sequences = 1;
   ml::DType kv_type = ml::DType::kF16;
-  int64_t best = 0;  // logits that are asked for; 0: all
+  int64_t best = 0;           // logits that are asked for; 0: all
+  bool late_weights = false;  // as a runner does
 };
 
 class PlanRunner {
@@ -37,7 +38,8 @@ class PlanRunner {
         pages_of_one_(options.context / ml::kPageTokens + 1),
         model_(models::load_model(formats::open_gguf(path), kCapacity)),
         text_(tokens_of(*model_.file, model_.vocabulary, options.context)),
-        plan_(backend_->compile(*model_.graph, {.threads = options.threads})) {
+        plan_(backend_->compile(
+            *model_.graph, {.threads = options.threads, .late_weights = options.late_weights})) {
     model_.kv.dtype = options.kv_type;
     kv_ = backend_->allocate_kv(model_.kv, pages_of_one_ * options.sequences);
     pages_.resize(static_cast<size_t>(kv_->pages()));

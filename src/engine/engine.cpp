@@ -16,6 +16,8 @@ namespace {
 
 // How long a step may take: shorter when somebody waits for the next token of a running answer.
 constexpr double kAloneSeconds = 0.5, kSharedSeconds = 0.15;
+// Of prompts, in a step that reads the weights: that takes as long for one row as for many.
+constexpr int64_t kRowsWithWeights = 128;
 
 }  // namespace
 
@@ -156,7 +158,9 @@ std::vector<BatchItem> Engine::choose_rows() {
   }
   const bool somebody_waits = std::ranges::find(pending, 1) != pending.end();
   const int64_t decoding = std::ranges::count(pending, 1);
-  const int64_t prompt_rows = sizer_.rows(somebody_waits ? kSharedSeconds : kAloneSeconds);
+  const int64_t prompt_rows = loaded_.plan->unread_bytes() > 0
+                                  ? kRowsWithWeights
+                                  : sizer_.rows(somebody_waits ? kSharedSeconds : kAloneSeconds);
   const std::vector<int64_t> rows =
       share_rows(pending, std::min(decoding + prompt_rows, loaded_.capacity), turn_++);
   // While prompts are read, steps are long enough.
@@ -206,9 +210,11 @@ void Engine::record(std::span<const BatchItem> items, double seconds) {
 void Engine::run_step() {
   const std::vector<BatchItem> items = choose_rows();
   if (items.empty()) return;
+  const bool reads_weights = loaded_.plan->unread_bytes() > 0;
   const auto start = std::chrono::steady_clock::now();
   const std::vector<std::span<float>> logits = batcher_.run(items);
-  record(items, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  if (!reads_weights)  // the next steps will take another time
+    record(items, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   size_t next = 0;
   for (auto it = running_.begin(); it != running_.end() && next < items.size();) {
     if (&it->sequence() != items[next].sequence) {

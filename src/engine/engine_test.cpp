@@ -46,6 +46,43 @@ TEST_CASE("greedy answers do not depend on chunking, company, or a warm cache") 
   CHECK(chunked.held_by_requests() == 0);
 }
 
+TEST_CASE("answers are the same from weights that are read late") {
+  if (!have_model()) return;
+  Fixture early({.num_ctx = 512});
+  CHECK(early.loaded.plan->unread_bytes() == 0);
+  for (const std::string& prompt : {std::string("Once upon a time"), kStory, kStory + kStory}) {
+    Fixture late({.num_ctx = 512, .late_weights = true});
+    CHECK(late.loaded.plan->unread_bytes() > 50'000'000);
+    const uint64_t id = late.submit(prompt, kGreedy);
+    late.engine->step();
+    CHECK(late.answers[id].tokens == 1);  // prompts of a hundred tokens are one step, too
+    CHECK(late.loaded.plan->unread_bytes() > 50'000'000);
+    late.finish();
+    CHECK(late.loaded.plan->unread_bytes() == 0);
+    CHECK(late.answers[id].text == early.ask(prompt, kGreedy).text);
+  }
+  const std::string longer = kStory + kStory + kStory;
+  Fixture late({.num_ctx = 512, .late_weights = true});
+  const uint64_t id = late.submit(longer, kGreedy);
+  late.engine->step();
+  CHECK(late.answers[id].tokens == 0);
+  CHECK(late.loaded.plan->unread_bytes() == 0);  // for the rest of the prompt
+  late.finish();
+  CHECK(late.answers[id].text == early.ask(longer, kGreedy).text);
+}
+
+TEST_CASE(
+    "weights are read at once where the memory has no room for the file's cache beside them") {
+  if (!have_model()) return;
+  const auto unread = [](int64_t available) {
+    return load_engine(formats::open_gguf(test_model(kSmall)),
+                       {.num_ctx = 256, .available_memory = available, .late_weights = true})
+        .plan->unread_bytes();
+  };
+  CHECK(unread(int64_t{200} << 20) == 0);
+  CHECK(unread(int64_t{400} << 20) > 0);
+}
+
 TEST_CASE("a cancelled request gives its pages back at once, and the others go on") {
   if (!have_model()) return;
   Fixture f({.num_ctx = 256, .num_batch = 16, .parallel = 2});

@@ -208,8 +208,12 @@ LoadedEngine load_engine(const std::shared_ptr<const formats::ModelFile>& file,
   out.chat_template = chat_template_of(*file, *out.tokenizer);
   const double parsed = seconds_since(start);
   out.backend = ml::make_backend(settings.backend);
-  out.plan = out.backend->compile(*out.model.graph,
-                                  {.threads = out.threads, .progress = settings.progress});
+  int64_t file_bytes = 0;
+  for (const formats::TensorInfo& tensor : file->tensors) file_bytes += tensor.bytes;
+  const bool late = settings.late_weights && file_bytes < settings.available_memory / 3;
+  out.plan = out.backend->compile(
+      *out.model.graph,
+      {.threads = out.threads, .late_weights = late, .progress = settings.progress});
   out.memory = std::make_unique<KvMemory>(out.backend->allocate_kv(out.model.kv, kv.pages),
                                           std::max(out.pages_each(), kv.pages / 4));
   log::debug(

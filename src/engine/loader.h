@@ -26,6 +26,9 @@ struct LoadSettings {
   std::string kv_type = "f16";
   Speculation speculation = Speculation::kWhereItPays;
   int64_t available_memory = INT64_MAX;
+  // Leave weights to the first steps, where the memory has room for them and for the file's cache,
+  // since the file is then read twice (ml::CompileOptions::late_weights).
+  bool late_weights = false;
   std::function<void(double)> progress;
 };
 

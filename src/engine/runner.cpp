@@ -37,6 +37,8 @@ using protocol::Channel;
 // What has been received for a thread and it has not yet seen.
 class Inbox {
  public:
+  static constexpr auto kForever = std::chrono::milliseconds::max();
+
   void put(protocol::Request request) {
     {
       const std::scoped_lock lock(mutex_);
@@ -59,11 +61,15 @@ class Inbox {
     }
     changed_.notify_one();
   }
-  // All that has come; waits for something, or for wake(), when `idle`. Nothing when the server has
-  // gone.
-  std::optional<std::deque<protocol::Request>> take(bool idle) {
+  // All that has come; waits as long as `most` for something, or for wake(). Nothing when the
+  // server has gone.
+  std::optional<std::deque<protocol::Request>> take(std::chrono::milliseconds most) {
     std::unique_lock lock(mutex_);
-    if (idle) changed_.wait(lock, [&] { return closed_ || woken_ || !queue_.empty(); });
+    const auto something = [&] { return closed_ || woken_ || !queue_.empty(); };
+    if (most == kForever)
+      changed_.wait(lock, something);
+    else
+      changed_.wait_for(lock, most, something);
     woken_ = false;
     if (closed_) return std::nullopt;  // nobody is left to answer
     return std::exchange(queue_, {});
@@ -139,6 +145,7 @@ LoadedEngine load(const protocol::Load& request, Channel& channel, bool& sandbox
                                                  ? Speculation::kWhereItPays
                                                  : Speculation::kOff,
                               .available_memory = available_memory() - request.promised_bytes,
+                              .late_weights = true,
                               .progress = progress_to(channel)};
   const std::shared_ptr<const File> file = File::open(request.model_path);
   ::tzset();  // reads the zone's file: templates may print the date
@@ -180,7 +187,7 @@ void serve_texts(const text::Tokenizer& tokenizer, const Emit& emit, Inbox& inbo
     guarded(emit, request.id, [&] { answer(request, tokenizer, emit); });
   };
   try {
-    while (const auto requests = inbox.take(true)) {
+    while (const auto requests = inbox.take(Inbox::kForever)) {
       heart.begin(Heartbeat::kTexts);
       for (const protocol::Request& request : *requests)
         if (const auto* tokenize = std::get_if<protocol::Tokenize>(&request))
@@ -194,10 +201,12 @@ void serve_texts(const text::Tokenizer& tokenizer, const Emit& emit, Inbox& inbo
   }
 }
 
-// Tells the server how full the KV cache is: a few times a second, and before a pause.
+// Tells the server how full the KV cache is, and how much memory weights will still take: a few
+// times a second, and before a pause.
 class UsageReport {
  public:
-  UsageReport(KvMemory& memory, const Emit& emit) : memory_(memory), emit_(emit) {}
+  UsageReport(const LoadedEngine& loaded, const Emit& emit)
+      : memory_(*loaded.memory), plan_(*loaded.plan), emit_(emit) {}
 
   void after_step(bool busy) {
     const auto now = std::chrono::steady_clock::now();
@@ -206,10 +215,12 @@ class UsageReport {
     const protocol::Usage usage{.pages = pool.size(),
                                 .pages_used = pool.size() - pool.free(),
                                 .pages_cached = memory_.cache().size(),
-                                .pages_touched = pool.touched()};
+                                .pages_touched = pool.touched(),
+                                .weight_bytes_unread = plan_.unread_bytes()};
     last_ = now;
     if (usage.pages_used == sent_.pages_used && usage.pages_cached == sent_.pages_cached &&
-        usage.pages == sent_.pages && usage.pages_touched == sent_.pages_touched)
+        usage.pages == sent_.pages && usage.pages_touched == sent_.pages_touched &&
+        usage.weight_bytes_unread == sent_.weight_bytes_unread)
       return;
     sent_ = usage;
     try {
@@ -222,30 +233,78 @@ class UsageReport {
  private:
   static constexpr std::chrono::milliseconds kInterval{250};
   KvMemory& memory_;
+  const ml::Plan& plan_;
   const Emit& emit_;
   std::chrono::steady_clock::time_point last_;
   protocol::Usage sent_;
 };
 
-void serve(Engine& engine, Inbox& inbox, UsageReport& usage, Heartbeat& heart,
+// What a runner does when nobody asks for anything.
+class Leisure {
+ public:
+  Leisure(ml::Plan& plan, PromptStore* prompts) : plan_(plan), prompts_(prompts) {}
+
+  void after_step() {
+    unsaved_ = prompts_ != nullptr;
+    quiet_ = false;
+  }
+  // How long to wait for a request before the next bit.
+  std::chrono::milliseconds patience() const {
+    if (unsaved_) return std::chrono::milliseconds(0);
+    if (plan_.unread_bytes() == 0) return Inbox::kForever;
+    return quiet_ ? std::chrono::milliseconds(0) : kBreath;
+  }
+  void use() {
+    if (unsaved_) {
+      unsaved_ = !prompts_->save(kWriteAtOnce);
+      return;
+    }
+    if (quiet_) plan_.load(kLoadAtOnce);
+    quiet_ = true;
+  }
+
+ private:
+  // A request that comes meanwhile waits for so much.
+  static constexpr int64_t kWriteAtOnce = 16 << 20, kLoadAtOnce = 64 << 20;
+  // The request that a model was loaded for comes at once, and computes from the file.
+  static constexpr std::chrono::milliseconds kBreath{100};
+  ml::Plan& plan_;
+  PromptStore* prompts_;
+  bool unsaved_ = false, quiet_ = false;
+};
+
+void serve(Engine& engine, ml::Plan& plan, Inbox& inbox, UsageReport& usage, Heartbeat& heart,
            PromptStore* prompts) {
-  constexpr int64_t kWriteAtOnce = 16 << 20;  // a request that comes meanwhile waits for it
-  bool saved = true;
-  while (const auto requests = inbox.take(!engine.has_work() && saved)) {
+  Leisure leisure(plan, prompts);
+  for (;;) {
+    const auto requests =
+        inbox.take(engine.has_work() ? std::chrono::milliseconds(0) : leisure.patience());
+    if (!requests) break;
     heart.begin(Heartbeat::kSteps);
     for (const protocol::Request& request : *requests)
       if (const auto* cancel = std::get_if<protocol::Cancel>(&request)) engine.cancel(cancel->id);
     if (engine.has_work()) {
       engine.step();
-      saved = prompts == nullptr;
-    } else if (prompts != nullptr) {
-      saved = prompts->save(kWriteAtOnce);
+      leisure.after_step();
+    } else if (!engine.busy()) {
+      leisure.use();
     }
     const bool has_work = engine.has_work();
     usage.after_step(has_work);
-    if (!has_work && saved) heart.end(Heartbeat::kSteps);
+    if (!has_work && leisure.patience() > std::chrono::milliseconds(0))
+      heart.end(Heartbeat::kSteps);
   }
   if (prompts != nullptr) prompts->save(std::numeric_limits<int64_t>::max());
+}
+
+// Of what ends the runner.
+void tell(Channel& channel, const Error& e) {
+  try {
+    channel.send(protocol::to_json(protocol::Event(protocol::Failure{
+        .id = 0, .kind = e.kind(), .message = e.what(), .shortage = e.shortage()})));
+  } catch (const Error&) {
+    // The server has gone, or was told; its log and the exit code tell it.
+  }
 }
 
 void run(Channel& channel) {
@@ -279,12 +338,16 @@ void run(Channel& channel) {
                         .sandboxed = sandboxed});
   std::jthread tokenizing([&] { serve_texts(*loaded.tokenizer, emit, texts, heart); });
   std::jthread reader([&] { read_requests(channel, engine, inbox, texts); });
-  UsageReport usage(*loaded.memory, emit);
+  UsageReport usage(loaded, emit);
   usage.after_step(false);
   try {
-    serve(engine, inbox, usage, heart, prompts.get());
-  } catch (...) {
+    serve(engine, *loaded.plan, inbox, usage, heart, prompts.get());
+  } catch (const Error& e) {
+    tell(channel, e);
     channel.shut_down();  // so that the reader ends before its inbox does
+    throw;
+  } catch (...) {
+    channel.shut_down();
     throw;
   }
 }
@@ -298,12 +361,7 @@ int run_runner(int fd) {
     return 0;
   } catch (const Error& e) {
     log::error("runner: {}", e.what());
-    try {
-      channel.send(protocol::to_json(protocol::Event(protocol::Failure{
-          .id = 0, .kind = e.kind(), .message = e.what(), .shortage = e.shortage()})));
-    } catch (const Error&) {
-      // The server has gone; its log and the exit code tell it.
-    }
+    tell(channel, e);
     return 1;
   }
 }

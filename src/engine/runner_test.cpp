@@ -143,6 +143,50 @@ TEST_CASE("a loaded runner answers, cancels, and ends with its server") {
   CHECK(runner.exit_code() == 0);
 }
 
+TEST_CASE("a runner that nobody asks for anything reads its weights into memory") {
+  if (!have_model()) return;
+  RunnerProcess runner;
+  runner.send(Load{.model_path = test_model().string(), .num_ctx = 256, .threads = 2});
+  int64_t first = -1, unread = -1;
+  while (unread != 0) {
+    const auto event = runner.receive();
+    REQUIRE(event.has_value());
+    if (const auto* usage = std::get_if<Usage>(&*event)) unread = usage->weight_bytes_unread;
+    if (first < 0) first = unread;
+  }
+  CHECK(first > 50'000'000);
+  CHECK(runner.exit_code() == 0);
+}
+
+TEST_CASE(
+    "a file that is cut before its weights were read ends the runner with a failure that says so") {
+  if (!have_model()) return;
+  const fs::path path = fs::temp_directory_path() / "cria_runner_test_cut.gguf";
+  std::optional<Failure> failure;
+  for (int i = 0; i < 20 && !failure; ++i) {  // where this thread had to wait they may be in memory
+    fs::copy_file(test_model(), path, fs::copy_options::overwrite_existing);
+    RunnerProcess runner;
+    runner.send(Load{.model_path = path.string(), .num_ctx = 256, .threads = 2});
+    auto event = runner.receive();
+    REQUIRE(event.has_value());
+    REQUIRE(std::holds_alternative<Loaded>(*event));
+    fs::resize_file(path, 10 << 20);
+    Generate request{.id = 1, .prompt = "The capital of France is", .raw = true};
+    request.options = {{"num_predict", 3}};
+    runner.send(request);
+    while (event && !std::holds_alternative<Failure>(*event) &&
+           !std::holds_alternative<Done>(*event))
+      event = runner.receive();
+    if (event && std::holds_alternative<Failure>(*event)) failure = std::get<Failure>(*event);
+    CHECK(runner.exit_code() == (failure ? 1 : 0));
+  }
+  fs::remove(path);
+  REQUIRE(failure.has_value());
+  CHECK(failure->id == 0);
+  CHECK(failure->message.find("cria_runner_test_cut.gguf") != std::string::npos);
+  CHECK(failure->message.find("ends") != std::string::npos);
+}
+
 // Letters without a space: one word for the tokenizer.
 Generate long_prompt(uint64_t id) {
   constexpr size_t kBytes = size_t{4} << 20;

@@ -86,8 +86,14 @@ class Plan {
  public:
   virtual ~Plan() = default;
   // Writes {vocab, m} logits, or {width, m} hidden states, row after row. n <= capacity. Results of
-  // a row do not depend on which other rows are in the step.
-  virtual void run(const StepInput& step, KvStore& kv, std::span<float> logits) noexcept = 0;
+  // a row do not depend on which other rows are in the step. Throws Error when weights that are not
+  // in memory yet cannot be read; the step's results and what it wrote to `kv` are then undefined.
+  virtual void run(const StepInput& step, KvStore& kv, std::span<float> logits) = 0;
+  // Of a plan that was compiled with late_weights: reads about `most` bytes of those that are still
+  // in the file alone, or does nothing. Throws Error.
+  virtual void load(int64_t most) { static_cast<void>(most); }
+  // Bytes that weights will take and do not take yet. 0: all are in memory.
+  virtual int64_t unread_bytes() const noexcept { return 0; }
   virtual int64_t weight_bytes() const = 0;
   virtual int64_t scratch_bytes() const = 0;
   // Zeros where a backend does not tell.
@@ -105,6 +111,9 @@ using Tap = std::function<void(std::string_view mark, std::span<const float> val
 struct CompileOptions {
   int threads = 1;
   bool float_weights = false;  // dequantise all weights to float: slow, exact; the "float path"
+  // Weights are not read by compile. The first step, if it has results, computes from the file, and
+  // any other reads them into memory, where they then stay.
+  bool late_weights = false;
   std::function<void(double)>
       progress;  // fraction of the weights loaded, 0..1; called by the caller's thread
   Tap tap;
@@ -115,8 +124,8 @@ class Backend {
   virtual ~Backend() = default;
   virtual std::string_view name() const = 0;
   virtual bool supports(const Node& node) const = 0;
-  // Loads the weights that the graph names; the graph must outlive the plan. Throws Error on I/O,
-  // memory, or an unsupported node.
+  // Loads the weights that the graph names; the graph must outlive the plan, and so must the
+  // sources of late weights. Throws Error on I/O, memory, or an unsupported node.
   virtual std::unique_ptr<Plan> compile(const Graph& graph, const CompileOptions& options) = 0;
   virtual std::unique_ptr<KvStore> allocate_kv(const KvLayout& layout, int64_t pages) = 0;
 };

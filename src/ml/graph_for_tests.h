@@ -55,6 +55,9 @@ class TestWeights {
         const uint16_t scale = quant::float_to_half(0.01f + 0.01f * std::abs(noise_.next()));
         std::memcpy(&bytes[block + offset], &scale, sizeof scale);
       }
+    if (dtype == DType::kMXFP4)  // an exponent instead
+      for (size_t block = 0; block < bytes.size(); block += static_cast<size_t>(type.block_bytes))
+        bytes[block] = std::byte{121};
     return blocks(dtype, shape, bytes);
   }
 
@@ -91,6 +94,14 @@ class TestWeights {
         return {0, 2};
       case DType::kQ6_K:
         return {208};
+      case DType::kQ2_K:
+        return {80, 82};
+      case DType::kQ3_K:
+        return {108};
+      case DType::kTQ1_0:
+        return {52};
+      case DType::kTQ2_0:
+        return {64};
       default:
         return {0};
     }
@@ -144,7 +155,7 @@ class TestRun {
     return result;
   }
   KvStore& kv() { return *kv_; }
-  const Plan& plan() const { return *plan_; }
+  Plan& plan() { return *plan_; }
 
  private:
   static constexpr int64_t kPages = 32;

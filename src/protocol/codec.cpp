@@ -276,14 +276,16 @@ Json encoded(const Usage& usage) {
           {"pages", usage.pages},
           {"pages_used", usage.pages_used},
           {"pages_cached", usage.pages_cached},
-          {"pages_touched", usage.pages_touched}};
+          {"pages_touched", usage.pages_touched},
+          {"weight_bytes_unread", usage.weight_bytes_unread}};
 }
 
 Usage usage_from(const Json& json) {
   return {.pages = count(json, "pages"),
           .pages_used = count(json, "pages_used"),
           .pages_cached = count(json, "pages_cached"),
-          .pages_touched = count(json, "pages_touched")};
+          .pages_touched = count(json, "pages_touched"),
+          .weight_bytes_unread = count(json, "weight_bytes_unread")};
 }
 
 void put(const Truncation& truncated, Json& json) {

@@ -129,10 +129,11 @@ struct Alive {
   bool texts = false;  // Tokenize and Detokenize
 };
 
-struct Usage {  // of the KV cache, now and then
+struct Usage {  // of the KV cache and of memory, now and then
   int64_t pages = 0, pages_used = 0;
-  int64_t pages_cached = 0;   // of those used, can be found again by a prompt
-  int64_t pages_touched = 0;  // were in use at some time, so the system has given them memory
+  int64_t pages_cached = 0;         // of those used, can be found again by a prompt
+  int64_t pages_touched = 0;        // were in use at some time, so the system has given them memory
+  int64_t weight_bytes_unread = 0;  // of Loaded::weight_bytes: memory that they will take yet
 };
 
 // What a prompt lost so that it fits into the context: whole messages, the oldest first, then the

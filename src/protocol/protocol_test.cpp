@@ -75,7 +75,7 @@ TEST_CASE("every message survives the trip through JSON") {
                      .generated_tokens = 3};
   CHECK(trip(text)["truncated"].dump() == R"({"messages":2,"tokens":613})");
   CHECK(trip(text)["generated_tokens"] == 3);
-  const Usage usage = {.pages = 9, .pages_used = 5, .pages_cached = 4};
+  const Usage usage = {.pages = 9, .pages_used = 5, .pages_cached = 4, .weight_bytes_unread = 7};
   CHECK(trip(usage) == to_json(Event(usage)));
   CHECK(trip(usage)["pages_cached"] == 4);
   CHECK(trip(text)["prompt_tokens"] == 7);

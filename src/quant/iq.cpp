@@ -7,15 +7,14 @@
 #include "quant/iq_grids.h"
 #include "quant/iq_groups.h"
 
-#include <bit>
-
 namespace cria::quant {
 namespace {
 
 // Seven stored signs; the eighth makes the number of negative values even.
 unsigned eight_signs(unsigned seven) noexcept {
+  constexpr unsigned kParities = 0x6996;  // of the numbers below 16; popcount would be a call
   seven &= 127u;
-  return seven | (static_cast<unsigned>(std::popcount(seven)) & 1u) << 7;
+  return seven | (kParities >> ((seven ^ seven >> 4) & 15u) & 1u) << 7;
 }
 
 void put(IqGroup& out, int64_t l, uint64_t eight) noexcept {

@@ -132,12 +132,16 @@ Lease Scheduler::acquire(const ModelUse& use, std::optional<api::Nanoseconds> ke
   return {*this, std::move(slot), use.takes};
 }
 
-// What loaded runners may still take for their KV caches is not free, though the system says so.
+// What loaded runners may still take for KV caches and weights is not free, though the system says
+// so.
 int64_t Scheduler::promised_bytes() const {
   int64_t out = 0;
   for (const auto& slot : slots_)
-    if (slot->loaded && slot->runner->alive())
-      out += slot->loaded->kv_bytes - kv_bytes_taken(*slot->loaded, slot->runner->usage());
+    if (slot->loaded && slot->runner->alive()) {
+      const protocol::Usage usage = slot->runner->usage();
+      out +=
+          slot->loaded->kv_bytes - kv_bytes_taken(*slot->loaded, usage) + usage.weight_bytes_unread;
+    }
   return out;
 }
 

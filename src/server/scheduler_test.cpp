@@ -139,6 +139,14 @@ TEST_CASE("memory that a runner may still take is not offered to the next one") 
   CHECK(ask(two) == "10");
 }
 
+TEST_CASE("memory that a runner's weights will take yet is not offered to the next one") {
+  Scheduler scheduler(options());
+  const Lease one = scheduler.acquire(model("half-unread"), std::nullopt, {});
+  REQUIRE(soon([&] { return scheduler.status().runners.at(0).usage.pages == 10; }));
+  const Lease two = scheduler.acquire(model("promised"), std::nullopt, {});
+  CHECK(ask(two) == "70");
+}
+
 // Idle ones, each of which holds 123 of the 1000 bytes that the fake says there are.
 void load_halves(Scheduler& scheduler, std::initializer_list<const char*> names) {
   auto keep = 10min;

@@ -2,7 +2,7 @@
 """A runner without a model, for tests of the scheduler. The model's path says how it behaves:
 words separated by '-': "slow" loads for ever, "refuse" fails to load, "crash" dies at the first
 request, "garbage" sends no JSON, "endless" speaks until it is cancelled, "mute" never answers a prompt, "toil" gives
-signs of life for five seconds before it does, "half" has used half of its KV cache, "promised" says what it was told of
+signs of life for five seconds before it does, "half" has used half of its KV cache, "unread" has read 40 of 100 bytes of weights, "promised" says what it was told of
 other runners' memory, "needs" with a number after it takes so many of 1000 bytes, of which every "half" holds 123."""
 import json
 import socket
@@ -50,7 +50,8 @@ if "needs" in words:
 send({"type": "loaded", "context_length": min(load["num_ctx"], 8192), "longest_context": 8192, "weight_bytes": 100, "kv_bytes": 20,
       "scratch_bytes": 3, "backend": "fake", "threads": 1, "parallel": max(load["parallel"], 1), "texts_together": 64, "sandboxed": True})
 if "half" in words:
-    send({"type": "usage", "pages": 10, "pages_used": 1, "pages_touched": 5})
+    send({"type": "usage", "pages": 10, "pages_used": 1, "pages_touched": 5,
+          "weight_bytes_unread": 60 if "unread" in words else 0})
 while True:
     request = receive()
     if request["type"] == "tokenize":

@@ -122,7 +122,8 @@ void BestLogits::end_search(bool paid) {
 
 bool CpuPlan::wants_best(const Run& run, const MatmulStage& stage) const noexcept {
   return run.step.best > 0 && run.step.best <= kMostBest && run.outputs == 1 &&
-         stage.parts[0].weight->form == WeightForm::kPlanes && best_.searches();
+         stage.parts[0].weight->form == WeightForm::kPlanes &&
+         stage.parts[0].weight->loaded == stage.parts[0].weight->panels() && best_.searches();
 }
 
 int64_t CpuPlan::find_best(const Run& run, const MatmulStage& stage, int thread,

@@ -13,4 +13,4 @@ elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
   cria_kernel_variant(neon_dot -DCRIA_NEON -march=armv8.2-a+dotprod)
 endif()
 # Its loops over 16 rows are vector instructions only then.
-set_source_files_properties(src/ml/cpu/panels.cpp src/ml/cpu/planes.cpp PROPERTIES COMPILE_OPTIONS ${CRIA_KERNEL_OPTIMIZATION})
+set_source_files_properties(src/ml/cpu/packing.cpp src/ml/cpu/planes.cpp PROPERTIES COMPILE_OPTIONS ${CRIA_KERNEL_OPTIMIZATION})

@@ -6,11 +6,15 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace cria::ml::cpu {
 namespace {
 
 constexpr int64_t kGrainBytes = 96 << 10;  // of weights: what a thread claims at once
+// Of panels that are made from the file for one step: they and the rows that they are made of stay
+// in the second cache.
+constexpr int64_t kPassingBytes = 128 << 10;
 
 std::span<const int32_t> keys_of(const StepInput& step, RowKey key) noexcept {
   if (key == RowKey::kPosition) return step.positions;
@@ -22,7 +26,9 @@ std::span<const int32_t> keys_of(const StepInput& step, RowKey key) noexcept {
 CpuPlan::CpuPlan(const Graph& graph, const CompileOptions& options, const Kernels& kernels)
     : pool_(options.threads),
       kernels_(kernels),
-      weights_(graph, pool_, options),
+      weights_(graph, options.float_weights),
+      readers_(static_cast<size_t>(options.threads)),
+      from_file_(options.late_weights && weights_.packs_quickly()),
       program_(compile_program(graph, weights_, options.threads)),
       scratch_(program_.scratch_bytes),
       tiles_(static_cast<size_t>(program_.tile_floats * options.threads)),
@@ -39,6 +45,31 @@ CpuPlan::CpuPlan(const Graph& graph, const CompileOptions& options, const Kernel
     scratch.quantized.resize(static_cast<size_t>(quantized_bytes(kAttentionQueries, max_key_)));
   }
   if (setting_flag("CRIA_PROFILE")) profile_ = std::make_unique<Profile>(program_);
+  if (!options.late_weights) load_weights(INT64_MAX, options.progress);
+}
+
+void CpuPlan::load(int64_t most) {
+  load_weights(most, {});
+}
+
+void CpuPlan::load_weights(int64_t most, const std::function<void(double)>& progress) {
+  if (weights_.unread_bytes() == 0) return;
+  running_.store(true, std::memory_order_relaxed);
+  try {
+    weights_.load(pool_, readers_, most, [&](double fraction) {
+      count_stage();
+      if (progress) progress(fraction);
+    });
+  } catch (...) {
+    running_.store(false, std::memory_order_relaxed);
+    throw;
+  }
+  running_.store(false, std::memory_order_relaxed);
+}
+
+void CpuPlan::note_failure() noexcept {
+  const std::scoped_lock lock(failure_mutex_);
+  if (!failure_) failure_ = std::current_exception();
 }
 
 StepCost CpuPlan::cost() const {
@@ -87,7 +118,7 @@ int64_t CpuPlan::live_rows(const Run& run, Axis axis) const noexcept {
   return axis == Axis::kOutputs ? run.outputs : run.tokens;
 }
 
-void CpuPlan::run(const StepInput& step, KvStore& kv, std::span<float> logits) noexcept {
+void CpuPlan::run(const StepInput& step, KvStore& kv, std::span<float> logits) {
   const auto tokens = static_cast<int64_t>(step.tokens.size());
   const auto outputs = static_cast<int64_t>(step.outputs.size());
   CRIA_CHECK(tokens > 0 && tokens <= program_.capacity, "a step fits the plan's capacity");
@@ -102,6 +133,8 @@ void CpuPlan::run(const StepInput& step, KvStore& kv, std::span<float> logits) n
              .tokens = tokens,
              .outputs = outputs,
              .single = tokens == 1};
+  // Reading weights for a prompt that goes on would be done again for the rest of it.
+  if (!std::exchange(from_file_, false) || outputs == 0) load_weights(INT64_MAX, {});
   prepare_parts(store);
   const int64_t start = profile_ ? now_ns() : 0;
   best_.begin_step();
@@ -109,6 +142,7 @@ void CpuPlan::run(const StepInput& step, KvStore& kv, std::span<float> logits) n
   pool_.run([&](int thread) { run_thread(run, thread); });
   running_.store(false, std::memory_order_relaxed);
   if (profile_) profile_->add_step(now_ns() - start);
+  if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
 }
 
 void CpuPlan::run_thread(const Run& run, int thread) noexcept {
@@ -116,8 +150,7 @@ void CpuPlan::run_thread(const Run& run, int thread) noexcept {
   int64_t phase = 0;
   for (size_t i = 0; i < program_.stages.size(); ++i) {
     const Stage& stage = program_.stages[i];
-    if (thread == 0)  // nobody else writes it
-      stages_.store(stages_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    if (thread == 0) count_stage();
     const int64_t start = measure ? now_ns() : 0;
     if (const auto* rows = std::get_if<RowStage>(&stage)) {
       if (!rows->ops.empty() && live_rows(run, rows->axis) > 0) {
@@ -162,7 +195,7 @@ void CpuPlan::run_row_op(const Run& run, const RowOp& op, int64_t row, int threa
   const auto get = [&](const Ref& ref) { return at(ref, row, run, thread); };
   switch (op.kind) {
     case RowKind::kEmbed:
-      return op.table->read_row(keys_of(run.step, op.key)[index], get(op.out));
+      return read_row(*op.table, keys_of(run.step, op.key)[index], get(op.out), thread);
     case RowKind::kGather:
       std::memcpy(get(op.out), at(op.a, run.step.outputs[index], run, thread),
                   static_cast<size_t>(op.width) * 4);
@@ -290,23 +323,59 @@ void CpuPlan::run_panels(const Run& run, const MatmulStage& stage, const MatmulP
                      .columns = live_rows(run, stage.axis),
                      .y = at(part.out, 0, run, thread),
                      .y_stride = part.out.stride};
-  if (w.form == WeightForm::kNative) return run_native(part, args, thread);
-  if (!takes_floats(w.kind)) args.x = quantized(run, stage, thread);
+  if (w.in_panels() && !takes_floats(w.kind)) args.x = quantized(run, stage, thread);
+  // Of a weight without panels 16 rows are one.
+  if (w.loaded < (w.in_panels() ? last : std::min(last * kPanelRows, w.rows)))
+    return run_from_file(w, args, thread);
+  if (w.form == WeightForm::kNative) return run_native(w, args, thread);
   if (w.form == WeightForm::kPlanes) return run_planes(w, args, thread);
   kernels_.matmul[static_cast<size_t>(w.kind)](args);
 }
 
+// What is not all in memory: a few panels at a time are made from the file, and multiplied there.
+void CpuPlan::run_from_file(const Weight& w, MatmulArgs args, int thread) noexcept {
+  const int64_t first = args.first_panel, last = args.last_panel, rows = args.rows;
+  float* const y = args.y;
+  args.panel_bytes = w.in_panels() ? panel_bytes(w.kind, w.k) : kPanelRows * w.stride;
+  const int64_t most = std::max<int64_t>(kPassingBytes / args.panel_bytes / 2 * 2, 2);
+  try {
+    for (int64_t p = first; p < last; p += most) {
+      const int64_t count = std::min(most, last - p);
+      if (thread == 0) count_stage();  // a disk may be slow
+      args.panels = readers_[static_cast<size_t>(thread)].read(w, p, p + count);
+      args.first_panel = 0;
+      args.last_panel = count;
+      args.rows = rows - p * kPanelRows;
+      args.y = y + p * kPanelRows;
+      if (w.form == WeightForm::kNative)
+        run_native(w, args, thread);
+      else
+        kernels_.matmul[static_cast<size_t>(w.kind)](args);
+    }
+  } catch (...) {
+    note_failure();
+  }
+}
+
+void CpuPlan::read_row(const Weight& w, int64_t row, float* out, int thread) noexcept {
+  try {
+    readers_[static_cast<size_t>(thread)].read_row(w, row, out);
+  } catch (...) {
+    note_failure();
+  }
+}
+
 // Formats without panels: 16 rows at a time become a float panel.
-void CpuPlan::run_native(const MatmulPart& part, MatmulArgs args, int thread) noexcept {
-  const Weight& w = *part.weight;
+void CpuPlan::run_native(const Weight& w, MatmulArgs args, int thread) noexcept {
   float* rows = tiles_.data() + thread * program_.tile_floats;
   float* panel = rows + kPanelRows * w.k;
-  const int64_t first = args.first_panel, last = args.last_panel;
+  const uint8_t* const native = args.panels;
+  const int64_t first = args.first_panel, last = args.last_panel, all = args.rows;
   float* y = args.y;
   for (int64_t p = first; p < last; ++p) {
-    const int64_t count = std::min(kPanelRows, w.rows - p * kPanelRows);
+    const int64_t count = std::min(kPanelRows, all - p * kPanelRows);
     quant::info(w.dtype).dequantize(
-        reinterpret_cast<const std::byte*>(w.data + p * kPanelRows * w.stride), rows, count * w.k);
+        reinterpret_cast<const std::byte*>(native + p * kPanelRows * w.stride), rows, count * w.k);
     for (int64_t i = 0; i < w.k; ++i)
       for (int64_t r = 0; r < kPanelRows; ++r)
         panel[i * kPanelRows + r] = r < count ? rows[r * w.k + i] : 0.0f;

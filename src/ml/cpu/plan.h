@@ -8,7 +8,10 @@
 
 #include <array>
 #include <atomic>
+#include <exception>
+#include <functional>
 #include <memory>
+#include <mutex>
 #include <vector>
 
 namespace cria::ml::cpu {
@@ -21,7 +24,9 @@ class CpuPlan final : public Plan {
  public:
   CpuPlan(const Graph& graph, const CompileOptions& options, const Kernels& kernels);
 
-  void run(const StepInput& step, KvStore& kv, std::span<float> logits) noexcept override;
+  void run(const StepInput& step, KvStore& kv, std::span<float> logits) override;
+  void load(int64_t most) override;
+  int64_t unread_bytes() const noexcept override { return weights_.unread_bytes(); }
   int64_t weight_bytes() const override { return weights_.bytes(); }
   int64_t scratch_bytes() const override { return program_.scratch_bytes; }
   StepCost cost() const override;
@@ -64,7 +69,14 @@ class CpuPlan final : public Plan {
   void run_matmul(const Run& run, const MatmulStage& stage, int thread, int64_t phase) noexcept;
   void run_panels(const Run& run, const MatmulStage& stage, const MatmulPart& part, int64_t first,
                   int64_t last, int thread) noexcept;
-  void run_native(const MatmulPart& part, MatmulArgs args, int thread) noexcept;
+  void run_from_file(const Weight& w, MatmulArgs args, int thread) noexcept;
+  void run_native(const Weight& w, MatmulArgs args, int thread) noexcept;
+  void read_row(const Weight& w, int64_t row, float* out, int thread) noexcept;
+  void load_weights(int64_t most, const std::function<void(double)>& progress);
+  void note_failure() noexcept;  // inside of a handler
+  void count_stage() noexcept {  // by the first thread alone
+    stages_.store(stages_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  }
 
   // best_logits.cpp
   bool wants_best(const Run& run, const MatmulStage& stage) const noexcept;
@@ -106,6 +118,10 @@ class CpuPlan final : public Plan {
   Pool pool_;
   const Kernels& kernels_;
   WeightSet weights_;
+  std::vector<WeightReader> readers_;  // one for each thread
+  bool from_file_ = false;             // the next step may compute from there
+  std::mutex failure_mutex_;
+  std::exception_ptr failure_;  // of this step: the first
   Program program_;
   Arena scratch_;
   std::vector<float> tiles_;  // per thread: 16 rows of a weight without panels, then their panel
@@ -118,7 +134,7 @@ class CpuPlan final : public Plan {
   std::vector<float> part_sums_, part_maxima_, part_totals_;
   std::unique_ptr<Profile> profile_;  // null: nobody asked
   std::atomic<bool> running_ = false;
-  std::atomic<uint64_t> stages_ = 0;  // only the first thread counts
+  std::atomic<uint64_t> stages_ = 0;
 };
 
 }  // namespace cria::ml::cpu

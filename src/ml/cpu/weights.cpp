@@ -36,20 +36,93 @@ int64_t native_row_bytes(const Weight& weight) {
 
 }  // namespace
 
-void Weight::read_row(int64_t row, float* out) const noexcept {
-  if (form == WeightForm::kPlanes)
-    unpack_planes_row(data + row / kPanelRows * stride, low + row / kPanelRows * kPanelRows * k / 2,
-                      row % kPanelRows, k, out);
-  else if (form == WeightForm::kPanels)
-    unpack_row(kind, data + row / kPanelRows * stride, row % kPanelRows, k, out);
-  else
-    quant::info(dtype).dequantize(reinterpret_cast<const std::byte*>(data + row * stride), out, k);
+std::span<const std::byte> WeightReader::native_rows(const Weight& w, int64_t first, int64_t last) {
+  const int64_t bytes = native_row_bytes(w);
+  native_.resize(std::max(native_.size(), static_cast<size_t>((last - first) * bytes)));
+  const auto rows = std::span(native_).first(static_cast<size_t>((last - first) * bytes));
+  w.source->file->read_at(w.source->offset + first * bytes, rows);
+  return rows;
 }
 
-WeightSet::WeightSet(const Graph& graph, Pool& pool, const CompileOptions& options) {
-  choose_forms(graph, options.float_weights);
-  load(pool, options);
-  for (Entry& entry : entries_) weights_[entry.source] = entry.weight;
+// Native rows into panels of kind w.kind.
+void WeightReader::pack(const Weight& w, std::span<const std::byte> native, int64_t panels,
+                        uint8_t* out) {
+  const bool convert = w.kind == PanelKind::kF32 && w.dtype != DType::kF32;
+  const auto panel_rows = static_cast<size_t>(kPanelRows * native_row_bytes(w));
+  const int64_t stride = panel_bytes(w.kind, w.k);
+  for (int64_t panel = 0; panel < panels; ++panel) {
+    std::span<const std::byte> rows = native.subspan(static_cast<size_t>(panel) * panel_rows);
+    rows = rows.first(std::min(rows.size(), panel_rows));
+    if (convert) {
+      const int64_t values = std::ssize(rows) / native_row_bytes(w) * w.k;
+      floats_.resize(static_cast<size_t>(kPanelRows * w.k));
+      quant::info(w.dtype).dequantize(rows.data(), floats_.data(), values);
+      rows = std::as_bytes(std::span(floats_).first(static_cast<size_t>(values)));
+    }
+    pack_panel(w.kind, convert ? DType::kF32 : w.dtype, rows, w.k, out + panel * stride);
+  }
+}
+
+const uint8_t* WeightReader::read(const Weight& w, int64_t first, int64_t last) {
+  const auto native = native_rows(w, first * kPanelRows, std::min(last * kPanelRows, w.rows));
+  if (!w.in_panels()) return reinterpret_cast<const uint8_t*>(native.data());
+  // Kernels may read a vector past the end.
+  const auto bytes = static_cast<size_t>((last - first) * panel_bytes(w.kind, w.k)) + 64;
+  panels_.resize(std::max(panels_.size(), bytes / sizeof(Line) + 1));
+  pack(w, native, last - first, panels_.front().bytes.data());
+  return panels_.front().bytes.data();
+}
+
+void WeightReader::load(const Weight& w, int64_t first, int64_t last) {
+  const int64_t unit = w.in_panels() ? kPanelRows : 1;
+  const auto native = native_rows(w, first * unit, std::min(last * unit, w.rows));
+  uint8_t* const out = w.data + first * w.stride;
+  switch (w.form) {
+    case WeightForm::kNative:
+      std::memcpy(out, native.data(), native.size());
+      return;
+    case WeightForm::kVector:
+      quant::info(w.dtype).dequantize(native.data(), reinterpret_cast<float*>(out),
+                                      (last - first) * w.k);
+      return;
+    case WeightForm::kPanels:
+      return pack(w, native, last - first, out);
+    case WeightForm::kPlanes:
+      break;
+  }
+  const auto panel_rows = static_cast<size_t>(kPanelRows * native_row_bytes(w));
+  for (int64_t panel = first; panel < last; ++panel) {
+    const auto rows = native.subspan(static_cast<size_t>(panel - first) * panel_rows);
+    pack_planes(rows.first(std::min(rows.size(), panel_rows)), w.k, w.data + panel * w.stride,
+                w.low + panel * kPanelRows * w.k / 2);
+  }
+}
+
+void WeightReader::read_row(const Weight& w, int64_t row, float* out) {
+  const int64_t panel = row / kPanelRows, lane = row % kPanelRows;
+  if (w.loaded <= (w.in_panels() ? panel : row))
+    quant::info(w.dtype).dequantize(native_rows(w, row, row + 1).data(), out, w.k);
+  else if (w.form == WeightForm::kPlanes)
+    unpack_planes_row(w.data + panel * w.stride, w.low + panel * kPanelRows * w.k / 2, lane, w.k,
+                      out);
+  else if (w.form == WeightForm::kPanels)
+    unpack_row(w.kind, w.data + panel * w.stride, lane, w.k, out);
+  else
+    quant::info(w.dtype).dequantize(reinterpret_cast<const std::byte*>(w.data + row * w.stride),
+                                    out, w.k);
+}
+
+WeightSet::WeightSet(const Graph& graph, bool float_weights) {
+  choose_forms(graph, float_weights);
+  reserve();
+  WeightReader reader;
+  for (Weight& w : weights_)
+    if (w.form == WeightForm::kVector) {
+      reader.load(w, 0, w.rows);
+      w.loaded = w.rows;
+    }
+  for (const Weight& w : weights_) all_ += w.units() * w.unit_bytes();
+  for (const Weight& w : weights_) unread_ += (w.units() - w.loaded) * w.unit_bytes();
 }
 
 void WeightSet::choose_forms(const Graph& graph, bool float_weights) {
@@ -70,7 +143,10 @@ void WeightSet::choose_forms(const Graph& graph, bool float_weights) {
     if (quant::info(source->dtype).dequantize == nullptr)
       fail(ErrorKind::kUnsupported, "tensor {}: cannot compute with type {}", source->name,
            quant::info(source->dtype).name);
-    Weight w = {.dtype = source->dtype, .k = use.node->shape[0], .rows = use.node->shape[1]};
+    Weight w = {.dtype = source->dtype,
+                .k = use.node->shape[0],
+                .rows = use.node->shape[1],
+                .source = source};
     const auto kind = float_weights ? PanelKind::kF32 : panel_kind(source->dtype);
     if (use.matmul && !float_weights && is_head(graph, use.node)) {
       w.form = WeightForm::kPlanes;
@@ -86,42 +162,61 @@ void WeightSet::choose_forms(const Graph& graph, bool float_weights) {
     } else {
       w.stride = w.k * 4;
     }
-    entries_.push_back({.source = source, .weight = w, .offset = 0});
+    index_[source] = weights_.size();
+    weights_.push_back(w);
   }
 }
 
-void WeightSet::load(Pool& pool, const CompileOptions& options) {
+void WeightSet::reserve() {
   int64_t total = 0;
-  std::vector<Job> jobs;
-  for (size_t i = 0; i < entries_.size(); ++i) {
-    Entry& entry = entries_[i];
-    const Weight& w = entry.weight;
-    const int64_t units = w.in_panels() ? w.panels() : w.rows;
-    entry.offset = total;
-    total += align_up(units * w.stride, 64);
-    if (w.form == WeightForm::kPlanes) total += align_up(units * kPanelRows * w.k / 2, 64);
-    const int64_t step = std::max<int64_t>(1, kJobBytes / std::max<int64_t>(1, w.stride));
-    for (int64_t first = 0; first < units; first += step)
-      jobs.push_back({.entry = i, .first = first, .last = std::min(units, first + step)});
+  std::vector<int64_t> offsets;
+  for (const Weight& w : weights_) {
+    offsets.push_back(total);
+    total += align_up(w.units() * w.stride, 64);
+    if (w.form == WeightForm::kPlanes) total += align_up(w.panels() * kPanelRows * w.k / 2, 64);
   }
   arena_ = std::make_unique<Arena>(total + 64);  // kernels may read a vector past the end
-  for (Entry& entry : entries_) {
-    Weight& w = entry.weight;
-    w.data = arena_->data() + entry.offset;
+  for (size_t i = 0; i < weights_.size(); ++i) {
+    Weight& w = weights_[i];
+    w.data = arena_->data() + offsets[i];
     if (w.form == WeightForm::kPlanes) w.low = w.data + align_up(w.panels() * w.stride, 64);
   }
+}
 
+bool WeightSet::packs_quickly() const {
+  return std::ranges::none_of(weights_, [](const Weight& w) {
+    return w.in_panels() && (w.kind >= PanelKind::kIQ2_XXS || w.dtype == DType::kTQ1_0);
+  });
+}
+
+std::vector<WeightSet::Job> WeightSet::jobs_for(int64_t bytes) {
+  std::vector<Job> jobs;
+  for (Weight& w : weights_) {
+    const int64_t each = std::max<int64_t>(1, w.unit_bytes());
+    const int64_t step = std::max<int64_t>(1, kJobBytes / each);
+    for (int64_t first = w.loaded; first < w.units() && bytes > 0; first += step) {
+      jobs.push_back({.weight = &w, .first = first, .last = std::min(w.units(), first + step)});
+      bytes -= step * each;
+    }
+  }
+  return jobs;
+}
+
+void WeightSet::load(Pool& pool, std::span<WeightReader> readers, int64_t most,
+                     const std::function<void(double)>& tick) {
+  const std::vector<Job> jobs = jobs_for(most);
+  const auto before = static_cast<double>(all_ - unread_), all = static_cast<double>(all_);
   std::atomic<size_t> next = 0;
+  std::atomic<int64_t> done = 0;
   std::exception_ptr failure;
   std::mutex failure_mutex;
   pool.run([&](int thread) {
-    std::vector<std::byte> staging;
-    std::vector<float> floats;
     for (size_t i = next++; i < jobs.size(); i = next++) {
+      const Job& job = jobs[i];
       try {
-        run_job(jobs[i], staging, floats);
-        if (thread == 0 && options.progress)
-          options.progress(static_cast<double>(i + 1) / static_cast<double>(jobs.size()));
+        readers[static_cast<size_t>(thread)].load(*job.weight, job.first, job.last);
+        done += (job.last - job.first) * job.weight->unit_bytes();
+        if (thread == 0) tick((before + static_cast<double>(done.load())) / all);
       } catch (...) {
         const std::scoped_lock lock(failure_mutex);
         if (!failure) failure = std::current_exception();
@@ -130,45 +225,8 @@ void WeightSet::load(Pool& pool, const CompileOptions& options) {
     }
   });
   if (failure) std::rethrow_exception(failure);
-}
-
-void WeightSet::run_job(const Job& job, std::vector<std::byte>& staging,
-                        std::vector<float>& floats) const {
-  const Entry& entry = entries_[job.entry];
-  const Weight& w = entry.weight;
-  uint8_t* out = arena_->data() + entry.offset;
-  const int64_t row_bytes = native_row_bytes(w);
-  const int64_t unit = w.in_panels() ? kPanelRows : 1;
-  const int64_t first_row = job.first * unit, last_row = std::min(w.rows, job.last * unit);
-  staging.resize(static_cast<size_t>((last_row - first_row) * row_bytes));
-  entry.source->file->read_at(entry.source->offset + first_row * row_bytes, staging);
-  const quant::DTypeInfo& type = quant::info(w.dtype);
-  if (w.form == WeightForm::kNative) {
-    std::memcpy(out + first_row * row_bytes, staging.data(), staging.size());
-    return;
-  }
-  if (w.form == WeightForm::kVector) {
-    type.dequantize(staging.data(), reinterpret_cast<float*>(out + job.first * w.stride),
-                    (last_row - first_row) * w.k);
-    return;
-  }
-  const bool convert = w.kind == PanelKind::kF32 && w.dtype != DType::kF32;
-  for (int64_t panel = job.first; panel < job.last; ++panel) {
-    const int64_t rows = std::min(kPanelRows, w.rows - panel * kPanelRows);
-    std::span<const std::byte> native(staging.data() + (panel - job.first) * kPanelRows * row_bytes,
-                                      static_cast<size_t>(rows * row_bytes));
-    if (w.form == WeightForm::kPlanes) {
-      uint8_t* low = out + (w.low - w.data) + panel * kPanelRows * w.k / 2;
-      pack_planes(native, w.k, out + panel * w.stride, low);
-      continue;
-    }
-    if (convert) {
-      floats.resize(static_cast<size_t>(rows * w.k));
-      type.dequantize(native.data(), floats.data(), rows * w.k);
-      native = std::as_bytes(std::span(floats));
-    }
-    pack_panel(w.kind, convert ? DType::kF32 : w.dtype, native, w.k, out + panel * w.stride);
-  }
+  for (const Job& job : jobs) job.weight->loaded = job.last;
+  unread_ -= done;
 }
 
 }  // namespace cria::ml::cpu

@@ -23,7 +23,7 @@ class ReferencePlan final : public Plan {
     for (const Node& node : graph.nodes()) values_[index(node)] = buffers_.of(node);
   }
 
-  void run(const StepInput& step, KvStore& kv, std::span<float> logits) noexcept override {
+  void run(const StepInput& step, KvStore& kv, std::span<float> logits) override {
     CRIA_CHECK(static_cast<int64_t>(step.tokens.size()) <= graph_.capacity(), "step over capacity");
     step_ = &step;
     kv_ = dynamic_cast<FloatKvStore*>(&kv);
