@@ -168,19 +168,22 @@ void WeightSet::choose_forms(const Graph& graph, bool float_weights) {
 }
 
 void WeightSet::reserve() {
+  const auto bytes = [](const Weight& w) {
+    return align_up(w.units() * w.stride, 64) +
+           align_up(w.units() * (w.unit_bytes() - w.stride), 64);
+  };
   int64_t total = 0;
-  std::vector<int64_t> offsets;
-  for (const Weight& w : weights_) {
-    offsets.push_back(total);
-    total += align_up(w.units() * w.stride, 64);
-    if (w.form == WeightForm::kPlanes) total += align_up(w.panels() * kPanelRows * w.k / 2, 64);
-  }
+  for (const Weight& w : weights_) total += bytes(w);
   arena_ = std::make_unique<Arena>(total + 64);  // kernels may read a vector past the end
-  for (size_t i = 0; i < weights_.size(); ++i) {
-    Weight& w = weights_[i];
-    w.data = arena_->data() + offsets[i];
-    if (w.form == WeightForm::kPlanes) w.low = w.data + align_up(w.panels() * w.stride, 64);
-  }
+  // Vectors, which are read first, share pages with each other, not with what comes later.
+  uint8_t* next = arena_->data();
+  for (const bool vectors : {true, false})
+    for (Weight& w : weights_) {
+      if ((w.form == WeightForm::kVector) != vectors) continue;
+      w.data = next;
+      if (w.form == WeightForm::kPlanes) w.low = w.data + align_up(w.panels() * w.stride, 64);
+      next += bytes(w);
+    }
 }
 
 bool WeightSet::packs_quickly() const {
