@@ -121,7 +121,7 @@ std::unique_ptr<PromptStore> open_prompts(const protocol::Load& request) {
 
 // What the bits of a page depend on. The number goes up when kernels begin to give other bits.
 std::string prompt_identity(const protocol::Load& request, const LoadedEngine& loaded) {
-  constexpr int kComputation = 2;
+  constexpr int kComputation = 3;
   return fmt::format("{} {} {} {}", kComputation, request.model_path,
                      quant::info(loaded.model.kv.dtype).name, loaded.memory->store().page_bytes());
 }

@@ -5,7 +5,9 @@
 // bit: within a block of 32 the sum of products is exact in int32; then, in ascending block order,
 // acc = fma(float(sum) * activation_scale, weight_scale, acc), and with minima
 // acc = fma(weight_min, activation_scale * activation_sum, acc). Where scales or minima are per 16,
-// the halves are weighed by them before, in int32 or so that it rounds the same (simd.h).
+// the halves are weighed by them before, in int32 or so that it rounds the same (simd.h), and a
+// superblock is added up first: part = fma(float(weighed sum), activation_scale, part) for each of
+// its blocks, then acc = fma(part, weight_scale, acc), and so for its minima behind that.
 
 #include "ml/cpu/kernels/formats.h"
 #include "ml/cpu/kernels/row_ops.h"
@@ -167,6 +169,84 @@ CRIA_INLINE void dot_block(Floats (&out)[kPanels][kColumns], const Panels<kPanel
     for (int c = 0; c < kColumns; ++c) out[q][c] = to_floats(acc[q][c]);
 }
 
+// What comes from memory after this block.
+template <class Format, int kPanels, int kColumns>
+CRIA_INLINE void look_ahead(const Panels<kPanels>& p, Ahead& ahead) {
+  if constexpr (kPanels > 1)
+    ahead.ask();
+  else if constexpr (Format::kStreams && kColumns <= 4)
+    prefetch_block<Format>(p[0]);
+}
+
+// y += the minima of a superblock by the sums of the columns' halves.
+template <class Format, int kPanels, int kColumns>
+CRIA_INLINE void add_half_mins(Panels<kPanels> p, Columns x, const Scales (&s)[kPanels],
+                               Floats (&y)[kPanels][kColumns]) {
+  Floats part[kPanels][kColumns];
+  for (int q = 0; q < kPanels; ++q)
+    for (int c = 0; c < kColumns; ++c) part[q][c] = splat(0);
+  for (int sub = 0; sub < Format::kSub; ++sub, p.p += Format::kBytes, x.next())
+    for (int q = 0; q < kPanels; ++q) {
+      const auto mins = Format::half_mins(p[q]);
+      for (int c = 0; c < kColumns; ++c) {
+        const int32_t sum = read_int(x.tail(2, c)), half = read_int(x.tail(3, c));
+        part[q][c] = fma(weighed_halves(mins, half, sum - half), splat(read_float(x.tail(0, c))),
+                         part[q][c]);
+      }
+    }
+  for (int q = 0; q < kPanels; ++q)
+    for (int c = 0; c < kColumns; ++c) y[q][c] = fma(part[q][c], s[q].min, y[q][c]);
+}
+
+// y += a superblock whose halves of blocks have scales; p and x go on behind it.
+template <class Format, int kPanels, int kColumns>
+CRIA_INLINE void add_halves(Panels<kPanels>& p, Columns& x,
+                            const typename Format::Head (&head)[kPanels], Ahead& ahead,
+                            Floats (&y)[kPanels][kColumns]) {
+  const Panels<kPanels> blocks = p;
+  const Columns columns = x;
+  Floats part[kPanels][kColumns];
+  for (int q = 0; q < kPanels; ++q)
+    for (int c = 0; c < kColumns; ++c) part[q][c] = splat(0);
+  for (int sub = 0; sub < Format::kSub; ++sub, p.p += Format::kBytes, x.next()) {
+    look_ahead<Format, kPanels, kColumns>(p, ahead);
+    Floats sums[kPanels][kColumns];
+    dot_block<Format, kPanels, kColumns>(sums, p, x);
+    for (int c = 0; c < kColumns; ++c) {
+      const Floats scale = splat(read_float(x.tail(0, c)));
+      for (int q = 0; q < kPanels; ++q) part[q][c] = fma(sums[q][c], scale, part[q][c]);
+    }
+  }
+  Scales s[kPanels];
+  for (int q = 0; q < kPanels; ++q) s[q] = Format::scales(blocks[q], head[q]);
+  for (int q = 0; q < kPanels; ++q)
+    for (int c = 0; c < kColumns; ++c) y[q][c] = fma(part[q][c], s[q].scale, y[q][c]);
+  if constexpr (Format::kHasMin) add_half_mins<Format, kPanels, kColumns>(blocks, columns, s, y);
+}
+
+// y += a superblock of any other format.
+template <class Format, int kPanels, int kColumns>
+CRIA_INLINE void add_blocks(Panels<kPanels>& p, Columns& x,
+                            const typename Format::Head (&head)[kPanels], Ahead& ahead,
+                            Floats (&y)[kPanels][kColumns]) {
+  for (int sub = 0; sub < Format::kSub; ++sub, p.p += Format::kBytes, x.next()) {
+    look_ahead<Format, kPanels, kColumns>(p, ahead);
+    Floats sums[kPanels][kColumns];
+    dot_block<Format, kPanels, kColumns>(sums, p, x);
+    Scales s[kPanels];
+    for (int q = 0; q < kPanels; ++q) s[q] = Format::scales(p[q], head[q]);
+    for (int c = 0; c < kColumns; ++c) {
+      const Floats scale = splat(read_float(x.tail(0, c)));
+      for (int q = 0; q < kPanels; ++q) y[q][c] = fma(sums[q][c] * scale, s[q].scale, y[q][c]);
+    }
+    if constexpr (Format::kHasMin)
+      for (int c = 0; c < kColumns; ++c) {
+        const Floats weighed = splat(read_float(x.tail(1, c)));
+        for (int q = 0; q < kPanels; ++q) y[q][c] = fma(s[q].min, weighed, y[q][c]);
+      }
+  }
+}
+
 // kPanels times 16 rows by kColumns columns over k values: y += w x.
 template <class Format, int kPanels, int kColumns>
 CRIA_INLINE void tile(Panels<kPanels> p, Columns x, int64_t k, Ahead& ahead,
@@ -175,34 +255,11 @@ CRIA_INLINE void tile(Panels<kPanels> p, Columns x, int64_t k, Ahead& ahead,
     typename Format::Head head[kPanels];
     for (int q = 0; q < kPanels; ++q) head[q] = Format::head(p[q]);
     p.p += Format::kHeadBytes;
-    for (int sub = 0; sub < Format::kSub; ++sub, p.p += Format::kBytes, x.next()) {
-      if constexpr (kPanels > 1)
-        ahead.ask();
-      else if constexpr (Format::kStreams && kColumns <= 4)
-        prefetch_block<Format>(p[0]);
-      Floats sums[kPanels][kColumns];
-      dot_block<Format, kPanels, kColumns>(sums, p, x);
-      Scales s[kPanels];
-      for (int q = 0; q < kPanels; ++q) s[q] = Format::scales(p[q], head[q]);
-      for (int c = 0; c < kColumns; ++c) {
-        const Floats scale = splat(read_float(x.tail(0, c)));
-        for (int q = 0; q < kPanels; ++q) y[q][c] = fma(sums[q][c] * scale, s[q].scale, y[q][c]);
-      }
-      if constexpr (Format::kHasMin && Format::kHalves) {
-        for (int q = 0; q < kPanels; ++q) {
-          const auto mins = Format::half_mins(p[q]);
-          for (int c = 0; c < kColumns; ++c) {
-            const int32_t sum = read_int(x.tail(2, c)), half = read_int(x.tail(3, c));
-            const Floats weighed = weighed_halves(mins, half, sum - half);
-            y[q][c] = fma(weighed * splat(read_float(x.tail(0, c))), s[q].min, y[q][c]);
-          }
-        }
-      } else if constexpr (Format::kHasMin) {
-        for (int c = 0; c < kColumns; ++c) {
-          const Floats weighed = splat(read_float(x.tail(1, c)));
-          for (int q = 0; q < kPanels; ++q) y[q][c] = fma(s[q].min, weighed, y[q][c]);
-        }
-      }
+    if constexpr (Format::kHalves) {
+      if constexpr (kPanels > 1) __asm__("" : "+m"(y));  // no registers for it meanwhile
+      add_halves<Format, kPanels, kColumns>(p, x, head, ahead, y);
+    } else {
+      add_blocks<Format, kPanels, kColumns>(p, x, head, ahead, y);
     }
   }
 }
@@ -274,7 +331,7 @@ template <class Format>
 struct Unpacked : Format {
   using Head = NoHead;
   static constexpr bool kStreams = false;
-  static constexpr int kSub = 1, kHeadBytes = 0;
+  static constexpr int kSub = Format::kHalves ? Format::kSub : 1, kHeadBytes = 0;
   static constexpr int kMinAt = 64, kHalvesAt = Format::kHasMin ? 128 : 64;
   static constexpr int kQuantsAt = kHalvesAt + (Format::kHalves ? 64 : 0);
   static constexpr int kBytes = kQuantsAt + 512;

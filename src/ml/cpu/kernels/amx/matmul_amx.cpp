@@ -147,29 +147,48 @@ struct Accumulators {
   }
 };
 
-// Adds a block's sums to y, each scaled, in the order of matmul_integer.cpp.
+// Adds a block's sums to y, each scaled, in the order of matmul_integer.cpp: where halves have
+// scales that is a part of a superblock.
 template <class Format>
 CRIA_INLINE void add_block(const uint8_t* block, const uint8_t* x, const uint8_t* sums,
                            Accumulators& y) {
   using From = Signed<Format>;
-  const Floats scale = load_floats(block);
   y.for_each([&](int c, Floats& to) __attribute__((always_inline)) {
     const uint8_t* tail = x + kGroup * kBlock + 4 * c;
-    const Floats x_scale = splat(read_float(tail));
-    Floats sum = sums_of(sums, c);
-    if constexpr (Format::kHalves)
-      sum = fma(sums_of(sums + kTileBytes, c), load_floats(block + From::kHalvesAt + 64),
-                sum * load_floats(block + From::kHalvesAt));
-    to = fma(sum * x_scale, scale, to);
-    if constexpr (Format::kHasMin && Format::kHalves) {
-      const int32_t all = read_int(tail + 8 * kGroup), half = read_int(tail + 12 * kGroup);
-      const HalfScales mins = {load_floats(block + From::kHalfMinsAt),
-                               load_floats(block + From::kHalfMinsAt + 64)};
-      to = fma(weighed_halves(mins, half, all - half) * x_scale, load_floats(block + From::kMinAt),
-               to);
-    } else if constexpr (Format::kHasMin) {
-      to = fma(load_floats(block + From::kMinAt), splat(read_float(tail + 4 * kGroup)), to);
+    const Floats x_scale = splat(read_float(tail)), sum = sums_of(sums, c);
+    if constexpr (Format::kHalves) {
+      const Floats both =
+          fma(sums_of(sums + kTileBytes, c), load_floats(block + From::kHalvesAt + 64),
+              sum * load_floats(block + From::kHalvesAt));
+      to = fma(both, x_scale, to);
+      return;
     }
+    to = fma(sum * x_scale, load_floats(block), to);
+    if constexpr (Format::kHasMin)
+      to = fma(load_floats(block + From::kMinAt), splat(read_float(tail + 4 * kGroup)), to);
+  });
+}
+
+// The same of a block's minima where halves have some.
+template <class Format>
+CRIA_INLINE void add_half_mins(const uint8_t* block, const uint8_t* x, Accumulators& y) {
+  using From = Signed<Format>;
+  const HalfScales mins = {load_floats(block + From::kHalfMinsAt),
+                           load_floats(block + From::kHalfMinsAt + 64)};
+  y.for_each([&](int c, Floats& to) __attribute__((always_inline)) {
+    const uint8_t* tail = x + kGroup * kBlock + 4 * c;
+    const int32_t all = read_int(tail + 8 * kGroup), half = read_int(tail + 12 * kGroup);
+    to = fma(weighed_halves(mins, half, all - half), splat(read_float(tail)), to);
+  });
+}
+
+CRIA_INLINE void set_to_zero(Accumulators& y) {
+  y.for_each([](int, Floats& to) { to = splat(0); });
+}
+// sums += y, the parts of a superblock, by its scale or minimum.
+CRIA_INLINE void end_superblock(Accumulators& y, const uint8_t* scale, float* sums) {
+  y.for_each([&](int c, Floats& part) __attribute__((always_inline)) {
+    store(sums + c * kPanelRows, fma(part, load_floats(scale), load(sums + c * kPanelRows)));
   });
 }
 
@@ -178,6 +197,7 @@ template <class Format>
 [[gnu::noinline]] void add_tile(const uint8_t* piece, const uint8_t* x, int64_t blocks,
                                 float* sums) {
   using From = Signed<Format>;
+  static_assert(!Format::kHalves || Format::kSub == kPieceBlocks, "a piece is a superblock");
   constexpr int64_t kStride = column_block_bytes(kGroup);
   alignas(64) uint8_t products[kRing][From::kParts * kTileBytes];
   const auto dot = [&](int64_t i) __attribute__((always_inline)) {
@@ -185,13 +205,26 @@ template <class Format>
                       products[i & (kRing - 1)]);
   };
   Accumulators y;
-  y.for_each([&](int c, Floats& to) { to = load(sums + c * kPanelRows); });
+  if constexpr (Format::kHalves)
+    set_to_zero(y);
+  else
+    y.for_each([&](int c, Floats& to) { to = load(sums + c * kPanelRows); });
   for (int64_t i = 0; i < kAhead && i < blocks; ++i) dot(i);
   for (int64_t i = 0; i < blocks; ++i) {
     if (i + kAhead < blocks) dot(i + kAhead);
     add_block<Format>(piece + i * From::kBytes, x + i * kStride, products[i & (kRing - 1)], y);
   }
-  y.for_each([&](int c, Floats& from) { store(sums + c * kPanelRows, from); });
+  if constexpr (Format::kHalves) {
+    end_superblock(y, piece, sums);
+    if constexpr (Format::kHasMin) {
+      set_to_zero(y);
+      for (int64_t i = 0; i < blocks; ++i)
+        add_half_mins<Format>(piece + i * From::kBytes, x + i * kStride, y);
+      end_superblock(y, piece + From::kMinAt, sums);
+    }
+  } else {
+    y.for_each([&](int c, Floats& from) { store(sums + c * kPanelRows, from); });
+  }
 }
 
 // One panel by whole groups of columns, kMostInBatch at most.
