@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -85,6 +86,12 @@ void File::read_at(int64_t offset, std::span<std::byte> out) const {
     out = out.subspan(static_cast<size_t>(n));
     offset += n;
   }
+}
+
+bool File::is_cached(int64_t offset) const noexcept {
+  std::byte byte;
+  const iovec to = {.iov_base = &byte, .iov_len = 1};
+  return ::preadv2(descriptor_, &to, 1, offset, RWF_NOWAIT) == 1;
 }
 
 Mapping::Mapping(std::shared_ptr<const File> file, int64_t length) : file_(std::move(file)) {

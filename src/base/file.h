@@ -29,6 +29,8 @@ class File {
   int descriptor() const { return descriptor_; }
   // Fills `out` from `offset`; throws Error{kInvalidInput} when the file ends before.
   void read_at(int64_t offset, std::span<std::byte> out) const;
+  // Whether the byte there is in the system's cache; false where that cannot be told.
+  bool is_cached(int64_t offset) const noexcept;
 
  private:
   File(int descriptor, int64_t size, std::string name);

@@ -16,8 +16,10 @@ namespace {
 
 // How long a step may take: shorter when somebody waits for the next token of a running answer.
 constexpr double kAloneSeconds = 0.5, kSharedSeconds = 0.15;
-// Of prompts, in a step that reads the weights: that takes as long for one row as for many.
-constexpr int64_t kRowsWithWeights = 128;
+// Of prompts, in a first step that computes from the file: that takes nearly as long for one row.
+constexpr int64_t kRowsFromFile = 128;
+// Of weights, between two looks at what has come meanwhile.
+constexpr int64_t kReadAtOnce = 256 << 20;
 
 }  // namespace
 
@@ -159,7 +161,7 @@ std::vector<BatchItem> Engine::choose_rows() {
   const bool somebody_waits = std::ranges::find(pending, 1) != pending.end();
   const int64_t decoding = std::ranges::count(pending, 1);
   const int64_t prompt_rows = loaded_.plan->unread_bytes() > 0
-                                  ? kRowsWithWeights
+                                  ? kRowsFromFile
                                   : sizer_.rows(somebody_waits ? kSharedSeconds : kAloneSeconds);
   const std::vector<int64_t> rows =
       share_rows(pending, std::min(decoding + prompt_rows, loaded_.capacity), turn_++);
@@ -278,11 +280,22 @@ void Engine::embed() {
   if (begins || embedder_.begun()) embedder_.step(begins);
 }
 
+// The first step computes from the file, if it ends its prompts.
+bool Engine::reads_weights() const {
+  if (loaded_.plan->unread_bytes() == 0) return false;
+  int64_t rows = 0;
+  for (const Generation& one : running_) rows += one.paused() ? 0 : one.sequence().pending();
+  return stepped_ || rows > kRowsFromFile;
+}
+
 void Engine::step() {
   if (!has_work()) queue_.wait_for_one();
   take_prepared();
   start_waiting();
   take_turns();
+  if (reads_weights() && (!running_.empty() || embedder_.busy()))
+    return loaded_.plan->load(kReadAtOnce);
+  stepped_ = stepped_ || !running_.empty() || embedder_.busy();
   if (!running_.empty()) run_step();
   if (embedder_.busy()) embed();
 }

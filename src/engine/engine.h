@@ -57,6 +57,8 @@ class Engine {
   void take_prepared();
   void start_waiting();
   void embed();
+  // Whether the next step would read all weights that are in the file alone.
+  bool reads_weights() const;
   void run_step();
   std::vector<BatchItem> choose_rows();
   // Numbers of guesses for those that are ready, all of them generating.
@@ -73,6 +75,7 @@ class Engine {
   std::list<Generation> running_;
   bool embeds_next_ = false;  // texts get the next free place
   size_t turn_ = 0;           // who gets the first share of prompt rows
+  bool stepped_ = false;
   Preparer preparer_;
   PrepareQueue queue_;  // the last to be made: its threads end first
 };

@@ -163,6 +163,18 @@ bool normalizes(const formats::ModelFile& file) {
   return name != "bert" || (tokenizer != nullptr && *tokenizer == "bert");
 }
 
+// Whether the weights are in the system's cache, as far as each tensor's beginning and middle tell,
+// and the memory has room for both.
+bool stays_cached(const formats::ModelFile& file, int64_t available) {
+  int64_t bytes = 0;
+  for (const formats::TensorInfo& tensor : file.tensors) {
+    bytes += tensor.bytes;
+    for (const int64_t at : {int64_t{0}, tensor.bytes / 2})
+      if (tensor.bytes > 0 && !tensor.file->is_cached(tensor.offset + at)) return false;
+  }
+  return bytes < available / 3;
+}
+
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
@@ -208,9 +220,7 @@ LoadedEngine load_engine(const std::shared_ptr<const formats::ModelFile>& file,
   out.chat_template = chat_template_of(*file, *out.tokenizer);
   const double parsed = seconds_since(start);
   out.backend = ml::make_backend(settings.backend);
-  int64_t file_bytes = 0;
-  for (const formats::TensorInfo& tensor : file->tensors) file_bytes += tensor.bytes;
-  const bool late = settings.late_weights && file_bytes < settings.available_memory / 3;
+  const bool late = settings.late_weights && stays_cached(*file, settings.available_memory);
   out.plan = out.backend->compile(
       *out.model.graph,
       {.threads = out.threads, .late_weights = late, .progress = settings.progress});

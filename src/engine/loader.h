@@ -26,8 +26,8 @@ struct LoadSettings {
   std::string kv_type = "f16";
   Speculation speculation = Speculation::kWhereItPays;
   int64_t available_memory = INT64_MAX;
-  // Leave weights to the first steps, where the memory has room for them and for the file's cache,
-  // since the file is then read twice (ml::CompileOptions::late_weights).
+  // Leave weights to the first steps (ml::CompileOptions::late_weights) where that pays: the file,
+  // which is then read twice, is in the system's cache, and stays there beside the weights.
   bool late_weights = false;
   std::function<void(double)> progress;
 };

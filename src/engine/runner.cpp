@@ -277,8 +277,10 @@ void serve(Engine& engine, ml::Plan& plan, Inbox& inbox, UsageReport& usage, Hea
            PromptStore* prompts) {
   Leisure leisure(plan, prompts);
   for (;;) {
-    const auto requests =
-        inbox.take(engine.has_work() ? std::chrono::milliseconds(0) : leisure.patience());
+    const auto patience = engine.has_work() ? std::chrono::milliseconds(0)
+                          : engine.busy()   ? Inbox::kForever  // for what is being prepared
+                                            : leisure.patience();
+    const auto requests = inbox.take(patience);
     if (!requests) break;
     heart.begin(Heartbeat::kSteps);
     for (const protocol::Request& request : *requests)
@@ -291,7 +293,7 @@ void serve(Engine& engine, ml::Plan& plan, Inbox& inbox, UsageReport& usage, Hea
     }
     const bool has_work = engine.has_work();
     usage.after_step(has_work);
-    if (!has_work && leisure.patience() > std::chrono::milliseconds(0))
+    if (!has_work && (engine.busy() || leisure.patience() > std::chrono::milliseconds(0)))
       heart.end(Heartbeat::kSteps);
   }
   if (prompts != nullptr) prompts->save(std::numeric_limits<int64_t>::max());
@@ -326,6 +328,8 @@ void run(Channel& channel) {
         prompts->load(*loaded.memory, prompt_identity(request, loaded), loaded.model.vocabulary);
     log::debug("runner: {} pages of prompts from disk", pages);
   }
+  UsageReport usage(loaded, emit);
+  usage.after_step(false);  // what is promised, before another model asks for memory
   emit(protocol::Loaded{.context_length = loaded.context,
                         .longest_context = loaded.longest,
                         .parallel = loaded.parallel,
@@ -338,8 +342,6 @@ void run(Channel& channel) {
                         .sandboxed = sandboxed});
   std::jthread tokenizing([&] { serve_texts(*loaded.tokenizer, emit, texts, heart); });
   std::jthread reader([&] { read_requests(channel, engine, inbox, texts); });
-  UsageReport usage(loaded, emit);
-  usage.after_step(false);
   try {
     serve(engine, *loaded.plan, inbox, usage, heart, prompts.get());
   } catch (const Error& e) {

@@ -81,7 +81,7 @@ struct PlanProgress {
   uint64_t stages = 0;   // that have begun, in all runs
 };
 
-// A compiled graph with its weights in memory. One thread at a time.
+// A compiled graph with its weights. One thread at a time.
 class Plan {
  public:
   virtual ~Plan() = default;

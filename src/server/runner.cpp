@@ -265,7 +265,9 @@ bool Runner::dispatch(protocol::Event event) {
     running_.erase(id);
   } else if (auto* failure = std::get_if<protocol::Failure>(&event)) {
     if (failure->id == 0) {
-      failure_ = Error(failure->kind, failure->message, failure->shortage);
+      // Once it is loaded, no request is at fault.
+      failure_ = Error(loaded_ ? ErrorKind::kInternal : failure->kind, failure->message,
+                       failure->shortage);
       return false;
     }
     if (const auto queue = find(failure->id)) queue->end(Error(failure->kind, failure->message));

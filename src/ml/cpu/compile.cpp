@@ -181,10 +181,15 @@ class Compiler {
 
   // ---- operations ----
 
+  const float* vector(const WeightSource* source) const {
+    const Weight& weight = weights_[source];
+    CRIA_CHECK(weight.form == WeightForm::kVector, "a vector is no table and no matmul's weight");
+    return weight.floats();
+  }
+
   Ref ref(const Node* node) {
     node = resolve(node);
-    if (node->op == Op::kWeight)
-      return {.place = Place::kWeight, .weight = weights_[node->weight].floats()};
+    if (node->op == Op::kWeight) return {.place = Place::kWeight, .weight = vector(node->weight)};
     return values_.at(node).ref;
   }
 
@@ -216,8 +221,7 @@ class Compiler {
     for (const RopeTable& known : rope_tables_)
       if (known.spec == node->rope && known.factors == factors) return known.ref;
     std::span<const float> values;
-    if (factors != nullptr)
-      values = {weights_[factors].floats(), static_cast<size_t>(node->rope.dims / 2)};
+    if (factors != nullptr) values = {vector(factors), static_cast<size_t>(node->rope.dims / 2)};
     program_.ropes.push_back({.frequencies = rope_frequencies(node->rope, values),
                               .magnitude = node->rope.attention_factor});
     Ref out = {.place = Place::kRowwise, .stride = align_up(node->rope.dims, 16)};

@@ -29,7 +29,7 @@
 //   IQ3_XXS, f16 d[16]                  i8 scale[16], nibbles (codes)              272
 //   IQ3_S
 //   F32, F16, BF16                      per k: 16 elements
-// IQ codes are those of quant/iq_groups.h: rows of codebooks are spelled out at load, which takes
+// IQ codes are those of quant/iq_groups.h: rows of codebooks are spelled out, which takes
 // 3.25 to 4.25 bits a weight instead of the file's 1.6 to 3.4, but no look-up in the inner loop.
 // Rows beyond the weight's last are zero. A vocabulary head of Q8_0 is packed otherwise: planes.h.
 #pragma once

@@ -65,6 +65,8 @@ void CpuPlan::load_weights(int64_t most, const std::function<void(double)>& prog
     throw;
   }
   running_.store(false, std::memory_order_relaxed);
+  if (weights_.unread_bytes() == 0)  // nobody needs their memory again
+    for (WeightReader& reader : readers_) reader = {};
 }
 
 void CpuPlan::note_failure() noexcept {

@@ -27,8 +27,10 @@ class Pool {
   int threads() const { return threads_; }
   // Threads of the run that is going on: all, or the caller alone.
   int active() const { return active_; }
-  // Runs body(thread) on every active thread, 0 being the caller; returns when all are done.
-  void run(const std::function<void(int)>& body);
+  // Runs body(thread) on every active thread, 0 being the caller; returns when all are done. A body
+  // that waits for a disk tells nothing of what the system gives the workers.
+  enum class Kind : uint8_t { kComputes, kReads };
+  void run(const std::function<void(int)>& body, Kind kind = Kind::kComputes);
   // Inside run: no thread goes on before all have come here; `thread` is the one that comes.
   void barrier(int thread);
 

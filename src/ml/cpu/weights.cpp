@@ -175,7 +175,7 @@ void WeightSet::reserve() {
   int64_t total = 0;
   for (const Weight& w : weights_) total += bytes(w);
   arena_ = std::make_unique<Arena>(total + 64);  // kernels may read a vector past the end
-  // Vectors, which are read first, share pages with each other, not with what comes later.
+  // Vectors, which are read first, share pages with each other.
   uint8_t* next = arena_->data();
   for (const bool vectors : {true, false})
     for (Weight& w : weights_) {
@@ -213,7 +213,7 @@ void WeightSet::load(Pool& pool, std::span<WeightReader> readers, int64_t most,
   std::atomic<int64_t> done = 0;
   std::exception_ptr failure;
   std::mutex failure_mutex;
-  pool.run([&](int thread) {
+  const auto work = [&](int thread) {
     for (size_t i = next++; i < jobs.size(); i = next++) {
       const Job& job = jobs[i];
       try {
@@ -226,7 +226,8 @@ void WeightSet::load(Pool& pool, std::span<WeightReader> readers, int64_t most,
         next = jobs.size();
       }
     }
-  });
+  };
+  pool.run(work, Pool::Kind::kReads);
   if (failure) std::rethrow_exception(failure);
   for (const Job& job : jobs) job.weight->loaded = job.last;
   unread_ -= done;
