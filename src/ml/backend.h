@@ -111,8 +111,8 @@ using Tap = std::function<void(std::string_view mark, std::span<const float> val
 struct CompileOptions {
   int threads = 1;
   bool float_weights = false;  // dequantise all weights to float: slow, exact; the "float path"
-  // Weights are not read by compile. The first step, if it has results, computes from the file, and
-  // any other reads them into memory, where they then stay.
+  // Weights are not read by compile, unless a backend had better. The first step, if it has
+  // results, computes from the file, and any other reads them into memory, where they then stay.
   bool late_weights = false;
   std::function<void(double)>
       progress;  // fraction of the weights loaded, 0..1; called by the caller's thread

@@ -28,7 +28,7 @@ CpuPlan::CpuPlan(const Graph& graph, const CompileOptions& options, const Kernel
       kernels_(kernels),
       weights_(graph, options.float_weights),
       readers_(static_cast<size_t>(options.threads)),
-      from_file_(options.late_weights && weights_.packs_quickly()),
+      from_file_(options.late_weights),
       program_(compile_program(graph, weights_, options.threads)),
       scratch_(program_.scratch_bytes),
       tiles_(static_cast<size_t>(program_.tile_floats * options.threads)),
@@ -45,7 +45,7 @@ CpuPlan::CpuPlan(const Graph& graph, const CompileOptions& options, const Kernel
     scratch.quantized.resize(static_cast<size_t>(quantized_bytes(kAttentionQueries, max_key_)));
   }
   if (setting_flag("CRIA_PROFILE")) profile_ = std::make_unique<Profile>(program_);
-  if (!options.late_weights) load_weights(INT64_MAX, options.progress);
+  if (!options.late_weights || !weights_.packs_quickly()) load_weights(INT64_MAX, options.progress);
 }
 
 void CpuPlan::load(int64_t most) {
