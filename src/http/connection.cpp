@@ -305,6 +305,7 @@ asio::awaitable<void> Connection::answer(const Parser& parser, std::shared_ptr<E
   for (;;) {
     ExchangeState::Output output = state->take_output();
     if (output.empty()) {
+      if (!socket_.is_open()) co_return;  // closed: nobody wakes this again
       co_await wait_for_wake();
       continue;
     }
@@ -335,6 +336,7 @@ asio::awaitable<void> Connection::feed(Parser& parser, std::shared_ptr<ExchangeS
   std::string piece;
   while (!parser.is_done()) {
     if (!state->wants_input()) {
+      if (!socket_.is_open()) co_return;
       input_wake_.expires_at(Timer::time_point::max());
       co_await input_wake_.async_wait(kResult);
       continue;

@@ -182,6 +182,23 @@ TEST_CASE("a handler may answer an upload without reading it") {
   CHECK(response.body == "have it");
 }
 
+TEST_CASE("a server stops while its handlers leave uploads unread") {
+  std::atomic<bool> begun = false;
+  std::optional<Running> running(std::in_place, [&begun](Exchange& exchange) {
+    begun = true;
+    while (!exchange.gone().stop_requested()) std::this_thread::sleep_for(1ms);
+  });
+  const Raw raw(*running);
+  std::thread upload([&raw] {
+    raw.say("POST /upload HTTP/1.1\r\nContent-Length: 60000000\r\n\r\n");
+    raw.say(std::string(60'000'000, 'u'));
+  });
+  while (!begun) std::this_thread::sleep_for(1ms);
+  std::this_thread::sleep_for(200ms);  // until no more is taken
+  running.reset();                     // ends
+  upload.join();
+}
+
 TEST_CASE(
     "a client that sends a long body to its end before it looks still reads an early answer") {
   Running running([](Exchange& exchange) { exchange.respond({.status = 507, .body = "full"}); });
