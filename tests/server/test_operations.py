@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import threading
+import time
 import urllib.error
 import urllib.request
 
@@ -200,6 +201,7 @@ def test_requests_that_wait_for_a_place_have_positions_and_a_limit(tmp_path):
         assert server.request("POST", "/api/generate", {"model": "smol"})[0] == 200
         streams.pop(0).close()
         assert eventually(lambda: queue() == [("vector", 1), ("reload", 2)])
+        time.sleep(0.2)  # of waiting, which is measured below
         answer.close()
         stream.close()
         for connection in streams:
