@@ -13,7 +13,8 @@ os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # else its import asks the 
 def server(tmp_path_factory):
     server = Server(tmp_path_factory.mktemp("frameworks"))
     body = {"model": "qwen", "files": {"model.gguf": upload_qwen(server)}, "stream": False,
-            "parameters": {"temperature": 0, "num_ctx": 4096, "num_predict": 200}}
+            # Without a penalty so small a model may say one sentence over and over inside of a string.
+            "parameters": {"temperature": 0, "num_ctx": 4096, "num_predict": 200, "repeat_penalty": 1.1}}
     status, _, text = server.request("POST", "/api/create", body)
     assert (status, json.loads(text)) == (200, {"status": "success"})
     status, _, _ = server.request("POST", "/api/copy", {"source": "qwen", "destination": "twin"})
