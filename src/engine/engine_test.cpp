@@ -52,7 +52,7 @@ TEST_CASE("greedy answers do not depend on chunking, company, or a warm cache") 
 }
 
 TEST_CASE("answers are the same from weights that are read late") {
-  if (!have_model()) return;
+  if (!test::have_cached_model()) return;
   Fixture early({.num_ctx = 512});
   CHECK(early.loaded.plan->unread_bytes() == 0);
   for (const std::string& prompt : {std::string("Once upon a time"), kStory, kStory + kStory}) {
@@ -79,7 +79,7 @@ TEST_CASE("answers are the same from weights that are read late") {
 
 TEST_CASE(
     "weights are read at once where the memory has no room for the file's cache beside them") {
-  if (!have_model()) return;
+  if (!test::have_cached_model()) return;
   const auto unread = [](int64_t available) {
     return load_engine(formats::open_gguf(test_model(kSmall)),
                        {.num_ctx = 256, .available_memory = available, .late_weights = true})
@@ -90,7 +90,7 @@ TEST_CASE(
 }
 
 TEST_CASE("weights that the system has not in its cache are read at once") {
-  if (!have_model()) return;
+  if (!test::have_cached_model()) return;
   const std::filesystem::path path = std::filesystem::temp_directory_path() /
                                      ("cria_cold_" + std::to_string(::getpid()) + ".gguf");
   std::filesystem::copy_file(test_model(kSmall), path);

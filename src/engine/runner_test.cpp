@@ -5,14 +5,13 @@
 #include "base/file.h"
 #include "protocol/channel.h"
 #include "protocol/protocol.h"
-#include "tests/skip.h"
+#include "tests/model_files.h"
 
 #include <doctest/doctest.h>
 
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -21,6 +20,7 @@ namespace cria::engine {
 namespace {
 
 using namespace protocol;
+using test::have_model, test::test_model;
 
 // A forked child, because the sandbox cannot be left again.
 class RunnerProcess {
@@ -67,14 +67,6 @@ class RunnerProcess {
   pid_t child_ = 0;
 };
 
-fs::path test_model() {
-  const char* folder = std::getenv("CRIA_TEST_MODELS");
-  const char* home = std::getenv("HOME");
-  return (folder != nullptr ? fs::path(folder)
-                            : fs::path(home == nullptr ? "/" : home) / ".cache/cria-test-models") /
-         "SmolLM2-135M-Instruct.Q4_1.gguf";
-}
-
 Failure load_failure(const std::string& path) {
   RunnerProcess runner;
   runner.send(Load{.model_path = path});
@@ -106,12 +98,6 @@ TEST_CASE("a first message that is no load is refused") {
 TEST_CASE("a server that goes away without a word ends the runner") {
   RunnerProcess runner;
   CHECK(runner.exit_code() == 1);
-}
-
-bool have_model() {
-  if (fs::exists(test_model())) return true;
-  test::skip("no " + test_model().string() + "; set CRIA_TEST_MODELS");
-  return false;
 }
 
 TEST_CASE("a loaded runner answers, cancels, and ends with its server") {
@@ -150,7 +136,7 @@ TEST_CASE("a loaded runner answers, cancels, and ends with its server") {
 }
 
 TEST_CASE("a runner that nobody asks for anything reads its weights into memory") {
-  if (!have_model()) return;
+  if (!test::have_cached_model()) return;
   RunnerProcess runner;
   runner.send(Load{.model_path = test_model().string(), .num_ctx = 256, .threads = 2});
   auto event = runner.receive();  // before it is told that the model is loaded
@@ -167,7 +153,7 @@ TEST_CASE("a runner that nobody asks for anything reads its weights into memory"
 
 TEST_CASE(
     "a file that is cut before its weights were read ends the runner with a failure that says so") {
-  if (!have_model()) return;
+  if (!test::have_cached_model()) return;
   const fs::path path =
       fs::temp_directory_path() / ("cria_runner_test_cut_" + std::to_string(::getpid()) + ".gguf");
   std::optional<Failure> failure;
