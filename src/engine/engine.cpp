@@ -18,8 +18,6 @@ namespace {
 constexpr double kAloneSeconds = 0.5, kSharedSeconds = 0.15;
 // Of prompts, in a first step that computes from the file: that takes nearly as long for one row.
 constexpr int64_t kRowsFromFile = 128;
-// Of weights, between two looks at what has come meanwhile.
-constexpr int64_t kReadAtOnce = 256 << 20;
 
 }  // namespace
 

@@ -39,6 +39,8 @@ inline constexpr int64_t kUsualContext = 4096, kLeastContext = 4;
 // take a longer text at once.
 inline constexpr int64_t kMostRows = 256;
 inline constexpr int64_t kMostTextsOfStep = 64;  // texts that are embedded together
+// Of late weights, between two looks at what has come meanwhile: bytes.
+inline constexpr int64_t kReadAtOnce = 64 << 20;
 
 struct LoadedEngine {
   models::LoadedModel model;

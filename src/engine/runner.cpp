@@ -259,13 +259,13 @@ class Leisure {
       unsaved_ = !prompts_->save(kWriteAtOnce);
       return;
     }
-    if (quiet_) plan_.load(kLoadAtOnce);
+    if (quiet_) plan_.load(kReadAtOnce);
     quiet_ = true;
   }
 
  private:
-  // A request that comes meanwhile waits for so much.
-  static constexpr int64_t kWriteAtOnce = 16 << 20, kLoadAtOnce = 64 << 20;
+  // A request that comes meanwhile waits for so much, or for kReadAtOnce.
+  static constexpr int64_t kWriteAtOnce = 16 << 20;
   // The request that a model was loaded for comes at once, and computes from the file.
   static constexpr std::chrono::milliseconds kBreath{100};
   ml::Plan& plan_;
